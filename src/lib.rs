@@ -1,0 +1,5 @@
+//! Systole: a cluster resource manager. The rooms, in reading order; a room imports only rooms above it.
+//!
+//! CIB -> policy -> graph -> coordinator -> executor/fencer -> status -> CIB.
+
+pub mod terms;

@@ -1,0 +1,3 @@
+//! The multi-call door: the name it was called by picks daemon, tool or agent.
+
+fn main() {}
