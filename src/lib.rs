@@ -2,4 +2,5 @@
 //!
 //! CIB -> policy -> graph -> coordinator -> executor/fencer -> status -> CIB.
 
+pub mod clock;
 pub mod terms;

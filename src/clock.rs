@@ -1,0 +1,53 @@
+//! The only clock. Machines are told the time; shells ask here.
+//! Enters: nothing.
+//! Leaves: [`Mono`], which also counts suspend, and wall-clock seconds.
+//! May touch: the kernel's clocks.
+
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+
+/// Milliseconds since the machine booted, suspend included (`CLOCK_BOOTTIME`). Never goes back.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
+pub struct Mono(pub u64);
+
+impl Mono {
+    /// The time now.
+    pub fn now() -> Self {
+        let t = clock_gettime(ClockId::Boottime);
+        Self(t.tv_sec as u64 * 1000 + t.tv_nsec as u64 / 1_000_000)
+    }
+
+    /// This moment moved later by `ms` milliseconds.
+    pub fn plus(self, ms: u64) -> Self {
+        Self(self.0.saturating_add(ms))
+    }
+
+    /// This moment moved earlier by `ms` milliseconds, not before boot.
+    pub fn minus(self, ms: u64) -> Self {
+        Self(self.0.saturating_sub(ms))
+    }
+
+    /// Milliseconds from `earlier` to this moment; 0 when `earlier` is later.
+    pub fn since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+
+    /// How long to sleep from `now` until this moment.
+    pub fn wait_from(self, now: Self) -> Duration {
+        Duration::from_millis(self.since(now))
+    }
+}
+
+/// Seconds since 1970, as they stand in the CIB.
+pub fn wall_s() -> i64 {
+    clock_gettime(ClockId::Realtime).tv_sec
+}
+
+/// Milliseconds since 1970, for logs and timelines.
+pub fn wall_ms() -> i64 {
+    let t = clock_gettime(ClockId::Realtime);
+    t.tv_sec * 1000 + t.tv_nsec / 1_000_000
+}
