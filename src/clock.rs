@@ -9,7 +9,16 @@ use rustix::time::{ClockId, clock_gettime};
 
 /// Milliseconds since the machine booted, suspend included (`CLOCK_BOOTTIME`). Never goes back.
 #[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+    Debug,
+    Clone,
+    Copy,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    serde::Serialize,
+    serde::Deserialize,
 )]
 pub struct Mono(pub u64);
 
