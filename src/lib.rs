@@ -4,3 +4,5 @@
 
 pub mod clock;
 pub mod terms;
+
+pub mod process;
