@@ -3,6 +3,7 @@
 //! CIB -> policy -> graph -> coordinator -> executor/fencer -> status -> CIB.
 
 pub mod clock;
+pub mod graph;
 pub mod terms;
 
 pub mod process;

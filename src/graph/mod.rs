@@ -1,0 +1,35 @@
+//! The transition graph: what must be done, on which node, and what each step waits for, as a value.
+//! Enters: synapses made by the policy, or a graph in the exchange format.
+//! Leaves: the same for the coordinator to walk; exchange format, drawing, broken rules.
+//! May touch: nothing; pure.
+
+mod dot;
+mod model;
+
+pub use dot::{DotEdge, DotNode, Drawing};
+pub use model::{
+    Action, ActionId, ActionKind, Delay, Graph, NodeMaintenance, NodeRef, RscRef, Synapse,
+};
+
+/// The recorded cases beside the project, for tests.
+#[cfg(test)]
+pub(crate) mod tests_support {
+    use std::path::PathBuf;
+
+    /// The folder of cases, or None (said aloud) when this machine has none.
+    pub(crate) fn recorded_cases() -> Option<PathBuf> {
+        let inside = "shared/conformance/scheduler/cases";
+        let given = std::env::var_os("SYSTOLE_CONFORMANCE").map(PathBuf::from);
+        let above = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+            .ancestors()
+            .map(|folder| folder.join(inside));
+        let found = given
+            .into_iter()
+            .chain(above)
+            .find(|folder| folder.join("cases.json").exists());
+        if found.is_none() {
+            eprintln!("skipped: no recorded cases ({inside}) beside the project");
+        }
+        found
+    }
+}
