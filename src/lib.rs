@@ -6,4 +6,5 @@ pub mod clock;
 pub mod graph;
 pub mod terms;
 
+pub mod presence;
 pub mod process;

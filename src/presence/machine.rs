@@ -1,0 +1,389 @@
+//! The lease, as told to a colleague: every lease in the cluster hangs on one moment, the last one at
+//! which the leader *knows* that a majority of voters still followed it. A node asks; the leader
+//! answers with what is left of `lease_ms` since that moment; the node counts it from when it
+//! *asked*. So no lease of a term outlives that moment by more than `lease_ms`.
+//!
+//! ```text
+//!   voter    ask(echo 7) ----------.            the voter still followed us when it got grant 7,
+//!   leader   grant 7 sent at t7     `-> heard   so its voice counts from t7, not from now
+//! ```
+//!
+//! A new leader was elected by a majority which shares a voter with the old one's, and that voter
+//! echoed for the last time before it voted (it raises its term first, and renews no older one).
+//! So a new leader that waits `lease_ms` from its election has outwaited every older lease.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use super::timing::Timing;
+use super::vocab::{Effect, Event, Grant, PeerState, Renewal, View};
+use crate::clock::Mono;
+use crate::terms::{NodeId, Term};
+
+/// Questions and grants remembered: enough for the longest round trip within a lease.
+const REMEMBERED: usize = 64;
+
+/// Presence of one node; on the leader also its knowledge of all others.
+#[derive(Debug)]
+pub struct Machine {
+    me: NodeId,
+    timing: Timing,
+    incarnation: u64,
+    term: Term,
+    leader: Option<NodeId>,
+    voters: BTreeSet<NodeId>,
+    members: BTreeSet<NodeId>,
+    last_step: Option<Mono>,
+    /// When a leader of this node last answered, and which.
+    last_answer: Option<(NodeId, Mono)>,
+    /// This node may run resources until here.
+    lease_until: Mono,
+    held: bool,
+    asks: VecDeque<(u64, Mono)>,
+    next_ask: u64,
+    ask_at: Mono,
+    echo: Option<u64>,
+    reign: Option<Reign>,
+    near_misses: u64,
+    longest_pause_ms: u64,
+}
+
+/// What a leader keeps while its term lasts.
+#[derive(Debug)]
+struct Reign {
+    since: Mono,
+    grants: VecDeque<(u64, Mono)>,
+    next_grant: u64,
+    /// Last moment at which this voter is known to have followed us.
+    followed: BTreeMap<NodeId, Mono>,
+    peers: BTreeMap<NodeId, Peer>,
+    majority: bool,
+}
+
+#[derive(Debug)]
+struct Peer {
+    state: Option<PeerState>,
+    incarnation: u64,
+    heard: Mono,
+    /// Whether this daemon ever heard it: one that was never there is not lost, but late.
+    ever_heard: bool,
+    /// No lease of this node lasts longer than this.
+    lease_bound: Mono,
+}
+
+impl Machine {
+    /// Presence of node `me`, whose daemon drew `incarnation` when it started.
+    pub fn new(me: NodeId, incarnation: u64, timing: Timing) -> Self {
+        Self {
+            me,
+            timing,
+            incarnation,
+            term: Term(0),
+            leader: None,
+            voters: BTreeSet::new(),
+            members: BTreeSet::new(),
+            last_step: None,
+            last_answer: None,
+            lease_until: Mono(0),
+            held: false,
+            asks: VecDeque::new(),
+            next_ask: 1,
+            ask_at: Mono(0),
+            echo: None,
+            reign: None,
+            near_misses: 0,
+            longest_pause_ms: 0,
+        }
+    }
+
+    /// Takes one event; says in `effects` what follows.
+    pub fn step(&mut self, now: Mono, event: Event, effects: &mut Vec<Effect>) {
+        self.notice_pause(now);
+        match event {
+            Event::Leadership {
+                term,
+                leader,
+                voters,
+                members,
+            } => {
+                self.voters = voters;
+                self.members = members;
+                self.new_term(term);
+                if term == self.term && leader != self.leader {
+                    self.leader = leader;
+                    self.ask_at = now;
+                }
+                self.reign_or_not(now);
+            }
+            Event::TermSeen(term) => {
+                self.new_term(term);
+                self.reign_or_not(now);
+            }
+            Event::Renewal(renewal) => self.on_renewal(now, renewal, effects),
+            Event::Grant { from, grant } => self.on_grant(now, from, grant),
+            Event::Tick => {}
+        }
+        self.settle(now, effects);
+    }
+
+    /// When [`Event::Tick`] is due at the latest.
+    pub fn wake_at(&self, now: Mono) -> Mono {
+        // A few ticks per renewal, so that suspicion and the end of a lease are noticed in time.
+        let tick = now.plus((self.timing.renew_ms / 4).max(5));
+        if self.held && self.lease_until > now {
+            tick.min(self.lease_until.plus(1))
+        } else {
+            tick
+        }
+    }
+
+    /// The picture of now.
+    pub fn view(&self, now: Mono) -> View {
+        View {
+            held: self.held,
+            left_ms: self.lease_until.since(now),
+            near_misses: self.near_misses,
+            longest_pause_ms: self.longest_pause_ms,
+            peers: self
+                .reign
+                .iter()
+                .flat_map(|r| &r.peers)
+                .filter_map(|(id, p)| p.state.map(|s| (*id, s, now.since(p.heard))))
+                .collect(),
+        }
+    }
+
+    /// A thread that slept through its own deadlines has heard nobody, and so may judge nobody:
+    /// what it missed waits in its sockets.
+    fn notice_pause(&mut self, now: Mono) {
+        let pause = self.last_step.map_or(0, |last| now.since(last));
+        self.last_step = Some(now);
+        self.longest_pause_ms = self.longest_pause_ms.max(pause);
+        if pause * 2 > self.timing.suspect_ms
+            && let Some(reign) = &mut self.reign
+        {
+            for peer in reign.peers.values_mut() {
+                peer.heard = now;
+            }
+        }
+    }
+
+    fn new_term(&mut self, term: Term) {
+        if term > self.term {
+            self.term = term;
+            self.leader = None;
+            self.echo = None;
+        }
+    }
+
+    fn reign_or_not(&mut self, now: Mono) {
+        if self.leader != Some(self.me) {
+            self.reign = None;
+            return;
+        }
+        let lease_bound = now.plus(self.timing.lease_ms);
+        let previous = self.last_answer;
+        let timing = self.timing;
+        let reign = self.reign.get_or_insert_with(|| Reign {
+            since: now,
+            grants: VecDeque::new(),
+            next_grant: 1,
+            followed: BTreeMap::new(),
+            peers: BTreeMap::new(),
+            majority: false,
+        });
+        reign.peers.retain(|id, _| self.members.contains(id));
+        reign.followed.retain(|id, _| self.voters.contains(id));
+        for id in self.members.iter().filter(|id| **id != self.me) {
+            reign.peers.entry(*id).or_insert_with(|| {
+                // The deposed leader's silence began before our election, which it caused. It gets
+                // the time of a few renewals to speak up, not the whole of the suspicion time.
+                let heard = match previous {
+                    Some((leader, at)) if leader == *id => {
+                        at.max(now.minus(timing.suspect_ms.saturating_sub(2 * timing.renew_ms)))
+                    }
+                    _ => now,
+                };
+                let ever_heard = previous.is_some_and(|(leader, _)| leader == *id);
+                Peer {
+                    state: None,
+                    incarnation: 0,
+                    heard,
+                    ever_heard,
+                    lease_bound,
+                }
+            });
+        }
+    }
+
+    fn on_renewal(&mut self, now: Mono, renewal: Renewal, effects: &mut Vec<Effect>) {
+        self.new_term(renewal.term);
+        self.reign_or_not(now);
+        if renewal.term < self.term || self.leader != Some(self.me) {
+            return; // An older term, or not ours to answer: the asker finds its leader by itself.
+        }
+        let Some(reign) = &mut self.reign else { return };
+        if let Some(echo) = renewal.echo
+            && self.voters.contains(&renewal.node)
+            && let Some((_, sent)) = reign.grants.iter().find(|(id, _)| *id == echo)
+        {
+            let followed = reign.followed.entry(renewal.node).or_insert(*sent);
+            *followed = (*followed).max(*sent);
+        }
+        let until = majority_moment(&self.voters, &reign.followed, self.me, now)
+            .map_or(now, |t| t.plus(self.timing.lease_ms));
+        let valid_ms = until.since(now);
+        let Some(peer) = reign.peers.get_mut(&renewal.node) else {
+            return;
+        };
+        peer.heard = now;
+        peer.ever_heard = true;
+        peer.incarnation = renewal.incarnation;
+        peer.lease_bound = peer.lease_bound.max(until);
+        let grant = Grant {
+            term: self.term,
+            ask: renewal.ask,
+            grant: reign.next_grant,
+            valid_ms,
+        };
+        reign.grants.push_back((reign.next_grant, now));
+        while reign.grants.len() > REMEMBERED * self.members.len().max(1) {
+            reign.grants.pop_front();
+        }
+        reign.next_grant += 1;
+        effects.push(Effect::Answer(renewal.node, grant));
+    }
+
+    fn on_grant(&mut self, now: Mono, from: NodeId, grant: Grant) {
+        if grant.term != self.term || self.leader != Some(from) {
+            return;
+        }
+        let Some(asked) = self
+            .asks
+            .iter()
+            .find(|(id, _)| *id == grant.ask)
+            .map(|(_, at)| *at)
+        else {
+            return;
+        };
+        self.last_answer = Some((from, now));
+        self.echo = Some(self.echo.map_or(grant.grant, |e| e.max(grant.grant)));
+        if grant.valid_ms == 0 {
+            // The leader needs to hear our echo before it can grant: tell it at once.
+            self.ask_at = now;
+            return;
+        }
+        if self.held && self.lease_until.since(now) * 3 < self.timing.lease_ms {
+            self.near_misses += 1;
+        }
+        self.lease_until = self.lease_until.max(asked.plus(grant.valid_ms));
+    }
+
+    /// What follows from the time alone.
+    fn settle(&mut self, now: Mono, effects: &mut Vec<Effect>) {
+        self.ask(now, effects);
+        self.reign_over(now, effects);
+        if self.lease_until > now && !self.held {
+            self.held = true;
+            effects.push(Effect::LeaseHeld);
+        } else if self.lease_until <= now && self.held {
+            self.held = false;
+            // From here on this node acts alone: whatever the cluster knows of it is out of date,
+            // and it comes back as somebody new.
+            self.incarnation = self.incarnation.wrapping_add(1).max(1);
+            effects.push(Effect::LeaseLost(self.lease_until));
+        }
+    }
+
+    fn ask(&mut self, now: Mono, effects: &mut Vec<Effect>) {
+        let Some(leader) = self.leader.filter(|l| *l != self.me) else {
+            return;
+        };
+        if now < self.ask_at {
+            return;
+        }
+        let ask = self.next_ask;
+        self.next_ask += 1;
+        self.asks.push_back((ask, now));
+        while self.asks.len() > REMEMBERED {
+            self.asks.pop_front();
+        }
+        self.ask_at = now.plus(self.timing.renew_ms);
+        effects.push(Effect::Ask(
+            leader,
+            Renewal {
+                term: self.term,
+                node: self.me,
+                incarnation: self.incarnation,
+                ask,
+                echo: self.echo,
+            },
+        ));
+    }
+
+    /// The leader's own lease, and its judgement of the others.
+    fn reign_over(&mut self, now: Mono, effects: &mut Vec<Effect>) {
+        let Some(reign) = &mut self.reign else { return };
+        let moment = majority_moment(&self.voters, &reign.followed, self.me, now);
+        let until = moment.map_or(Mono(0), |t| t.plus(self.timing.lease_ms));
+        self.lease_until = self.lease_until.max(until);
+        let majority = until > now;
+        if majority != reign.majority {
+            reign.majority = majority;
+            effects.push(Effect::Majority(majority));
+        }
+        if !majority {
+            return; // Who has no majority judges nobody.
+        }
+        for (id, peer) in &mut reign.peers {
+            let silent = now.since(peer.heard);
+            let stopped_by = peer
+                .lease_bound
+                .plus(self.timing.drift_ms + self.timing.stop_deadline_ms);
+            let state = if peer.incarnation != 0 && silent <= self.timing.suspect_ms {
+                PeerState::Alive {
+                    incarnation: peer.incarnation,
+                }
+            } else if silent <= self.timing.suspect_ms {
+                continue; // Not heard yet in this term, and not silent for long enough either.
+            } else if now > stopped_by && now > reign.since.plus(self.timing.lease_ms) {
+                PeerState::Expired
+            } else {
+                PeerState::Suspect {
+                    heard: peer.ever_heard,
+                }
+            };
+            if peer.state != Some(state) {
+                peer.state = Some(state);
+                effects.push(Effect::Peer(*id, state));
+            }
+        }
+    }
+}
+
+/// The latest moment at which a majority of voters, this leader among them, is known to have
+/// followed it. `None` while it is not known of enough voters.
+fn majority_moment(
+    voters: &BTreeSet<NodeId>,
+    followed: &BTreeMap<NodeId, Mono>,
+    me: NodeId,
+    now: Mono,
+) -> Option<Mono> {
+    let mut moments: Vec<Mono> = voters
+        .iter()
+        .filter_map(|v| {
+            if *v == me {
+                Some(now)
+            } else {
+                followed.get(v).copied()
+            }
+        })
+        .collect();
+    moments.sort_unstable_by(|a, b| b.cmp(a));
+    moments
+        .get(voters.len() / 2)
+        .copied()
+        .filter(|_| voters.contains(&me))
+}
+
+#[cfg(test)]
+mod tests;

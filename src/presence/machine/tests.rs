@@ -1,0 +1,299 @@
+//! A handful of machines on one simulated clock, with cuts between them.
+
+use std::collections::BTreeSet;
+
+use super::*;
+
+const T: Timing = Timing::NORMAL;
+
+/// Three (or so) nodes, messages delivered one millisecond later, cuts by pair.
+struct World {
+    now: Mono,
+    nodes: Vec<Machine>,
+    cut: BTreeSet<(u32, u32)>,
+    stopped: BTreeSet<u32>,
+    wire: Vec<(Mono, u32, u32, Event)>,
+    log: Vec<(Mono, u32, Effect)>,
+}
+
+impl World {
+    fn new(n: u32) -> Self {
+        let now = Mono(10_000);
+        let nodes = (1..=n)
+            .map(|i| Machine::new(NodeId(i), u64::from(i) * 100, T))
+            .collect();
+        let (cut, stopped, wire, log) = Default::default();
+        Self {
+            now,
+            nodes,
+            cut,
+            stopped,
+            wire,
+            log,
+        }
+    }
+
+    fn elect(&mut self, term: u64, leader: u32, told: &[u32]) {
+        let all: BTreeSet<NodeId> = (1..=self.nodes.len() as u32).map(NodeId).collect();
+        for id in told {
+            let event = Event::Leadership {
+                term: Term(term),
+                leader: Some(NodeId(leader)),
+                voters: all.clone(),
+                members: all.clone(),
+            };
+            self.step(*id, event);
+        }
+    }
+
+    fn step(&mut self, id: u32, event: Event) {
+        let mut effects = Vec::new();
+        self.nodes[id as usize - 1].step(self.now, event, &mut effects);
+        for effect in effects {
+            match effect {
+                Effect::Ask(to, renewal) => {
+                    self.wire
+                        .push((self.now.plus(1), id, to.0, Event::Renewal(renewal)));
+                }
+                Effect::Answer(to, grant) => {
+                    let event = Event::Grant {
+                        from: NodeId(id),
+                        grant,
+                    };
+                    self.wire.push((self.now.plus(1), id, to.0, event));
+                }
+                other => self.log.push((self.now, id, other)),
+            }
+        }
+    }
+
+    fn run(&mut self, ms: u64) {
+        for _ in 0..ms {
+            self.now = self.now.plus(1);
+            let due: Vec<_> = self
+                .wire
+                .extract_if(.., |(at, ..)| *at <= self.now)
+                .collect();
+            for (_, from, to, event) in due {
+                let cut = self.cut.contains(&(from, to)) || self.cut.contains(&(to, from));
+                if !cut && !self.stopped.contains(&to) {
+                    self.step(to, event);
+                }
+            }
+            for id in 1..=self.nodes.len() as u32 {
+                if !self.stopped.contains(&id) && self.now.0.is_multiple_of(10) {
+                    self.step(id, Event::Tick);
+                }
+            }
+        }
+    }
+
+    fn isolate(&mut self, id: u32) {
+        self.cut.extend(
+            (1..=self.nodes.len() as u32)
+                .filter(|o| *o != id)
+                .map(|o| (id, o)),
+        );
+    }
+
+    fn held(&self, id: u32) -> bool {
+        self.nodes[id as usize - 1].held
+    }
+
+    fn when(&self, id: u32, effect: &Effect) -> Option<Mono> {
+        self.log
+            .iter()
+            .rev()
+            .find(|(_, i, e)| *i == id && e == effect)
+            .map(|(t, ..)| *t)
+    }
+}
+
+#[test]
+fn all_hold_a_lease_soon_after_the_election() {
+    let mut w = World::new(3);
+    w.elect(1, 1, &[1, 2, 3]);
+    w.run(20);
+    assert!(w.held(1) && w.held(2) && w.held(3));
+    assert!(
+        w.when(
+            1,
+            &Effect::Peer(NodeId(2), PeerState::Alive { incarnation: 200 })
+        )
+        .is_some()
+    );
+}
+
+#[test]
+fn a_single_node_holds_its_own() {
+    let mut w = World::new(1);
+    w.elect(1, 1, &[1]);
+    w.run(5);
+    assert!(w.held(1));
+}
+
+#[test]
+fn a_cut_node_is_suspected_and_stops_before_it_is_called_expired() {
+    let mut w = World::new(3);
+    w.elect(1, 1, &[1, 2, 3]);
+    w.run(1000);
+    let cut_at = w.now;
+    w.isolate(3);
+    w.run(4000);
+    let suspect = w
+        .when(
+            1,
+            &Effect::Peer(NodeId(3), PeerState::Suspect { heard: true }),
+        )
+        .expect("suspected");
+    assert!(
+        suspect.since(cut_at) <= T.suspect_ms + 20,
+        "{}",
+        suspect.since(cut_at)
+    );
+    let lost = w.log.iter().find_map(|(t, i, e)| match e {
+        Effect::LeaseLost(_) if *i == 3 => Some(*t),
+        _ => None,
+    });
+    let expired = w
+        .when(1, &Effect::Peer(NodeId(3), PeerState::Expired))
+        .expect("expired");
+    let stopped = lost.expect("lease lost").plus(T.stop_deadline_ms);
+    assert!(
+        stopped < expired,
+        "stops by {stopped:?}, recovered from {expired:?}"
+    );
+    assert!(w.held(1) && w.held(2));
+}
+
+#[test]
+fn a_leader_cut_off_loses_its_lease_before_the_next_one_may_recover() {
+    let mut w = World::new(3);
+    w.elect(1, 1, &[1, 2, 3]);
+    w.run(1000);
+    w.isolate(1);
+    let cut_at = w.now;
+    w.run(400);
+    w.elect(2, 2, &[2, 3]);
+    w.run(4000);
+    let lost = w.log.iter().find_map(|(t, i, e)| match e {
+        Effect::LeaseLost(_) if *i == 1 => Some(*t),
+        _ => None,
+    });
+    let lost = lost.expect("the old leader noticed");
+    assert!(lost.since(cut_at) <= T.lease_ms + 20);
+    let suspect = w
+        .when(
+            2,
+            &Effect::Peer(NodeId(1), PeerState::Suspect { heard: true }),
+        )
+        .expect("suspected");
+    assert!(
+        suspect.since(cut_at) <= 400 + 2 * T.renew_ms + 20,
+        "soon after the election"
+    );
+    let expired = w
+        .when(2, &Effect::Peer(NodeId(1), PeerState::Expired))
+        .expect("expired");
+    assert!(lost.plus(T.stop_deadline_ms) < expired);
+    // An ordinary change of leader costs nobody its lease.
+    assert!(
+        !w.log
+            .iter()
+            .any(|(_, i, e)| *i != 1 && matches!(e, Effect::LeaseLost(_)))
+    );
+}
+
+#[test]
+fn a_leader_without_majority_grants_nothing_beyond_its_own_lease() {
+    let mut w = World::new(5);
+    w.elect(1, 1, &[1, 2, 3, 4, 5]);
+    w.run(1000);
+    let cut_at = w.now;
+    // Leader 1 keeps node 2 only.
+    for other in [3, 4, 5] {
+        w.cut.insert((1, other));
+        w.cut.insert((2, other));
+    }
+    w.run(3000);
+    for id in [1, 2] {
+        let lost = w.log.iter().find_map(|(t, i, e)| match e {
+            Effect::LeaseLost(_) if *i == id => Some(*t),
+            _ => None,
+        });
+        assert!(lost.expect("lost").since(cut_at) <= T.lease_ms + 20);
+    }
+    assert!(
+        !w.log
+            .iter()
+            .any(|(_, _, e)| matches!(e, Effect::Peer(_, PeerState::Expired)))
+    );
+}
+
+#[test]
+fn a_leader_that_slept_suspects_nobody_when_it_wakes() {
+    let mut w = World::new(3);
+    w.elect(1, 1, &[1, 2, 3]);
+    w.run(1000);
+    w.stopped.insert(1);
+    w.run(900);
+    w.stopped.clear();
+    let woke = w.now;
+    w.run(2000);
+    assert!(!w.log.iter().any(|(t, _, e)| {
+        *t >= woke
+            && matches!(
+                e,
+                Effect::Peer(_, PeerState::Suspect { .. } | PeerState::Expired)
+            )
+    }));
+}
+
+#[test]
+fn a_voter_that_voted_anew_renews_nothing_with_the_old_leader() {
+    let mut w = World::new(3);
+    w.elect(1, 1, &[1, 2, 3]);
+    w.run(1000);
+    for id in [2, 3] {
+        w.step(id, Event::TermSeen(Term(2)));
+    }
+    let voted = w.now;
+    w.run(3000);
+    let lost = w
+        .when(1, &Effect::Majority(false))
+        .expect("no majority follows");
+    assert!(lost.since(voted) <= T.lease_ms + 20);
+}
+
+#[test]
+fn a_node_that_acted_alone_comes_back_as_somebody_new() {
+    let mut w = World::new(3);
+    w.elect(1, 1, &[1, 2, 3]);
+    w.run(500);
+    w.isolate(3);
+    w.run(3000);
+    w.cut.clear();
+    w.run(300);
+    assert!(
+        w.when(
+            1,
+            &Effect::Peer(NodeId(3), PeerState::Alive { incarnation: 301 })
+        )
+        .is_some()
+    );
+}
+
+#[test]
+fn a_node_never_heard_is_late_rather_than_lost() {
+    let mut w = World::new(3);
+    w.stopped.insert(3);
+    w.elect(1, 1, &[1, 2]);
+    w.run(1000);
+    assert!(
+        w.when(
+            1,
+            &Effect::Peer(NodeId(3), PeerState::Suspect { heard: false })
+        )
+        .is_some()
+    );
+}

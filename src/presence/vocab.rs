@@ -1,0 +1,115 @@
+//! The words of presence.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Mono;
+use crate::terms::{NodeId, Term};
+
+/// What a node asks of the leader: let me run on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Renewal {
+    /// The newest term this node has seen, a vote included.
+    pub term: Term,
+    /// Who asks.
+    pub node: NodeId,
+    /// Drawn at random when the daemon starts, and again after it acted alone: what was known of it
+    /// before no longer holds.
+    pub incarnation: u64,
+    /// Number of this question.
+    pub ask: u64,
+    /// The newest grant this node holds of this term: proof to the leader that it was heard.
+    pub echo: Option<u64>,
+}
+
+/// What the leader answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grant {
+    /// Term of the leader.
+    pub term: Term,
+    /// The question that this answers.
+    pub ask: u64,
+    /// Number of this answer within the term.
+    pub grant: u64,
+    /// The lease, counted by the asker from the moment it asked; 0 when the leader has no majority.
+    pub valid_ms: u64,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// Raft says who leads, and who votes.
+    Leadership {
+        /// Newest term known.
+        term: Term,
+        /// Its leader, when known.
+        leader: Option<NodeId>,
+        /// Whose majority counts.
+        voters: BTreeSet<NodeId>,
+        /// Every node of the cluster.
+        members: BTreeSet<NodeId>,
+    },
+    /// This node saw a newer term (it voted, perhaps): the older leader gets no more renewals.
+    TermSeen(Term),
+    /// A node asked us.
+    Renewal(Renewal),
+    /// The leader answered us.
+    Grant {
+        /// Who answered.
+        from: NodeId,
+        /// The answer.
+        grant: Grant,
+    },
+    /// Nothing but time.
+    Tick,
+}
+
+/// What the shell must do or pass on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Ask the leader.
+    Ask(NodeId, Renewal),
+    /// Answer a node.
+    Answer(NodeId, Grant),
+    /// This node may run resources until then, and later if renewed.
+    LeaseHeld,
+    /// The lease ran out at this moment: act on `no-quorum-policy`. The node has a new incarnation.
+    LeaseLost(Mono),
+    /// On the leader: what is known of a peer changed.
+    Peer(NodeId, PeerState),
+    /// On the leader: a majority is heard, or no longer.
+    Majority(bool),
+}
+
+/// What the leader knows of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PeerState {
+    /// It renews.
+    Alive {
+        /// Changes when the daemon there was started anew or acted alone.
+        incarnation: u64,
+    },
+    /// Silent for longer than the suspicion time. It may still run what it ran.
+    Suspect {
+        /// False for a node that this daemon has never heard: it is late rather than lost.
+        heard: bool,
+    },
+    /// Its lease and its stop deadline have passed: it has stopped by itself.
+    Expired,
+}
+
+/// A picture of presence for status and metrics.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct View {
+    /// This node may run resources now.
+    pub held: bool,
+    /// Milliseconds left of the lease.
+    pub left_ms: u64,
+    /// Times that less than a third of the lease was left when it was renewed.
+    pub near_misses: u64,
+    /// Longest pause of the presence thread, in milliseconds.
+    pub longest_pause_ms: u64,
+    /// On the leader: each peer, its state, and how long ago it was heard.
+    pub peers: Vec<(NodeId, PeerState, u64)>,
+}
