@@ -4,6 +4,7 @@
 
 pub mod clock;
 pub mod graph;
+pub mod policy;
 pub mod terms;
 
 pub mod presence;
