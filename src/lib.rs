@@ -2,10 +2,16 @@
 //!
 //! CIB -> policy -> graph -> coordinator -> executor/fencer -> status -> CIB.
 
-pub mod clock;
-pub mod graph;
-pub mod policy;
 pub mod terms;
 
-pub mod presence;
+pub mod clock;
+
+pub mod xml;
+
+pub mod graph;
+
+pub mod policy;
+
 pub mod process;
+
+pub mod presence;
