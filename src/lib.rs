@@ -15,3 +15,6 @@ pub mod policy;
 pub mod process;
 
 pub mod presence;
+
+pub mod executor;
+pub mod fencer;
