@@ -3,13 +3,17 @@
 //! Leaves: the same for the coordinator to walk; exchange format, drawing, broken rules.
 //! May touch: nothing; pure.
 
+mod check;
 mod dot;
 mod model;
+mod xml;
 
+pub use check::{Violation, check};
 pub use dot::{DotEdge, DotNode, Drawing};
 pub use model::{
     Action, ActionId, ActionKind, Delay, Graph, NodeMaintenance, NodeRef, RscRef, Synapse,
 };
+pub use xml::{ReadError, read, write};
 
 /// The recorded cases beside the project, for tests.
 #[cfg(test)]
