@@ -18,3 +18,4 @@ pub mod presence;
 
 pub mod executor;
 pub mod fencer;
+pub mod vip;

@@ -1,3 +1,13 @@
 //! The multi-call door: the name it was called by picks daemon, tool or agent.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args_os()
+        .map(|arg| arg.to_string_lossy().into_owned())
+        .collect();
+    if let Some(code) = systole::vip::called_as(&args) {
+        return ExitCode::from(code);
+    }
+    ExitCode::SUCCESS
+}
