@@ -105,7 +105,8 @@ async fn start(env: &Env, param: &Param) -> Result<OcfExit, Refusal> {
     }
     // The first announcement goes out before the action ends; who can't announce can't take an address over.
     let mut wire = Wire::open(link).map_err(|e| error(e.to_string()))?;
-    wire.announce(param.wanted.ip).map_err(|e| error(e.to_string()))?;
+    wire.announce(param.wanted.ip)
+        .map_err(|e| error(e.to_string()))?;
     if param.announcing.background {
         let spawned = announce::spawn(env, wire.into_socket());
         spawned.map_err(|e| error(format!("failed to start the announcer: {e}")))?;

@@ -48,7 +48,7 @@ pub(super) fn spawn(env: &Env, socket: OwnedFd) -> io::Result<()> {
 pub(super) async fn run(env: &Env, param: &Param) -> io::Result<()> {
     // Out of the session and process group of the agent that started us: their end is not ours.
     let _ = rustix::process::setsid();
-    rustix::stdio::dup2_stdin(fs::File::open("/dev/null")?)?;
+    nix::unistd::dup2_stdin(fs::File::open("/dev/null")?)?;
     let token = Token::take(env, param);
     let kernel = Kernel::connect().map_err(io::Error::other)?;
     let says = param.announcing;

@@ -52,8 +52,13 @@ impl Wire {
             flags: 0,
         };
         let failed = |e| WireError::Open(link.name.clone(), e);
-        let socket = socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC, None)
-            .map_err(|e| failed(e.into()))?;
+        let socket = socket(
+            AddressFamily::Packet,
+            SockType::Raw,
+            SockFlag::SOCK_CLOEXEC,
+            None,
+        )
+        .map_err(|e| failed(e.into()))?;
         let config = Config {
             socket_fd: Some(socket.try_clone().map_err(failed)?.into_raw_fd()),
             promiscuous: false,
@@ -61,7 +66,12 @@ impl Wire {
             ..Config::default()
         };
         match datalink::channel(&interface, config) {
-            Ok(Channel::Ethernet(tx, rx)) => Ok(Self { mac, tx, rx, socket }),
+            Ok(Channel::Ethernet(tx, rx)) => Ok(Self {
+                mac,
+                tx,
+                rx,
+                socket,
+            }),
             Ok(_) => Err(WireError::NotEthernet(link.name.clone())),
             Err(e) => Err(failed(e)),
         }
