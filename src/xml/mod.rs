@@ -9,6 +9,8 @@ mod shape;
 pub mod digest;
 pub mod read;
 pub mod write;
+pub mod xpath;
 
 pub use element::{Element, Node};
 pub use read::{Limits, ReadError, parse};
+pub use xpath::{XPath, XPathError};
