@@ -12,8 +12,6 @@ pub mod graph;
 
 pub mod policy;
 
-pub mod simulate;
-
 pub mod process;
 
 pub mod presence;

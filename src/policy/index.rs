@@ -72,6 +72,11 @@ impl<I: Idx, T> IdxVec<I, T> {
         at
     }
 
+    /// Drops everything from this position on.
+    pub fn truncate(&mut self, len: usize) {
+        self.items.truncate(len);
+    }
+
     /// How many items there are.
     #[must_use]
     pub fn len(&self) -> usize {

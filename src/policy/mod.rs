@@ -6,7 +6,6 @@
 //! Six steps, each with its own output, frozen when the next one starts:
 //! facts -> constraints -> assign -> actions -> ordering -> emit.
 
-pub mod element;
 pub mod index;
 pub mod input;
 pub mod nodetable;
@@ -16,10 +15,6 @@ pub mod report;
 pub mod facts;
 
 pub mod constraints;
-
-pub mod assign;
-
-pub mod actions;
 
 pub use index::{ColIdx, IdxVec, NodeIdx, RscIdx};
 pub use input::Input;

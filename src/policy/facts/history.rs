@@ -1,8 +1,8 @@
 //! Operation history as recorded (spec 1 §20-§23).
 
-use crate::policy::element::Element;
 use crate::policy::index::{NodeIdx, RscIdx};
 use crate::policy::nvtable::Str;
+use crate::xml::Element;
 
 /// One `lrm_resource` of one node, its operations sorted from oldest to newest (spec 1 §21).
 #[derive(Debug, Clone)]

@@ -3,15 +3,25 @@
 //! Leaves: `Facts`: options, nodes, the resource tree with what history says about it, and wishes for actions.
 //! May touch: nothing; it is pure.
 
+mod bundle;
+mod clone;
+mod document;
 pub mod history;
+mod meta;
 pub mod node;
-pub mod nvset;
+mod nvset;
 pub mod operation;
 pub mod options;
+mod params;
+mod remote;
 pub mod resource;
+mod rules;
+mod spec;
+mod unpack;
 pub mod wish;
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 
 use indexmap::IndexMap;
 
@@ -24,9 +34,14 @@ pub use resource::{
 };
 pub use wish::Wish;
 
+use self::document::{Document, Recheck};
+use self::nvset::Blocks;
 use super::index::{IdxVec, NodeIdx, RscIdx};
+use super::input::Input;
 use super::nvtable::{NvTable, Str};
 use super::report::{Contribution, Warning};
+use crate::terms::{DateTime, Score, text};
+use crate::xml::Element;
 
 /// Step 1: what is true now (spec 1 §35). Frozen when the next step starts.
 #[derive(Debug, Default)]
@@ -67,14 +82,91 @@ pub struct Facts {
     pub failed_ops: Vec<FailedOp>,
     /// Operation history per node, as read (spec 1 §20-§24), in the order of reading.
     pub history: Vec<HistoryEntry>,
-    /// Earliest time when something would be decided otherwise (spec 1 §2).
-    pub recheck_by: Option<i64>,
     /// Counts for display (spec 1 §32).
     pub counts: Counts,
     /// Score contributions so far, with causes, when they are recorded.
     pub contributions: Vec<Contribution>,
     /// What was wrong in the input.
     pub warnings: Vec<Warning>,
+    /// What later evaluations need: defaults, references, names.
+    pub(crate) context: Context,
+}
+
+/// What unpacking keeps for evaluations that happen later.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) now: DateTime,
+    pub(crate) document: Document,
+    pub(crate) recheck: Recheck,
+    pub(crate) causes: bool,
+    op_defaults: Blocks,
+    rsc_defaults: Blocks,
+    templates: BTreeMap<Str, Element>,
+    /// Resources by id, and by the name that history knows them under.
+    names: BTreeMap<Str, RscIdx>,
+    history_names: BTreeMap<Str, RscIdx>,
+    /// Parameters that depend on the node, evaluated once (spec 1 §11.4).
+    params: Mutex<BTreeMap<(RscIdx, Option<NodeIdx>), Arc<NvTable>>>,
+    status: Option<Element>,
+}
+
+impl Default for Context {
+    fn default() -> Self {
+        Self {
+            now: DateTime::from_epoch(0),
+            document: Document::default(),
+            recheck: Recheck::default(),
+            causes: false,
+            op_defaults: Blocks::from([]),
+            rsc_defaults: Blocks::from([]),
+            templates: BTreeMap::new(),
+            names: BTreeMap::new(),
+            history_names: BTreeMap::new(),
+            params: Mutex::default(),
+            status: None,
+        }
+    }
+}
+
+impl Facts {
+    /// Earliest time proposed so far at which something would be decided otherwise (spec 1 §2).
+    #[must_use]
+    pub fn recheck_by(&self) -> Option<i64> {
+        self.context.recheck.by()
+    }
+
+    /// Proposes a time for the next look (spec 1 §2); it counts if it is in the future.
+    pub fn propose_recheck(&self, at_s: i64) {
+        self.context.recheck.propose(self.now_s, at_s);
+    }
+
+    /// A score, with the health words as the options set them (spec 1 §1.3).
+    #[must_use]
+    pub fn score(&self, text: &str) -> Option<Score> {
+        self.options.health.parse(text)
+    }
+
+    /// The resource with exactly this id.
+    #[must_use]
+    pub fn rsc_by_id(&self, id: &str) -> Option<RscIdx> {
+        self.context.names.get(id).copied()
+    }
+
+    /// The resource that a constraint means (spec 2 §7.1): by id, or by the name in history, which then stands for
+    /// the whole clone.
+    #[must_use]
+    pub fn rsc_named(&self, id: &str) -> Option<RscIdx> {
+        self.rsc_by_id(id).or_else(|| {
+            self.context
+                .history_names
+                .get(id)
+                .map(|&rsc| self.top_of(rsc))
+        })
+    }
+
+    fn warn(&mut self, text: impl Into<String>) {
+        self.warnings.push(Warning { text: text.into() });
+    }
 }
 
 /// A ticket (spec 1 §17).
@@ -116,4 +208,115 @@ pub struct Counts {
     pub disabled: u32,
     /// Those of the disabled that are blocked.
     pub blocked: u32,
+}
+
+/// Reads the facts from a CIB. // spec 1 §2
+#[must_use]
+pub fn read(cib: &Element, input: &Input) -> Facts {
+    let configuration = cib.child("configuration");
+    let section = |name: &str| configuration.and_then(|found| found.child(name));
+    let mut facts = Facts {
+        now_s: input.now_s,
+        sanitized: input.sanitized,
+        quorate: input
+            .quorum
+            .unwrap_or_else(|| text::is_true(cib.get("have-quorum"))),
+        feature_set: cib.get("crm_feature_set").unwrap_or_default().into(),
+        context: Context {
+            now: DateTime::from_epoch(input.now_s).at_offset(input.utc_offset_s),
+            document: Document::new(configuration),
+            causes: input.causes,
+            status: cib.child("status").cloned(),
+            ..Context::default()
+        },
+        ..Facts::default()
+    };
+    options::read(&mut facts, section("crm_config"), cib);
+    facts.fence_device_known = facts.options.have_watchdog;
+    let defaults = |facts: &Facts, name: &str| match section(name) {
+        None => Blocks::from([]),
+        Some(defaults) => nvset::collect(
+            defaults,
+            "meta_attributes",
+            &facts.context.document,
+            facts.options.health,
+            None,
+        ),
+    };
+    facts.context.op_defaults = defaults(&facts, "op_defaults");
+    facts.context.rsc_defaults = defaults(&facts, "rsc_defaults");
+    let dc_uuid = cib.get("dc-uuid");
+    if let Some(nodes) = section("nodes") {
+        node::read(&mut facts, nodes, dc_uuid);
+    }
+    if let Some(resources) = section("resources") {
+        facts.unfencing = uses_unfencing(resources, section("rsc_defaults"));
+        read_resources(&mut facts, resources);
+    }
+    if let Some(tags) = section("tags") {
+        for tag in tags.children_named("tag") {
+            let refs = facts
+                .tags
+                .entry(tag.get("id").unwrap_or_default().into())
+                .or_default();
+            for id in tag
+                .children_named("obj_ref")
+                .filter_map(|obj| obj.get("id"))
+            {
+                if !refs.iter().any(|have| &**have == id) {
+                    refs.push(id.into());
+                }
+            }
+        }
+    }
+    facts
+}
+
+// spec 1 §7.3: the exact text, wherever it is written.
+fn uses_unfencing(resources: &Element, defaults: Option<&Element>) -> bool {
+    let asks = |pair: &Element| {
+        matches!(pair.get("name"), Some("provides" | "requires"))
+            && pair.get("value") == Some("unfencing")
+    };
+    let in_block = |block: &Element| block.is("meta_attributes") && block.children().any(asks);
+    resources.descendants().any(in_block)
+        || defaults.is_some_and(|defaults| defaults.children().any(in_block))
+}
+
+/// Every resource, in document order, then by priority. // spec 1 §2 points 8 and 9
+fn read_resources(facts: &mut Facts, resources: &Element) {
+    for template in resources.children_named("template") {
+        if let Some(id) = template.get("id") {
+            facts
+                .context
+                .templates
+                .entry(id.into())
+                .or_insert_with(|| template.clone());
+            facts.templates.entry(id.into()).or_default();
+        }
+    }
+    let implied = remote::scan(facts, resources);
+    let written = resources
+        .children()
+        .filter(|element| !element.is("template"));
+    for element in written.cloned().chain(implied).collect::<Vec<_>>() {
+        let before = facts.rscs.len();
+        let made =
+            spec::read(facts, &element).and_then(|spec| unpack::resource(facts, &spec, None, None));
+        match made {
+            Ok(rsc) => {
+                facts.top.push(rsc);
+                facts.register(rsc);
+            }
+            Err(trouble) => {
+                facts.rscs.truncate(before);
+                facts.warn(trouble);
+            }
+        }
+    }
+    remote::link(facts);
+    let rscs = &facts.rscs;
+    facts
+        .top
+        .sort_by_key(|&rsc| std::cmp::Reverse(rscs[rsc].priority));
 }

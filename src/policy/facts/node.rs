@@ -1,9 +1,12 @@
 //! Nodes: who there is, of which kind, and in which state (spec 1 §8, §18).
 
+use super::rules::RuleInput;
+use super::{Facts, nvset};
 use crate::policy::index::{NodeIdx, RscIdx};
 use crate::policy::nodetable::Discovery;
 use crate::policy::nvtable::{NvTable, Str};
-use crate::terms::{NodeName, Score};
+use crate::terms::{NodeName, Score, text};
+use crate::xml::Element;
 
 /// What a node is (spec 1 §8.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,7 +123,7 @@ impl Node {
     }
 }
 
-impl super::Facts {
+impl Facts {
     /// What the node is (spec 1 §8.2).
     #[must_use]
     pub fn node_kind(&self, node: NodeIdx) -> NodeKind {
@@ -165,5 +168,105 @@ impl super::Facts {
         self.nodes[node]
             .connection
             .and_then(|connection| self.rscs[connection].launcher)
+    }
+}
+
+/// Nodes as configured. // spec 1 §8.1
+pub(super) fn read(facts: &mut Facts, nodes: &Element, dc_uuid: Option<&str>) {
+    for element in nodes.children_named("node") {
+        let Some(id) = element.get("id") else {
+            facts.warn("a node without id was left out: give it an id");
+            continue;
+        };
+        let remote = match element.get("type") {
+            None => false,
+            Some(kind) if kind.eq_ignore_ascii_case("member") => false,
+            Some(kind) if kind.eq_ignore_ascii_case("remote") => true,
+            Some(kind) => {
+                facts.warn(format!(
+                    "node `{id}` has the unknown type `{kind}`; nodes after it are not read"
+                ));
+                return;
+            }
+        };
+        let name = element.get("uname").unwrap_or(id);
+        let mut node = Node::new(id.into(), NodeName::from(name), remote);
+        node.base_score = element
+            .get("score")
+            .and_then(|score| facts.score(score))
+            .unwrap_or(Score::ZERO);
+        node.unclean = facts.options.startup_fencing && !remote;
+        node.attributes
+            .set("#kind", if remote { "remote" } else { "cluster" });
+        let node = facts.add_node(node);
+        facts.add_node_attributes(node, element, false, dc_uuid);
+    }
+}
+
+impl Facts {
+    /// Puts a node where it belongs in the node list. // spec 1 §2
+    pub(super) fn add_node(&mut self, node: Node) -> NodeIdx {
+        let order = &self.node_order;
+        let before = |&at: &NodeIdx| {
+            text::compare_names(self.nodes[at].name.as_str(), node.name.as_str()).is_lt()
+        };
+        let position = order.partition_point(before);
+        let at = self.nodes.push(node);
+        self.node_order.insert(position, at);
+        at
+    }
+
+    /// By id, else by name, both in any case. // spec 1 §8.1
+    pub(super) fn find_node(&self, id: &str, name: Option<&str>) -> Option<NodeIdx> {
+        self.node_order
+            .iter()
+            .copied()
+            .find(|&node| self.nodes[node].id.eq_ignore_ascii_case(id))
+            .or_else(|| name.and_then(|name| self.node_by_name(name)))
+    }
+
+    /// Adds attributes and utilization of a `node` or `transient_attributes` element. // spec 1 §8.3
+    pub(super) fn add_node_attributes(
+        &mut self,
+        at: NodeIdx,
+        element: &Element,
+        transient: bool,
+        dc_uuid: Option<&str>,
+    ) {
+        let (document, recheck) = (&self.context.document, &self.context.recheck);
+        let health = self.options.health;
+        let input = RuleInput::at(self.context.now);
+        let node = &mut self.nodes[at];
+        node.attributes.set("#uname", node.name.as_str());
+        node.attributes.set("#id", node.id.clone());
+        if self.dc.is_none() && dc_uuid.is_some_and(|dc| dc.eq_ignore_ascii_case(&node.id)) {
+            self.dc = Some(at);
+            node.is_dc = true;
+            node.attributes.set("#is_dc", "true");
+        } else if self.dc != Some(at) {
+            node.attributes.set("#is_dc", "false");
+        }
+        if let Some(cluster) = &self.options.cluster_name {
+            node.attributes.set("#cluster-name", cluster.clone());
+        }
+        let blocks = nvset::collect(element, "instance_attributes", document, health, None);
+        if transient {
+            let mut table = NvTable::new();
+            nvset::apply(&blocks, &input, document, recheck, &mut table);
+            node.attributes.overwrite(&table);
+        } else {
+            nvset::apply(&blocks, &input, document, recheck, &mut node.attributes);
+        }
+        let blocks = nvset::collect(element, "utilization", document, health, None);
+        nvset::apply(&blocks, &input, document, recheck, &mut node.utilization);
+        if !node.attributes.contains("#site-name") {
+            let site = node
+                .attributes
+                .get_shared("site-name")
+                .or(self.options.cluster_name.as_ref());
+            if let Some(site) = site.cloned() {
+                node.attributes.set("#site-name", site);
+            }
+        }
     }
 }

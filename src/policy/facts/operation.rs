@@ -1,8 +1,12 @@
 //! Operations as configured, and the meta table of an action (spec 1 §16).
 
-use crate::policy::element::Element;
+use super::Facts;
+use super::nvset::{self, Blocks};
+use super::rules::RuleInput;
+use crate::policy::index::{NodeIdx, RscIdx};
 use crate::policy::nvtable::{NvTable, Str};
-use crate::terms::Role;
+use crate::terms::{DateTime, Role, span};
+use crate::xml::Element;
 
 /// What a failure leads to, least severe first (spec 1, "On-fail severity order").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -78,6 +82,18 @@ pub struct OpConfig {
     pub enabled: bool,
     /// The element.
     pub element: Element,
+    /// Its meta-attribute sets.
+    pub(super) meta: Blocks,
+    /// Its instance-attribute sets.
+    pub(super) params: Blocks,
+}
+
+impl OpConfig {
+    /// Whether the operation has parameters of its own, rules aside.
+    #[must_use]
+    pub fn has_params(&self) -> bool {
+        !self.params.is_empty()
+    }
 }
 
 /// The meta table of an action, normalised (spec 1 §16.2; spec 3 §4).
@@ -97,4 +113,264 @@ pub struct OpMeta {
     pub fail_role: Role,
     /// What it needs.
     pub needs: Needs,
+}
+
+impl Facts {
+    /// The `<op>` of a task and interval. // spec 1 §16.1
+    #[must_use]
+    pub fn find_op(
+        &self,
+        rsc: RscIdx,
+        task: &str,
+        interval_ms: u64,
+        include_disabled: bool,
+    ) -> Option<usize> {
+        let ops = &self.rscs[rsc].ops;
+        let exact = |name: &str, interval_ms: u64| {
+            ops.iter().position(|op| {
+                &*op.name == name
+                    && op.interval_ms == interval_ms
+                    && (include_disabled || op.enabled)
+            })
+        };
+        exact(task, interval_ms).or_else(|| match task {
+            "migrate_to" | "migrate_from" => exact("migrate", 0),
+            "notify" | "notified" => exact("notify", 0),
+            _ => None,
+        })
+    }
+
+    /// The meta table of an action and what follows from it. // spec 1 §16.2 - §16.5
+    #[must_use]
+    pub fn op_meta(
+        &self,
+        rsc: RscIdx,
+        node: Option<NodeIdx>,
+        task: &str,
+        interval_ms: u64,
+    ) -> OpMeta {
+        let op = self.find_op(rsc, task, interval_ms, true);
+        let mut table = self.op_meta_table(rsc, op, task, interval_ms);
+        let is_probe = task == "monitor" && interval_ms == 0;
+        if self.rscs[rsc].flags.fence_device && (task == "start" || is_probe) {
+            let params = self.params(rsc, node);
+            if let Some(timeout) = params.get_shared("pcmk_monitor_timeout") {
+                table.set("timeout", Str::clone(timeout));
+            }
+        }
+        let timeout_ms = timeout_ms(table.get("timeout"));
+        table.set("timeout", timeout_ms.to_string());
+        self.validate_on_fail(rsc, task, interval_ms, op, &mut table);
+        let start_delay_ms = self.start_delay(&table, interval_ms);
+        if start_delay_ms > 0 || table.contains("start-delay") {
+            table.set("start-delay", start_delay_ms.to_string());
+        }
+        let on_fail = self.on_fail(rsc, task, interval_ms, table.get("on-fail"));
+        let reconnects = self.rscs[rsc].reconnect_interval_ms > 0;
+        let fail_role = match on_fail {
+            OnFail::Stop => Role::Stopped,
+            OnFail::ResetRemote if reconnects => Role::Stopped,
+            _ if task == "promote" => Role::Unpromoted,
+            _ => Role::Started,
+        };
+        let needs = match task {
+            "start" | "promote" if self.rscs[rsc].needs_fencing() => Needs::Fencing,
+            "start" | "promote" if self.rscs[rsc].needs_quorum() => Needs::Quorum,
+            _ => Needs::Nothing,
+        };
+        OpMeta {
+            op,
+            table,
+            timeout_ms,
+            start_delay_ms,
+            on_fail,
+            fail_role,
+            needs,
+        }
+    }
+
+    /// Steps 1 to 4 of the table.
+    fn op_meta_table(
+        &self,
+        rsc: RscIdx,
+        op: Option<usize>,
+        task: &str,
+        interval_ms: u64,
+    ) -> NvTable {
+        let (context, it) = (&self.context, &self.rscs[rsc]);
+        let input = RuleInput {
+            agent: Some(&it.agent),
+            op: Some((task, interval_ms)),
+            ..RuleInput::at(context.now)
+        };
+        let mut table = NvTable::new();
+        if let Some(op) = op.map(|op| &it.ops[op]) {
+            nvset::apply(
+                &op.meta,
+                &input,
+                &context.document,
+                &context.recheck,
+                &mut table,
+            );
+            for (name, value) in op.element.attrs() {
+                table.set(name, value);
+            }
+        }
+        if task == "monitor" && interval_ms == 0 && !table.contains("timeout") {
+            let recurring =
+                |op: &&OpConfig| &*op.name == "monitor" && op.interval_ms > 0 && op.enabled;
+            let most_frequent = it
+                .ops
+                .iter()
+                .filter(recurring)
+                .min_by_key(|op| op.interval_ms);
+            if let Some(timeout) = most_frequent.and_then(|op| op.element.get("timeout")) {
+                table.set("timeout", timeout);
+            }
+        }
+        let defaults = &context.op_defaults;
+        nvset::apply(
+            defaults,
+            &input,
+            &context.document,
+            &context.recheck,
+            &mut table,
+        );
+        table.remove("id");
+        table.remove("interval");
+        if interval_ms > 0 {
+            table.set("interval", interval_ms.to_string());
+        }
+        table
+    }
+
+    /// Extra parameters of the `<op>` itself, for a node. // spec 1 §16.7 step 3
+    #[must_use]
+    pub fn op_params(&self, rsc: RscIdx, op: usize, node: Option<NodeIdx>) -> NvTable {
+        let context = &self.context;
+        let node = node.map(|node| &self.nodes[node].attributes);
+        let input = RuleInput {
+            node,
+            ..RuleInput::at(context.now)
+        };
+        let mut table = NvTable::new();
+        let blocks = &self.rscs[rsc].ops[op].params;
+        nvset::apply(
+            blocks,
+            &input,
+            &context.document,
+            &context.recheck,
+            &mut table,
+        );
+        table
+    }
+
+    // spec 1 §16.3
+    fn validate_on_fail(
+        &self,
+        rsc: RscIdx,
+        task: &str,
+        interval_ms: u64,
+        op: Option<usize>,
+        table: &mut NvTable,
+    ) {
+        let given = table.get("on-fail").map(str::to_ascii_lowercase);
+        match (task, given.as_deref()) {
+            ("stop", Some("standby" | "demote" | "stop")) => {
+                table.remove("on-fail");
+            }
+            ("demote", None) => {
+                for op in self.rscs[rsc].ops.iter() {
+                    let promoted_monitor = &*op.name == "monitor"
+                        && op.interval_ms > 0
+                        && op.enabled
+                        && op.role == Some(Role::Promoted);
+                    let wanted = op.element.get("on-fail").filter(|_| promoted_monitor);
+                    if let Some(wanted) = wanted.filter(|w| !w.eq_ignore_ascii_case("demote")) {
+                        table.set("on-fail", wanted);
+                    }
+                }
+            }
+            ("lrm_delete", _) => table.set("on-fail", "ignore"),
+            _ => {}
+        }
+        let demotes = table
+            .get("on-fail")
+            .is_some_and(|word| word.eq_ignore_ascii_case("demote"));
+        if !demotes {
+            return;
+        }
+        let allowed = op.map(|op| &self.rscs[rsc].ops[op]).is_some_and(|op| {
+            &*op.name == "promote"
+                || (&*op.name == "monitor" && interval_ms > 0 && op.role == Some(Role::Promoted))
+        });
+        if !allowed {
+            table.remove("on-fail");
+        }
+    }
+
+    /// Effective handling of a failure. // spec 1 §16.4
+    #[must_use]
+    pub fn on_fail(&self, rsc: RscIdx, task: &str, interval_ms: u64, text: Option<&str>) -> OnFail {
+        let it = &self.rscs[rsc];
+        let fencing = self.options.fencing_enabled;
+        let is_probe = task == "monitor" && interval_ms == 0;
+        let needs_reset = it.flags.connection
+            && !is_probe
+            && task != "start"
+            && self
+                .node_by_name(it.id.as_str())
+                .is_some_and(|node| self.is_remote(node));
+        let text = text.filter(|_| !needs_reset || it.flags.managed);
+        let given = match text.map(str::to_ascii_lowercase).as_deref() {
+            Some("block") => Some(OnFail::Block),
+            Some("fence") if fencing => Some(OnFail::Fence),
+            Some("fence") => Some(OnFail::Stop),
+            Some("standby") => Some(OnFail::Standby),
+            Some("ignore" | "nothing") => Some(OnFail::Ignore),
+            Some("migrate") => Some(OnFail::Ban),
+            Some("stop") => Some(OnFail::Stop),
+            Some("restart") => Some(OnFail::Restart),
+            Some("restart-container") => it.launcher.map(|_| OnFail::RestartContainer),
+            Some("demote") => Some(OnFail::Demote),
+            _ => None,
+        };
+        match given {
+            Some(given) => given,
+            None if it.launcher.is_some() => OnFail::RestartContainer,
+            None if needs_reset && it.flags.managed => OnFail::ResetRemote,
+            None if needs_reset => OnFail::Stop,
+            None if task == "stop" && fencing => OnFail::Fence,
+            None if task == "stop" => OnFail::Block,
+            None => OnFail::Restart,
+        }
+    }
+
+    // spec 1 §16.2 step 8, §16.6
+    fn start_delay(&self, table: &NvTable, interval_ms: u64) -> u64 {
+        if let Some(delay) = table.get("start-delay") {
+            return span::ms_or_zero(Some(delay)).min(i32::MAX as u64);
+        }
+        let interval_s = i64::try_from(interval_ms / 1000).unwrap_or(i64::MAX);
+        let origin = table
+            .get("interval-origin")
+            .filter(|_| interval_s > 0)
+            .and_then(|origin| DateTime::parse(origin, self.context.now).ok());
+        let Some(origin) = origin else { return 0 };
+        let rest = self.now_s.saturating_sub(origin.epoch_s()) % interval_s;
+        let delay_s = if rest <= 0 { -rest } else { interval_s - rest };
+        u64::try_from(delay_s)
+            .unwrap_or(0)
+            .saturating_mul(1000)
+            .min(i32::MAX as u64)
+    }
+}
+
+/// Timeouts: a number with a unit; anything else is 20 s. // spec 1 §16.2 step 6
+fn timeout_ms(text: Option<&str>) -> u64 {
+    const DEFAULT_MS: u64 = 20_000;
+    text.filter(|text| !text.trim_start().starts_with('P'))
+        .and_then(|text| span::parse_ms(text).ok())
+        .filter(|&ms| ms > 0)
+        .map_or(DEFAULT_MS, |ms| ms.min(i32::MAX as u64))
 }

@@ -1,6 +1,9 @@
 //! The resource tree: one struct for what all resources have, one enum for what differs (spec 1 §9).
 
-use crate::policy::element::Element;
+use crate::xml::Element;
+use std::sync::{Arc, OnceLock};
+
+use super::spec::Spec;
 use crate::policy::index::{NodeIdx, RscIdx};
 use crate::policy::nodetable::NodeTable;
 use crate::policy::nvtable::{NvTable, Str};
@@ -216,7 +219,7 @@ pub struct Rsc {
     /// The element in effect: templates expanded (spec 1 §10).
     pub element: Element,
     /// Configured operations in document order (spec 1 §16.1).
-    pub ops: Vec<OpConfig>,
+    pub ops: Arc<[OpConfig]>,
     /// Meta-attributes in effect (spec 1 §11).
     pub meta: NvTable,
     /// What it takes from a node (spec 1 §9.1).
@@ -265,7 +268,10 @@ pub struct Rsc {
     pub lock: Option<(NodeIdx, i64)>,
     /// Instance number in a clone.
     pub instance: Option<u32>,
-    pub(super) blocks: super::nvset::RscBlocks,
+    /// What it was made from: evaluated again for descendants and for further instances.
+    pub(super) spec: Arc<Spec>,
+    /// Parameters, where they do not depend on the node.
+    pub(super) plain_params: OnceLock<Arc<NvTable>>,
 }
 
 impl Rsc {
