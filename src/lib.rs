@@ -14,6 +14,8 @@ pub mod policy;
 
 pub mod process;
 
+pub mod raft;
+
 pub mod presence;
 
 pub mod executor;

@@ -1,0 +1,29 @@
+//! Raft is the CIB replicated: what a majority has on disk is what the cluster knows.
+//! Enters: `ClientWrite`s from any node, bytes from peers' raft rooms, the node's data directory.
+//! Leaves: `Answer`s, `State` snapshots, `Change`s, `Leadership`; bytes for peers through `Transport`.
+//! May touch: the data directory (redb, fsync), the clock; the network only through `Transport`.
+
+mod checked;
+mod cib_door;
+mod drive;
+mod election;
+mod handle;
+mod history;
+mod log;
+mod machine;
+mod membership;
+mod network;
+mod state;
+mod store;
+mod types;
+mod vocab;
+
+pub use cib_door::{Cib, Command, Patch};
+pub use handle::{Changes, Config, Raft};
+pub use history::{History, HistoryEntry};
+pub use state::State;
+pub use store::{Identity, Store};
+pub use vocab::{
+    Answer, Body, Change, ClientWrite, ClusterChange, Error, Leadership, Member, MemberRole,
+    Outcome, Timing, TokenRecord, Transport, TransportError,
+};

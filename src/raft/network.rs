@@ -1,0 +1,209 @@
+//! What raft rooms say to each other, as bytes: one letter, then JSON, then (for a snapshot) its bytes.
+//! JSON because nodes of neighbouring versions must understand each other.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use openraft::error::{
+    Fatal, NetworkError, RPCError, RaftError, RemoteError, ReplicationClosed, StreamingError,
+    Unreachable,
+};
+use openraft::network::{Backoff, RPCOption, RaftNetwork, RaftNetworkFactory};
+use openraft::raft::{
+    AppendEntriesRequest, AppendEntriesResponse, InstallSnapshotRequest, InstallSnapshotResponse,
+    SnapshotResponse, VoteRequest, VoteResponse,
+};
+use openraft::storage::Snapshot;
+use openraft::{AnyError, EmptyNode, OptionalSend};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use super::types::{LogId, SnapshotMeta, TypeConfig, Vote};
+use super::vocab::{Answer, ClientWrite, Transport, TransportError};
+use crate::terms::NodeId;
+
+/// How long to leave alone a node that cannot be reached.
+const PAUSE_MS: u64 = 100;
+
+/// What one raft room asks another.
+#[derive(Serialize, Deserialize)]
+pub(crate) enum Message {
+    Append(AppendEntriesRequest<TypeConfig>),
+    Vote(VoteRequest<NodeId>),
+    /// The bytes of the snapshot follow the JSON.
+    Snapshot(Vote, SnapshotMeta),
+    /// Would you vote for me? Changes nothing.
+    WouldVote(WouldVote),
+    /// Please write this; only the leader does.
+    Write(ClientWrite),
+    /// Up to where must a reader have applied the log now? Only the leader knows.
+    Barrier,
+    /// Stand for election: I am about to fall silent.
+    TakeOver,
+}
+
+/// A question before an election, so that a node which merely lost its own connection disturbs nobody.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct WouldVote {
+    pub(crate) term: u64,
+    pub(crate) last: Option<LogId>,
+}
+
+/// The answers.
+#[derive(Serialize, Deserialize)]
+pub(crate) enum Reply {
+    Append(Result<AppendEntriesResponse<NodeId>, RaftError<NodeId>>),
+    Vote(Result<VoteResponse<NodeId>, RaftError<NodeId>>),
+    Snapshot(Result<SnapshotResponse<NodeId>, Fatal<NodeId>>),
+    WouldVote(bool),
+    Written(Answer),
+    Barrier(u64),
+    /// Not done, and certainly will not be: ask this node, if any.
+    NotLeader(Option<NodeId>),
+    TakingOver,
+    /// The message was not understood or not allowed.
+    Refused(String),
+}
+
+/// A message as bytes, `raw` last.
+pub(crate) fn encode(message: &impl Serialize, raw: &[u8]) -> Vec<u8> {
+    let json = serde_json::to_vec(message).expect("our own types have no map with odd keys");
+    let mut bytes = Vec::with_capacity(4 + json.len() + raw.len());
+    let length = u32::try_from(json.len()).expect("writes are bounded far below 4 GiB");
+    bytes.extend_from_slice(&length.to_le_bytes());
+    bytes.extend_from_slice(&json);
+    bytes.extend_from_slice(raw);
+    bytes
+}
+
+/// The other way; what follows the JSON is returned too.
+pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, &[u8]), String> {
+    let (length, rest) = bytes.split_at_checked(4).ok_or("message too short")?;
+    let length = u32::from_le_bytes(length.try_into().map_err(|_| "message too short")?);
+    let (json, raw) = rest
+        .split_at_checked(length as usize)
+        .ok_or("message shorter than it says")?;
+    let message = serde_json::from_slice(json).map_err(|e| e.to_string())?;
+    Ok((message, raw))
+}
+
+/// Asks one node and understands the answer.
+pub(crate) async fn ask(
+    transport: &dyn Transport,
+    to: NodeId,
+    message: &Message,
+    raw: &[u8],
+) -> Result<Reply, TransportError> {
+    let answer = transport.raft(to, encode(message, raw)).await?;
+    match decode(&answer) {
+        Ok((reply, _)) => Ok(reply),
+        Err(why) => Err(TransportError::Lost { to, why }),
+    }
+}
+
+/// Makes a line to each node.
+#[derive(Clone)]
+pub(crate) struct Lines {
+    pub(crate) transport: Arc<dyn Transport>,
+}
+
+/// The line to one node.
+pub(crate) struct Line {
+    to: NodeId,
+    transport: Arc<dyn Transport>,
+}
+
+impl RaftNetworkFactory<TypeConfig> for Lines {
+    type Network = Line;
+
+    async fn new_client(&mut self, to: NodeId, _: &EmptyNode) -> Line {
+        let transport = Arc::clone(&self.transport);
+        Line { to, transport }
+    }
+}
+
+type RpcError<E = openraft::error::Infallible> = RPCError<NodeId, EmptyNode, RaftError<NodeId, E>>;
+
+impl Line {
+    async fn ask(&self, message: &Message, raw: &[u8]) -> Result<Reply, TransportError> {
+        ask(self.transport.as_ref(), self.to, message, raw).await
+    }
+
+    fn odd(&self) -> NetworkError {
+        let why = format!("node {} answered something else than was asked", self.to);
+        NetworkError::new(&AnyError::error(why))
+    }
+
+    fn failed<E: std::error::Error>(e: &TransportError) -> RPCError<NodeId, EmptyNode, E> {
+        match e {
+            TransportError::Unreachable { .. } => RPCError::Unreachable(Unreachable::new(e)),
+            TransportError::Lost { .. } => RPCError::Network(NetworkError::new(e)),
+        }
+    }
+}
+
+impl RaftNetwork<TypeConfig> for Line {
+    async fn append_entries(
+        &mut self,
+        rpc: AppendEntriesRequest<TypeConfig>,
+        _: RPCOption,
+    ) -> Result<AppendEntriesResponse<NodeId>, RpcError> {
+        match self.ask(&Message::Append(rpc), &[]).await {
+            Ok(Reply::Append(Ok(response))) => Ok(response),
+            Ok(Reply::Append(Err(e))) => Err(RemoteError::new(self.to, e).into()),
+            Ok(_) => Err(self.odd().into()),
+            Err(e) => Err(Self::failed(&e)),
+        }
+    }
+
+    async fn install_snapshot(
+        &mut self,
+        _: InstallSnapshotRequest<TypeConfig>,
+        _: RPCOption,
+    ) -> Result<InstallSnapshotResponse<NodeId>, RpcError<openraft::error::InstallSnapshotError>>
+    {
+        let why = "snapshots travel whole, in `full_snapshot`";
+        Err(NetworkError::new(&AnyError::error(why)).into())
+    }
+
+    async fn full_snapshot(
+        &mut self,
+        vote: Vote,
+        snapshot: Snapshot<TypeConfig>,
+        cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
+        option: RPCOption,
+    ) -> Result<SnapshotResponse<NodeId>, StreamingError<TypeConfig, Fatal<NodeId>>> {
+        let message = Message::Snapshot(vote, snapshot.meta);
+        let bytes = snapshot.snapshot.into_inner();
+        let sent = tokio::time::timeout(option.hard_ttl(), self.ask(&message, &bytes));
+        let reply = tokio::select! {
+            closed = cancel => return Err(closed.into()),
+            reply = sent => reply,
+        };
+        match reply {
+            Ok(Ok(Reply::Snapshot(Ok(response)))) => Ok(response),
+            Ok(Ok(Reply::Snapshot(Err(e)))) => Err(RemoteError::new(self.to, e).into()),
+            Ok(Ok(_)) => Err(self.odd().into()),
+            Ok(Err(e @ TransportError::Unreachable { .. })) => Err(Unreachable::new(&e).into()),
+            Ok(Err(e)) => Err(NetworkError::new(&e).into()),
+            Err(late) => Err(NetworkError::new(&late).into()),
+        }
+    }
+
+    async fn vote(
+        &mut self,
+        rpc: VoteRequest<NodeId>,
+        _: RPCOption,
+    ) -> Result<VoteResponse<NodeId>, RpcError> {
+        match self.ask(&Message::Vote(rpc), &[]).await {
+            Ok(Reply::Vote(Ok(response))) => Ok(response),
+            Ok(Reply::Vote(Err(e))) => Err(RemoteError::new(self.to, e).into()),
+            Ok(_) => Err(self.odd().into()),
+            Err(e) => Err(Self::failed(&e)),
+        }
+    }
+
+    fn backoff(&self) -> Backoff {
+        Backoff::new(std::iter::repeat(Duration::from_millis(PAUSE_MS)))
+    }
+}
