@@ -12,6 +12,8 @@ pub mod graph;
 
 pub mod policy;
 
+pub mod simulate;
+
 pub mod process;
 
 pub mod raft;

@@ -3,8 +3,13 @@
 //! Leaves: `Effect::Run` and `Effect::Kill` for agents, `Effect::Report` for what belongs in the history.
 //! May touch: nothing itself; `shell` runs agents through `crate::process`.
 
+mod digests;
+mod machine;
+mod memory;
+mod recurring;
 mod vocab;
 
+pub use machine::{Machine, Now};
 pub use vocab::{
     Command, DeviceTask, Digests, Effect, Event, Execution, Invocation, Metadata, Order, Outcome,
     Parameter, Pending, Refusal, Report, RunId,

@@ -279,7 +279,7 @@ impl Execution {
             TimedOut | NotSupported | Error | NotInstalled | NotConnected | Invalid
             | NoFenceDevice | NoSecrets => true,
             Cancelled | Pending => false,
-            Done | HardError | FatalError => self.rc.0 != self.key.target_rc,
+            Done | HardError | FatalError => self.rc.effective().0 != self.key.target_rc,
         }
     }
 }
@@ -411,4 +411,14 @@ pub struct Parameter {
     pub private: bool,
     /// Must be set.
     pub required: bool,
+}
+
+impl Parameter {
+    /// An ordinary parameter.
+    pub fn named(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            ..Self::default()
+        }
+    }
 }

@@ -36,4 +36,14 @@ pub(crate) mod tests_support {
         }
         found
     }
+
+    /// Names of all cases in it.
+    pub(crate) fn case_names(folder: &std::path::Path) -> Vec<String> {
+        let list = std::fs::read(folder.join("cases.json")).expect("a readable list of cases");
+        let list: serde_json::Value = serde_json::from_slice(&list).expect("a list of cases");
+        let cases = list.as_array().into_iter().flatten();
+        cases
+            .filter_map(|case| Some(case.get("name")?.as_str()?.to_owned()))
+            .collect()
+    }
 }

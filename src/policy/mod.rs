@@ -16,6 +16,10 @@ pub mod facts;
 
 pub mod constraints;
 
+pub mod assign;
+
+pub mod actions;
+
 pub use index::{ColIdx, IdxVec, NodeIdx, RscIdx};
 pub use input::Input;
 pub use nodetable::{Discovery, Entry, NodeTable};

@@ -122,3 +122,106 @@ pub struct Warning {
     /// The object, the trouble and the cure.
     pub text: String,
 }
+
+/// A line of `--show-scores` or `--show-utilization`, in the order in which the assignment came to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ScoreLine {
+    /// What a resource gives a node (spec 2 §20.1).
+    Assignment {
+        /// The word in front.
+        stage: &'static str,
+        /// The resource.
+        rsc: RscIdx,
+        /// The node.
+        node: NodeIdx,
+        /// The score.
+        score: Score,
+    },
+    /// What decides who is promoted (spec 2 §20.2).
+    Promotion {
+        /// The instance.
+        rsc: RscIdx,
+        /// Where it is; inactive without.
+        node: Option<NodeIdx>,
+        /// The score.
+        score: Score,
+    },
+    /// What an assignment takes from a node (spec 2 §20.4).
+    Utilization {
+        /// The resource.
+        rsc: RscIdx,
+        /// The node.
+        node: NodeIdx,
+    },
+    /// What a node has left (spec 2 §20.4).
+    Capacity {
+        /// `Original` or `Remaining`.
+        stage: &'static str,
+        /// The node.
+        node: NodeIdx,
+        /// Amounts by name.
+        left: Vec<(Str, i64)>,
+    },
+}
+
+impl ScoreLine {
+    /// Is it one of `--show-scores`? The others are of `--show-utilization`.
+    #[must_use]
+    pub fn is_score(&self) -> bool {
+        matches!(
+            self,
+            ScoreLine::Assignment { .. } | ScoreLine::Promotion { .. }
+        )
+    }
+
+    /// The line as printed.
+    #[must_use]
+    pub fn text(&self, facts: &super::facts::Facts) -> String {
+        let id = |rsc: &RscIdx| facts.rscs[*rsc].id.as_str();
+        let name = |node: &NodeIdx| facts.nodes[*node].name.as_str();
+        match self {
+            ScoreLine::Assignment {
+                stage,
+                rsc,
+                node,
+                score,
+            } => {
+                format!(
+                    "{stage}: {} allocation score on {}: {score}",
+                    id(rsc),
+                    name(node)
+                )
+            }
+            ScoreLine::Promotion {
+                rsc,
+                node: Some(node),
+                score,
+            } => {
+                format!("{} promotion score on {}: {score}", id(rsc), name(node))
+            }
+            ScoreLine::Promotion {
+                rsc,
+                node: None,
+                score,
+            } => format!("{} promotion score (inactive): {score}", id(rsc)),
+            ScoreLine::Utilization { rsc, node } => {
+                let mut text = format!(
+                    "pcmk__assign_resource: {} utilization on {}:",
+                    id(rsc),
+                    name(node)
+                );
+                for (what, amount) in facts.rscs[*rsc].utilization.iter() {
+                    text.push_str(&format!(" {what}={amount}"));
+                }
+                text
+            }
+            ScoreLine::Capacity { stage, node, left } => {
+                let mut text = format!("{stage}: {} capacity:", name(node));
+                for (what, amount) in left {
+                    text.push_str(&format!(" {what}={amount}"));
+                }
+                text
+            }
+        }
+    }
+}

@@ -57,12 +57,16 @@ struct Reign {
     followed: BTreeMap<NodeId, Mono>,
     peers: BTreeMap<NodeId, Peer>,
     majority: bool,
+    /// The life of our own daemon that was last reported.
+    myself: Option<u64>,
 }
 
 #[derive(Debug)]
 struct Peer {
     state: Option<PeerState>,
     incarnation: u64,
+    /// The life of its daemon that fencing ended.
+    condemned: Option<u64>,
     heard: Mono,
     /// Whether this daemon ever heard it: one that was never there is not lost, but late.
     ever_heard: bool,
@@ -120,6 +124,11 @@ impl Machine {
             }
             Event::Renewal(renewal) => self.on_renewal(now, renewal, effects),
             Event::Grant { from, grant } => self.on_grant(now, from, grant),
+            Event::Condemned(node) => {
+                if let Some(peer) = self.reign.as_mut().and_then(|r| r.peers.get_mut(&node)) {
+                    peer.condemned = Some(peer.incarnation);
+                }
+            }
             Event::Tick => {}
         }
         self.settle(now, effects);
@@ -190,6 +199,7 @@ impl Machine {
             followed: BTreeMap::new(),
             peers: BTreeMap::new(),
             majority: false,
+            myself: None,
         });
         reign.peers.retain(|id, _| self.members.contains(id));
         reign.followed.retain(|id, _| self.voters.contains(id));
@@ -207,6 +217,7 @@ impl Machine {
                 Peer {
                     state: None,
                     incarnation: 0,
+                    condemned: None,
                     heard,
                     ever_heard,
                     lease_bound,
@@ -235,6 +246,9 @@ impl Machine {
         let Some(peer) = reign.peers.get_mut(&renewal.node) else {
             return;
         };
+        if peer.condemned == Some(renewal.incarnation) {
+            return;
+        }
         peer.heard = now;
         peer.ever_heard = true;
         peer.incarnation = renewal.incarnation;
@@ -333,6 +347,13 @@ impl Machine {
         }
         if !majority {
             return; // Who has no majority judges nobody.
+        }
+        if reign.myself != Some(self.incarnation) {
+            reign.myself = Some(self.incarnation);
+            let alive = PeerState::Alive {
+                incarnation: self.incarnation,
+            };
+            effects.push(Effect::Peer(self.me, alive));
         }
         for (id, peer) in &mut reign.peers {
             let silent = now.since(peer.heard);

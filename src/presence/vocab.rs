@@ -61,6 +61,9 @@ pub enum Event {
         /// The answer.
         grant: Grant,
     },
+    /// On the leader: this node was fenced. Its present life gets no lease any more, whatever it says:
+    /// should the fencing have lied, the node stops by itself and comes back as somebody new.
+    Condemned(NodeId),
     /// Nothing but time.
     Tick,
 }
@@ -76,7 +79,7 @@ pub enum Effect {
     LeaseHeld,
     /// The lease ran out at this moment: act on `no-quorum-policy`. The node has a new incarnation.
     LeaseLost(Mono),
-    /// On the leader: what is known of a peer changed.
+    /// On the leader: what is known of a node changed; itself included, which is always alive.
     Peer(NodeId, PeerState),
     /// On the leader: a majority is heard, or no longer.
     Majority(bool),

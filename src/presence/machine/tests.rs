@@ -297,3 +297,25 @@ fn a_node_never_heard_is_late_rather_than_lost() {
         .is_some()
     );
 }
+
+#[test]
+fn a_fenced_node_that_lives_gets_no_lease_and_stops_by_itself() {
+    let mut w = World::new(3);
+    w.elect(1, 1, &[1, 2, 3]);
+    w.run(500);
+    w.step(1, Event::Condemned(NodeId(3)));
+    w.run(T.lease_ms + 100);
+    assert!(
+        w.log
+            .iter()
+            .any(|(_, i, e)| *i == 3 && matches!(e, Effect::LeaseLost(_)))
+    );
+    w.run(300);
+    assert!(
+        w.when(
+            1,
+            &Effect::Peer(NodeId(3), PeerState::Alive { incarnation: 301 })
+        )
+        .is_some()
+    );
+}

@@ -1,0 +1,743 @@
+//! One queue per resource; what stands at its head runs, one at a time, whatever other resources do.
+//!
+//! ```text
+//!   order ──► accept ──► queue of its resource ──► begin ──► run ──► ended ──► report
+//!               │            ▲                                         │
+//!               └─ recurring ┴── due ◄──── interval after the end ─────┘
+//! ```
+//!
+//! Two things keep a resource from being started twice. An order waits until its pending entry is on disk at
+//! a majority, for a coordinator that takes over knows only the CIB. And what has not begun when a newer term
+//! is seen never begins: its coordinator is deposed, and its successor may have decided otherwise.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use crate::clock::Mono;
+use crate::terms::{AgentName, ExecStatus, OcfExit, OpKey, RscId, Term, TransitionKey};
+
+use super::digests;
+use super::memory::Memory;
+use super::recurring::Recurring;
+use super::vocab::{
+    Command, DeviceTask, Effect, Event, Execution, Invocation, Metadata, Order, Outcome, Pending,
+    Refusal, Report, RunId,
+};
+
+/// Time as the shell tells it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Now {
+    /// For intervals and delays.
+    pub mono: Mono,
+    /// For the history: seconds since 1970.
+    pub wall_s: i64,
+}
+
+/// The executor of one node.
+#[derive(Debug)]
+pub struct Machine {
+    limit: usize,
+    newest: Term,
+    leaving: bool,
+    next_call: i64,
+    next_run: u64,
+    next_turn: u64,
+    resources: BTreeMap<RscId, Resource>,
+    metadata: BTreeMap<AgentName, Option<Arc<Metadata>>>,
+    reading: BTreeSet<AgentName>,
+    /// Results that wait for the metadata which their digests need.
+    waiting: Vec<(Order, Execution)>,
+    /// Keys of orders that were taken, the newest last: orders are repeated until they are answered.
+    taken: VecDeque<TransitionKey>,
+}
+
+#[derive(Debug, Default)]
+struct Resource {
+    queue: VecDeque<Op>,
+    running: Option<Running>,
+    recurring: BTreeMap<OpKey, Recurring>,
+    memory: Memory,
+}
+
+/// Something that waits for its turn.
+#[derive(Debug)]
+struct Op {
+    order: Order,
+    call_id: i64,
+    /// Place among all resources.
+    turn: u64,
+    queued: Mono,
+    /// Not before its pending entry is written.
+    held: bool,
+    /// Not before its start delay is over; counted from its arrival at the head.
+    not_before: Option<Mono>,
+    /// A later run of a recurring operation.
+    again: bool,
+}
+
+#[derive(Debug)]
+struct Running {
+    run: RunId,
+    op: Op,
+    queue_ms: u64,
+    /// Its result is nobody's any more.
+    dropped: bool,
+}
+
+/// Orders whose keys are kept to recognise a repetition.
+const TAKEN: usize = 4096;
+
+impl Machine {
+    /// An executor that runs at most `limit` agents at once (a stop always may), and whose executions are
+    /// numbered from `first_call`, which must be greater than any number used before.
+    pub fn new(limit: usize, first_call: i64) -> Self {
+        Self {
+            limit: limit.max(1),
+            newest: Term(0),
+            leaving: false,
+            next_call: first_call,
+            next_run: 1,
+            next_turn: 0,
+            resources: BTreeMap::new(),
+            metadata: BTreeMap::new(),
+            reading: BTreeSet::new(),
+            waiting: Vec::new(),
+            taken: VecDeque::new(),
+        }
+    }
+
+    /// Takes what happened; what must be done is appended to `effects`.
+    pub fn step(&mut self, now: Now, event: Event, effects: &mut Vec<Effect>) {
+        match event {
+            Event::Command(command) => self.command(now, *command, effects),
+            Event::TermSeen(term) => self.term_seen(term, effects),
+            Event::PendingWritten(call) => self.release(call),
+            Event::PendingLost(call) => self.lose(call, effects),
+            Event::Ended(run, outcome) => self.ended(now, run, outcome, effects),
+            Event::Metadata(agent, metadata) => self.metadata_read(agent, metadata, effects),
+            Event::Rejoined => self.tell_history(effects),
+            Event::Leaving => self.leaving = true,
+            Event::KillAll => self.kill_all(effects),
+            Event::Tick => {}
+        }
+        self.due(now);
+        self.begin_ready(now, effects);
+    }
+
+    /// When time alone makes something ready.
+    pub fn next_wake(&self) -> Option<Mono> {
+        let resources = self.resources.values();
+        let due = resources
+            .clone()
+            .flat_map(|rsc| rsc.recurring.values().filter_map(|r| r.due));
+        let delayed = resources
+            .filter(|rsc| rsc.running.is_none())
+            .filter_map(|rsc| rsc.queue.front().and_then(|op| op.not_before));
+        due.chain(delayed).min()
+    }
+
+    /// Highest call id given so far, to be kept across restarts.
+    pub fn last_call(&self) -> i64 {
+        self.next_call - 1
+    }
+
+    /// Resources that count as active here. // spec cluster §13.6
+    pub fn active(&self) -> Vec<RscId> {
+        let active = self.resources.iter().filter(|(_, rsc)| rsc.memory.active());
+        active.map(|(id, _)| id.clone()).collect()
+    }
+
+    /// Operations that run now, for displays: `RSC_TASK_INTERVAL`.
+    pub fn running(&self) -> Vec<OpKey> {
+        let running = self
+            .resources
+            .values()
+            .filter_map(|rsc| rsc.running.as_ref());
+        running.map(|running| running.op.order.op.clone()).collect()
+    }
+
+    /// True while anything runs or waits for its turn (recurring operations between two runs do not).
+    pub fn busy(&self) -> bool {
+        let busy = |rsc: &Resource| rsc.running.is_some() || !rsc.queue.is_empty();
+        !self.waiting.is_empty() || self.resources.values().any(busy)
+    }
+
+    fn command(&mut self, now: Now, command: Command, effects: &mut Vec<Effect>) {
+        let (term, op) = match &command {
+            Command::Execute(order) => (order.term, order.op.clone()),
+            Command::Cancel { term, op, .. } => (*term, op.clone()),
+            Command::Forget { term, rsc, .. } => (*term, OpKey::new(rsc.clone(), "delete", 0)),
+        };
+        if term < self.newest {
+            let refusal = Refusal::OldTerm {
+                got: term,
+                newest: self.newest,
+            };
+            effects.push(Effect::Refused(op, refusal));
+            return;
+        }
+        self.term_seen(term, effects);
+        match command {
+            Command::Execute(order) => self.accept(now, order, effects),
+            Command::Cancel { op, key, .. } => self.cancel(op, key, effects),
+            Command::Forget { rsc, key, .. } => self.forget(rsc, key, effects),
+        }
+    }
+
+    /// What has not begun under an older term never will. Its pending entry is taken back, so that nobody
+    /// waits for it; the resource is then probed.
+    fn term_seen(&mut self, term: Term, effects: &mut Vec<Effect>) {
+        if term <= self.newest {
+            return;
+        }
+        self.newest = term;
+        for rsc in self.resources.values_mut() {
+            let (keep, drop): (VecDeque<Op>, VecDeque<Op>) = rsc
+                .queue
+                .drain(..)
+                .partition(|op| op.again || op.order.term >= term);
+            rsc.queue = keep;
+            for op in drop {
+                rsc.recurring.remove(&op.order.op);
+                let refusal = Refusal::OldTerm {
+                    got: op.order.term,
+                    newest: term,
+                };
+                effects.push(Effect::Refused(op.order.op.clone(), refusal));
+                effects.push(cancelled(&op.order, op.call_id, None));
+            }
+        }
+    }
+
+    fn accept(&mut self, now: Now, order: Order, effects: &mut Vec<Effect>) {
+        if self.taken.contains(&order.key) {
+            return;
+        }
+        self.taken.push_back(order.key.clone());
+        if self.taken.len() > TAKEN {
+            self.taken.pop_front();
+        }
+        let call_id = self.next_call;
+        self.next_call += 1;
+        if self.leaving && order.op.task == "start" {
+            effects.push(Effect::Refused(order.op.clone(), Refusal::Leaving));
+            let reason = Refusal::Leaving.to_string();
+            let outcome = Outcome::failed(ExecStatus::Invalid, OcfExit::ERROR, reason);
+            let execution = execution(&order, call_id, &outcome, Some(now.wall_s), None);
+            effects.push(Effect::Report(Box::new(Report::Direct(execution))));
+            return;
+        }
+        self.want_metadata(&order, effects);
+        let turn = self.turn();
+        let rsc = self.resources.entry(order.op.rsc.clone()).or_default();
+        if order.changes_state() && order.op.task != "delete" {
+            rsc.cancel_recurring(effects);
+        }
+        if order.recurring() {
+            if rsc.take_recurring(now, order, call_id, turn, effects) {
+                self.due(now);
+            }
+            return;
+        }
+        let held = report_pending(&order, call_id, effects);
+        rsc.queue
+            .push_back(Op::new(order, call_id, turn, now.mono, held));
+    }
+
+    fn turn(&mut self) -> u64 {
+        self.next_turn += 1;
+        self.next_turn
+    }
+
+    fn release(&mut self, call: i64) {
+        for rsc in self.resources.values_mut() {
+            rsc.queue
+                .iter_mut()
+                .filter(|op| op.call_id == call)
+                .for_each(|op| op.held = false);
+        }
+    }
+
+    fn lose(&mut self, call: i64, effects: &mut Vec<Effect>) {
+        for rsc in self.resources.values_mut() {
+            let Some(at) = rsc
+                .queue
+                .iter()
+                .position(|op| op.call_id == call && op.held)
+            else {
+                continue;
+            };
+            if let Some(op) = rsc.queue.remove(at) {
+                // It may be ordered again under the same key.
+                self.taken.retain(|key| *key != op.order.key);
+                effects.push(Effect::Refused(op.order.op, Refusal::NotRecorded));
+            }
+        }
+    }
+
+    fn cancel(&mut self, op: OpKey, by: TransitionKey, effects: &mut Vec<Effect>) {
+        let found = self
+            .resources
+            .get_mut(&op.rsc)
+            .and_then(|rsc| rsc.cancel_one(&op, &by, effects));
+        if found.is_none() {
+            let report = Report::Cancelled {
+                op,
+                call_id: None,
+                key: None,
+                by: Some(by),
+            };
+            effects.push(Effect::Report(Box::new(report)));
+        }
+    }
+
+    fn forget(&mut self, rsc: RscId, by: TransitionKey, effects: &mut Vec<Effect>) {
+        if let Some(known) = self.resources.get_mut(&rsc) {
+            for (_, recurring) in std::mem::take(&mut known.recurring) {
+                tracing::debug!(op = %recurring.order.op, "forgotten");
+            }
+            known.queue.clear();
+            known.memory = Memory::default();
+            if let Some(running) = &mut known.running {
+                running.dropped = true;
+                if running.op.order.recurring() {
+                    effects.push(Effect::Kill(running.run));
+                }
+            } else {
+                self.resources.remove(&rsc);
+            }
+        }
+        self.waiting.retain(|(order, _)| order.op.rsc != rsc);
+        effects.push(Effect::Report(Box::new(Report::Forgotten { rsc, by })));
+    }
+
+    fn tell_history(&mut self, effects: &mut Vec<Effect>) {
+        let all = self
+            .resources
+            .values()
+            .flat_map(|rsc| rsc.memory.all())
+            .cloned()
+            .collect();
+        effects.push(Effect::Report(Box::new(Report::History(all))));
+    }
+
+    /// The stop deadline of a node that is alone has passed: agents are not asked any more.
+    fn kill_all(&mut self, effects: &mut Vec<Effect>) {
+        for (id, rsc) in &mut self.resources {
+            rsc.queue.clear();
+            rsc.recurring.clear();
+            if let Some(running) = &rsc.running {
+                effects.push(Effect::Kill(running.run));
+            }
+            effects.push(Effect::KillGroup(id.clone()));
+        }
+    }
+
+    /// Recurring operations whose time has come take their place in the queue.
+    fn due(&mut self, now: Now) {
+        for rsc in self.resources.values_mut() {
+            for recurring in rsc.recurring.values_mut() {
+                if recurring.due.is_none_or(|due| due > now.mono) {
+                    continue;
+                }
+                recurring.due = None;
+                self.next_turn += 1;
+                let (order, call) = (recurring.order.clone(), recurring.call_id);
+                let mut op = Op::new(order, call, self.next_turn, now.mono, false);
+                op.again = true;
+                rsc.queue.push_back(op);
+            }
+        }
+    }
+
+    fn begin_ready(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        let mut running = self
+            .resources
+            .values()
+            .filter(|rsc| rsc.running.is_some())
+            .count();
+        let mut ready: Vec<(bool, u64, RscId)> = Vec::new();
+        for (id, rsc) in &mut self.resources {
+            if rsc.running.is_none()
+                && let Some(op) = rsc.queue.front_mut()
+                && op.ready(now.mono)
+            {
+                ready.push((op.again, op.turn, id.clone()));
+            }
+        }
+        // Orders go before repetitions, which nobody waits for.
+        ready.sort();
+        for (_, _, id) in ready {
+            let run = RunId(self.next_run);
+            let rsc = self.resources.get_mut(&id).expect("ready resources exist");
+            let stops = rsc
+                .queue
+                .front()
+                .is_some_and(|op| op.order.op.task == "stop");
+            if running >= self.limit && !stops {
+                continue;
+            }
+            self.next_run += 1;
+            running += 1;
+            rsc.begin(now.mono, run, effects);
+        }
+    }
+
+    fn ended(&mut self, now: Now, run: RunId, outcome: Outcome, effects: &mut Vec<Effect>) {
+        let found = self.resources.iter_mut().find_map(|(id, rsc)| {
+            let mine = rsc
+                .running
+                .as_ref()
+                .is_some_and(|running| running.run == run);
+            mine.then(|| rsc.running.take().map(|running| (id.clone(), running)))?
+        });
+        let Some((id, running)) = found else { return };
+        let rsc = self.resources.get_mut(&id).expect("found a moment ago");
+        let Op { order, call_id, .. } = running.op;
+        if running.dropped {
+            if rsc.queue.is_empty() && rsc.recurring.is_empty() && rsc.memory == Memory::default() {
+                self.resources.remove(&id);
+            }
+            if !order.recurring() && !outcome.killed {
+                let execution = execution(&order, call_id, &outcome, Some(now.wall_s), None);
+                effects.push(Effect::Report(Box::new(Report::Direct(execution))));
+            }
+            return;
+        }
+        rsc.memory.ran(&order, &outcome);
+        let mut changed_s = Some(now.wall_s - (outcome.run_ms / 1000) as i64);
+        let mut told = (order.clone(), call_id);
+        if order.recurring() {
+            let Some(recurring) = rsc.recurring.get_mut(&order.op) else {
+                return;
+            };
+            if !recurring.ended(&outcome, now.mono, now.wall_s) {
+                return;
+            }
+            changed_s = recurring.changed_s;
+            // A merged order answers to its new key, but runs with its old parameters.
+            told.0.key = recurring.order.key.clone();
+            told.1 = recurring.call_id;
+        }
+        let times = Some((outcome.run_ms, running.queue_ms));
+        let execution = execution(&told.0, told.1, &outcome, changed_s, times);
+        self.report(told.0, execution, effects);
+    }
+
+    /// The result of an operation, with digests; it waits for metadata that is being read for the first time.
+    fn report(&mut self, order: Order, mut execution: Execution, effects: &mut Vec<Effect>) {
+        let known = self.metadata.get(&order.agent);
+        let unknown =
+            known.is_none() && digests::wanted(&order) && self.reading.contains(&order.agent);
+        // What comes after a result that waits must not overtake it.
+        let behind = self
+            .waiting
+            .iter()
+            .any(|(other, _)| other.op.rsc == order.op.rsc);
+        if unknown || behind {
+            self.waiting.push((order, execution));
+            return;
+        }
+        let metadata = known.and_then(|metadata| metadata.as_deref());
+        execution.digests = digests::digests(&order, metadata);
+        if order.recordable()
+            && let Some(rsc) = self.resources.get_mut(&order.op.rsc)
+        {
+            rsc.memory.remember(&order, &execution);
+        }
+        let report = if order.op.task == "meta-data" {
+            Report::Direct(execution)
+        } else {
+            Report::Result(execution)
+        };
+        effects.push(Effect::Report(Box::new(report)));
+    }
+
+    fn want_metadata(&mut self, order: &Order, effects: &mut Vec<Effect>) {
+        let fresh = order.op.task == "start" || !self.metadata.contains_key(&order.agent);
+        if fresh && digests::wanted(order) && self.reading.insert(order.agent.clone()) {
+            effects.push(Effect::ReadMetadata(order.agent.clone()));
+        }
+    }
+
+    fn metadata_read(
+        &mut self,
+        agent: AgentName,
+        metadata: Option<Arc<Metadata>>,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.reading.remove(&agent);
+        let known = self.metadata.entry(agent.clone()).or_default();
+        if metadata.is_some() || known.is_none() {
+            *known = metadata;
+        }
+        let of_agent = |(order, _): &(Order, Execution)| order.agent == agent;
+        let (now, later) = std::mem::take(&mut self.waiting)
+            .into_iter()
+            .partition(of_agent);
+        self.waiting = later;
+        let now: Vec<(Order, Execution)> = now;
+        for (order, execution) in now {
+            self.report(order, execution, effects);
+        }
+    }
+}
+
+impl Op {
+    fn new(order: Order, call_id: i64, turn: u64, queued: Mono, held: bool) -> Self {
+        Self {
+            order,
+            call_id,
+            turn,
+            queued,
+            held,
+            not_before: None,
+            again: false,
+        }
+    }
+
+    /// At the head of its queue: may it run? Its start delay is counted from here.
+    fn ready(&mut self, now: Mono) -> bool {
+        let delay = self.order.start_delay_ms();
+        if self.not_before.is_none() && delay > 0 && !self.again {
+            self.not_before = Some(now.plus(delay));
+        }
+        !self.held && self.not_before.is_none_or(|at| at <= now)
+    }
+}
+
+impl Resource {
+    /// A new recurring operation, or one that is merged into the one that runs; false when nothing is to be
+    /// queued now.
+    fn take_recurring(
+        &mut self,
+        now: Now,
+        order: Order,
+        call_id: i64,
+        turn: u64,
+        effects: &mut Vec<Effect>,
+    ) -> bool {
+        if let Some(existing) = self.recurring.get_mut(&order.op) {
+            existing.merge(order.clone(), call_id, now.mono);
+            report_pending(&order, call_id, effects);
+            return true;
+        }
+        let mut recurring = Recurring::new(order.clone(), call_id, now.mono);
+        if let Some(outcome) = recurring.confirmed_at_once() {
+            let mut execution = execution(&order, call_id, &outcome, Some(now.wall_s), None);
+            execution.digests = digests::digests(&order, None);
+            effects.push(Effect::Report(Box::new(Report::Result(execution))));
+        } else {
+            report_pending(&order, call_id, effects);
+        }
+        if order.start_delay_ms() == 0 {
+            recurring.due = None;
+            self.queue
+                .push_back(Op::new(order.clone(), call_id, turn, now.mono, false));
+        }
+        self.recurring.insert(order.op, recurring);
+        false
+    }
+
+    /// All recurring operations end, also one that runs: what comes next must not wait for a monitor.
+    fn cancel_recurring(&mut self, effects: &mut Vec<Effect>) {
+        for (op, recurring) in std::mem::take(&mut self.recurring) {
+            self.drop_recurring(&op, effects);
+            effects.push(cancelled(&recurring.order, recurring.call_id, None));
+        }
+    }
+
+    fn drop_recurring(&mut self, op: &OpKey, effects: &mut Vec<Effect>) {
+        self.queue.retain(|queued| queued.order.op != *op);
+        self.memory.cancelled(op);
+        if let Some(running) = &mut self.running
+            && running.op.order.op == *op
+        {
+            running.dropped = true;
+            effects.push(Effect::Kill(running.run));
+        }
+    }
+
+    fn cancel_one(
+        &mut self,
+        op: &OpKey,
+        by: &TransitionKey,
+        effects: &mut Vec<Effect>,
+    ) -> Option<()> {
+        if let Some(recurring) = self.recurring.remove(op) {
+            self.drop_recurring(op, effects);
+            effects.push(cancelled(
+                &recurring.order,
+                recurring.call_id,
+                Some(by.clone()),
+            ));
+            return Some(());
+        }
+        if op.interval_ms > 0 {
+            return None;
+        }
+        if let Some(at) = self.queue.iter().position(|queued| queued.order.op == *op) {
+            let queued = self.queue.remove(at)?;
+            effects.push(cancelled(&queued.order, queued.call_id, Some(by.clone())));
+            return Some(());
+        }
+        let running = self
+            .running
+            .as_mut()
+            .filter(|running| running.op.order.op == *op)?;
+        running.dropped = true;
+        effects.push(Effect::Kill(running.run));
+        effects.push(cancelled(
+            &running.op.order,
+            running.op.call_id,
+            Some(by.clone()),
+        ));
+        Some(())
+    }
+
+    fn begin(&mut self, now: Mono, run: RunId, effects: &mut Vec<Effect>) {
+        let mut op = self.queue.pop_front().expect("a ready resource has a head");
+        if op.order.op.task == "stop" {
+            op.order.params = self.memory.for_stop(&op.order);
+        }
+        let order = &op.order;
+        effects.push(if order.agent.is_fencing() {
+            Effect::Device(run, device_task(order))
+        } else {
+            Effect::Run(run, invocation(order))
+        });
+        let queue_ms = now.since(op.queued);
+        self.running = Some(Running {
+            run,
+            op,
+            queue_ms,
+            dropped: false,
+        });
+    }
+}
+
+fn invocation(order: &Order) -> Invocation {
+    Invocation {
+        agent: order.agent.clone(),
+        rsc: order.op.rsc.clone(),
+        task: order.op.task.clone(),
+        params: order.params.clone(),
+        timeout_ms: order.timeout_ms(),
+        kill_process_only: order.meta("on_fail") == Some("block"),
+    }
+}
+
+fn device_task(order: &Order) -> DeviceTask {
+    // The device's own limit for its monitor goes before the operation's. // spec cluster §14.2
+    let own = order
+        .param("pcmk_monitor_timeout")
+        .filter(|_| order.recurring());
+    let own = own
+        .map(|text| crate::terms::span::ms_or_zero(Some(text)))
+        .filter(|ms| *ms > 0);
+    let probe = order.op.task == "monitor" && !order.recurring();
+    DeviceTask {
+        device: RscId::from(order.op.rsc.base()),
+        agent: order.agent.clone(),
+        task: if probe {
+            "probe".to_owned()
+        } else {
+            order.op.task.clone()
+        },
+        params: order.params.clone(),
+        timeout_ms: own.unwrap_or(order.timeout_ms()),
+    }
+}
+
+/// Whether the operation must wait for its pending entry.
+fn report_pending(order: &Order, call_id: i64, effects: &mut Vec<Effect>) -> bool {
+    if order.pending != Pending::Report || !order.recordable() {
+        return false;
+    }
+    let outcome = Outcome::failed(ExecStatus::Pending, OcfExit::PENDING, "");
+    let mut execution = execution(order, -1, &outcome, None, None);
+    execution.ticket = call_id;
+    execution.digests = digests::digests(order, None);
+    effects.push(Effect::Report(Box::new(Report::Pending(execution))));
+    // A stop takes away: it can do no harm that the record would prevent.
+    order.changes_state() && order.op.task != "stop"
+}
+
+fn cancelled(order: &Order, call_id: i64, by: Option<TransitionKey>) -> Effect {
+    let (op, key) = (order.op.clone(), Some(order.key.clone()));
+    Effect::Report(Box::new(Report::Cancelled {
+        op,
+        call_id: Some(call_id),
+        key,
+        by,
+    }))
+}
+
+fn execution(
+    order: &Order,
+    call_id: i64,
+    outcome: &Outcome,
+    last_rc_change_s: Option<i64>,
+    times: Option<(u64, u64)>,
+) -> Execution {
+    // An error with an exit status that has a meaning of its own is that status. // spec cluster §13.1
+    let status = match (outcome.status, outcome.rc.0) {
+        (ExecStatus::Error, 7 | 8 | 190 | 191) => ExecStatus::Done,
+        (status, _) => status,
+    };
+    let pair = |a: &str, b: &str| Some((order.meta(a)?.to_owned(), order.meta(b)?.to_owned()));
+    let notifies = order.op.task == "notify";
+    let mut execution = Execution {
+        agent: order.agent.clone(),
+        op: recorded_op(order, status, outcome.rc),
+        key: order.key.clone(),
+        call_id,
+        ticket: call_id,
+        status,
+        rc: outcome.rc,
+        exit_reason: String::new(),
+        last_rc_change_s,
+        exec_ms: times.map(|(run, _)| run),
+        queue_ms: times.map(|(_, queue)| queue),
+        digests: Default::default(),
+        feature_set: order.feature_set.clone(),
+        node: order.node.clone(),
+        notify: pair("notify_type", "notify_operation").filter(|_| notifies),
+        migrate: pair("migrate_source", "migrate_target"),
+        container: order.meta("container").map(str::to_owned),
+        shutdown_lock: shutdown_lock(order, outcome.rc),
+        ignore_failure: order.meta("on_fail") == Some("ignore"),
+    };
+    if execution.failed() {
+        execution.exit_reason = outcome.reason.clone().unwrap_or_default();
+    }
+    execution
+}
+
+/// `reload` is recorded as `start` if done, else as `monitor`. // spec cluster §13.1
+fn recorded_op(order: &Order, status: ExecStatus, rc: OcfExit) -> OpKey {
+    if !matches!(order.op.task.as_str(), "reload" | "reload-agent") {
+        return order.op.clone();
+    }
+    let task = if status == ExecStatus::Done && rc == OcfExit::OK {
+        "start"
+    } else {
+        "monitor"
+    };
+    OpKey {
+        task: task.to_owned(),
+        ..order.op.clone()
+    }
+}
+
+/// A lock is kept by a successful stop and by a probe that found nothing, and ends with anything else.
+fn shutdown_lock(order: &Order, rc: OcfExit) -> Option<i64> {
+    match (order.op.task.as_str(), rc.0) {
+        ("stop", 0) => order.shutdown_lock,
+        ("monitor", 7) => None,
+        _ => Some(0),
+    }
+}
+
+#[cfg(test)]
+mod tests;

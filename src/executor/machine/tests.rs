@@ -1,0 +1,494 @@
+//! These events, then these effects, as text.
+
+use super::*;
+use crate::executor::Parameter;
+use crate::terms::NodeName;
+
+struct Play {
+    machine: Machine,
+    transition: i64,
+    metadata: bool,
+}
+
+impl Play {
+    fn new() -> Self {
+        Self {
+            machine: Machine::new(2, 1),
+            transition: 0,
+            metadata: false,
+        }
+    }
+
+    fn at(&mut self, ms: u64, event: Event) -> String {
+        let mut effects = Vec::new();
+        let now = Now {
+            mono: Mono(ms),
+            wall_s: 1000 + (ms / 1000) as i64,
+        };
+        self.machine.step(now, event, &mut effects);
+        let shown = effects.iter().filter_map(|effect| self.show(effect));
+        shown.collect::<Vec<_>>().join("; ")
+    }
+
+    fn show(&self, effect: &Effect) -> Option<String> {
+        Some(match effect {
+            Effect::Run(run, call) => {
+                let plain = call
+                    .params
+                    .iter()
+                    .filter(|(name, _)| !name.starts_with("CRM_meta"));
+                let plain: String = plain.map(|(n, v)| format!(" {n}={v}")).collect();
+                format!("run {} {} {}{plain}", run.0, call.rsc, call.task)
+            }
+            Effect::Device(run, task) => {
+                format!(
+                    "device {} {} {} {}",
+                    run.0, task.device, task.task, task.timeout_ms
+                )
+            }
+            Effect::Kill(run) => format!("kill {}", run.0),
+            Effect::KillGroup(rsc) => format!("kill group {rsc}"),
+            Effect::ReadMetadata(_) if !self.metadata => return None,
+            Effect::ReadMetadata(agent) => format!("read {agent}"),
+            Effect::Refused(op, why) => format!("refused {op}: {why}"),
+            Effect::Report(report) => match &**report {
+                Report::Pending(x) => format!("pending {} #{}", x.op, x.ticket),
+                Report::Result(x) => show_result("result", x),
+                Report::Direct(x) => show_result("direct", x),
+                Report::Cancelled {
+                    op, call_id, by, ..
+                } => {
+                    let call = call_id.map(|id| format!(" #{id}")).unwrap_or_default();
+                    let by = by
+                        .as_ref()
+                        .map(|key| format!(" by {}", key.action))
+                        .unwrap_or_default();
+                    format!("cancelled {op}{call}{by}")
+                }
+                Report::Forgotten { rsc, .. } => format!("forgotten {rsc}"),
+                Report::History(all) => {
+                    let all: Vec<String> = all.iter().map(|x| show_result("", x)).collect();
+                    format!("history:{}", all.join(","))
+                }
+            },
+        })
+    }
+
+    fn order(&mut self, term: u64, op: &str, params: &str) -> Event {
+        let op: OpKey = op.parse().expect("an operation key");
+        self.transition += 1;
+        let mut all: Vec<(String, String)> = vec![("CRM_meta_timeout".into(), "20000".into())];
+        for pair in params.split_whitespace() {
+            let (name, value) = pair.split_once('=').expect("name=value");
+            all.push((name.into(), value.into()));
+        }
+        let target_rc = all.iter().find(|(n, _)| n == "CRM_meta_op_target_rc");
+        let target_rc = target_rc.map_or(0, |(_, v)| v.parse().expect("a number"));
+        let agent = all
+            .iter()
+            .find(|(n, _)| n == "agent")
+            .map(|(_, v)| v.clone());
+        all.retain(|(n, _)| n != "agent");
+        Event::Command(Box::new(Command::Execute(Order {
+            term: Term(term),
+            key: TransitionKey {
+                action: self.transition,
+                transition: 1,
+                target_rc,
+                uuid: "u".into(),
+            },
+            op,
+            agent: agent
+                .unwrap_or("ocf:heartbeat:Dummy".into())
+                .parse()
+                .expect("an agent"),
+            node: NodeName::from("h1"),
+            feature_set: "3.20".into(),
+            params: all,
+            pending: Pending::Written,
+            shutdown_lock: None,
+        })))
+    }
+
+    fn go(&mut self, ms: u64, op: &str, params: &str) -> String {
+        let order = self.order(1, op, params);
+        self.at(ms, order)
+    }
+
+    fn end(&mut self, ms: u64, run: u64, rc: i32) -> String {
+        self.at(ms, Event::Ended(RunId(run), Outcome::done(rc)))
+    }
+
+    fn cancel(&mut self, ms: u64, op: &str) -> String {
+        let key = TransitionKey {
+            action: 99,
+            transition: 1,
+            target_rc: 0,
+            uuid: "u".into(),
+        };
+        let op = op.parse().expect("an operation key");
+        self.at(
+            ms,
+            Event::Command(Box::new(Command::Cancel {
+                term: Term(1),
+                op,
+                key,
+            })),
+        )
+    }
+}
+
+fn show_result(word: &str, x: &Execution) -> String {
+    let reason = if x.exit_reason.is_empty() {
+        String::new()
+    } else {
+        format!(" '{}'", x.exit_reason)
+    };
+    let changed = x.last_rc_change_s.unwrap_or(0);
+    format!(
+        "{word} {} #{} {}:{} @{changed}{reason}",
+        x.op,
+        x.call_id,
+        x.status.code(),
+        x.rc
+    )
+}
+
+#[test]
+fn one_at_a_time_per_resource_in_order_and_resources_side_by_side() {
+    let mut play = Play::new();
+    assert_eq!(play.go(0, "a_start_0", ""), "run 1 a start");
+    assert_eq!(play.go(1, "a_promote_0", ""), "");
+    assert_eq!(play.go(2, "b_start_0", ""), "run 2 b start");
+    assert_eq!(play.go(3, "c_start_0", ""), "", "two at once is the limit");
+    assert_eq!(
+        play.go(3, "d_stop_0", ""),
+        "run 3 d stop",
+        "a stop may always"
+    );
+    assert_eq!(play.end(40, 1, 0), "");
+    play.at(
+        41,
+        Event::Metadata("ocf:heartbeat:Dummy".parse().expect("agent"), None),
+    );
+    assert_eq!(
+        play.end(50, 3, 0),
+        "result d_stop_0 #5 0:0 @1000; run 4 a promote"
+    );
+    assert_eq!(
+        play.end(60, 2, 0),
+        "result b_start_0 #3 0:0 @1000; run 5 c start"
+    );
+}
+
+#[test]
+fn recurring_is_told_at_first_and_on_change_and_ends_with_the_stop() {
+    let mut play = Play::new();
+    assert_eq!(play.go(0, "a_monitor_10000", "p=1"), "run 1 a monitor p=1");
+    assert_eq!(play.end(100, 1, 0), "result a_monitor_10000 #1 0:0 @1000");
+    assert_eq!(
+        play.machine.next_wake(),
+        Some(Mono(10_100)),
+        "counted from the end"
+    );
+    assert_eq!(play.at(10_100, Event::Tick), "run 2 a monitor p=1");
+    assert_eq!(play.end(10_200, 2, 0), "", "no news");
+    assert_eq!(play.at(20_200, Event::Tick), "run 3 a monitor p=1");
+    assert_eq!(
+        play.end(20_300, 3, 7),
+        "result a_monitor_10000 #1 0:7 @1020"
+    );
+    assert_eq!(play.at(30_300, Event::Tick), "run 4 a monitor p=1");
+    assert_eq!(
+        play.go(30_400, "a_stop_0", ""),
+        "kill 4; cancelled a_monitor_10000 #1",
+        "a running monitor does not hold up the stop"
+    );
+    let killed = Outcome {
+        killed: true,
+        ..Outcome::done(0)
+    };
+    assert_eq!(
+        play.at(30_401, Event::Ended(RunId(4), killed)),
+        "run 5 a stop p=1"
+    );
+    assert_eq!(play.end(30_500, 5, 0), "result a_stop_0 #2 0:0 @1030");
+    assert_eq!(play.machine.next_wake(), None);
+}
+
+#[test]
+fn the_same_recurring_again_is_merged() {
+    let mut play = Play::new();
+    play.go(0, "a_monitor_10000", "");
+    assert_eq!(play.end(100, 1, 0), "result a_monitor_10000 #1 0:0 @1000");
+    assert_eq!(
+        play.go(200, "a_monitor_10000", ""),
+        "run 2 a monitor",
+        "it waited, so it runs"
+    );
+    assert_eq!(play.end(300, 2, 0), "result a_monitor_10000 #2 0:0 @1000");
+}
+
+#[test]
+fn cancel_of_waiting_running_and_unknown() {
+    let mut play = Play::new();
+    play.go(0, "a_monitor_10000", "");
+    play.end(100, 1, 0);
+    assert_eq!(
+        play.cancel(200, "a_monitor_10000"),
+        "cancelled a_monitor_10000 #1 by 99"
+    );
+    assert_eq!(play.machine.next_wake(), None);
+    assert_eq!(
+        play.cancel(300, "a_monitor_10000"),
+        "cancelled a_monitor_10000 by 99"
+    );
+    play.go(400, "a_monitor_5000", "");
+    assert_eq!(
+        play.cancel(500, "a_monitor_5000"),
+        "kill 2; cancelled a_monitor_5000 #2 by 99"
+    );
+    let killed = Outcome {
+        killed: true,
+        ..Outcome::done(0)
+    };
+    assert_eq!(play.at(600, Event::Ended(RunId(2), killed)), "");
+}
+
+#[test]
+fn an_order_waits_until_it_is_recorded() {
+    let mut play = Play::new();
+    let with_pending = |event: Event| match event {
+        Event::Command(command) => match *command {
+            Command::Execute(mut order) => {
+                order.pending = Pending::Report;
+                Event::Command(Box::new(Command::Execute(order)))
+            }
+            _ => unreachable!("only orders are made here"),
+        },
+        _ => unreachable!("only orders are made here"),
+    };
+    let start = with_pending(play.order(1, "a_start_0", ""));
+    assert_eq!(play.at(0, start), "pending a_start_0 #1");
+    assert_eq!(play.at(5, Event::PendingWritten(1)), "run 1 a start");
+    play.end(6, 1, 0);
+    let stop = with_pending(play.order(1, "b_stop_0", ""));
+    assert_eq!(
+        play.at(7, stop),
+        "pending b_stop_0 #2; run 2 b stop",
+        "a stop waits for nobody"
+    );
+    let start = with_pending(play.order(1, "c_start_0", ""));
+    assert_eq!(play.at(8, start.clone()), "pending c_start_0 #3");
+    assert!(
+        play.at(9, Event::PendingLost(3))
+            .starts_with("refused c_start_0: the operation could")
+    );
+    assert_eq!(
+        play.at(10, start),
+        "pending c_start_0 #4",
+        "and may be ordered again"
+    );
+}
+
+#[test]
+fn orders_of_a_deposed_coordinator_never_begin() {
+    let mut play = Play::new();
+    play.go(0, "a_start_0", "");
+    assert_eq!(play.go(1, "a_promote_0", ""), "");
+    assert_eq!(
+        play.at(2, Event::TermSeen(Term(2))),
+        "refused a_promote_0: order of term 1, but term 2 is known: its coordinator is deposed; \
+         cancelled a_promote_0 #2"
+    );
+    let old = play.order(1, "b_start_0", "");
+    assert!(
+        play.at(3, old)
+            .starts_with("refused b_start_0: order of term 1")
+    );
+    let new = play.order(2, "b_start_0", "");
+    assert_eq!(play.at(4, new), "run 2 b start");
+}
+
+#[test]
+fn a_repeated_order_is_taken_once() {
+    let mut play = Play::new();
+    let order = play.order(1, "a_start_0", "");
+    assert_eq!(play.at(0, order.clone()), "run 1 a start");
+    assert_eq!(play.at(1, order.clone()), "");
+    play.end(2, 1, 0);
+    assert_eq!(play.at(3, order), "");
+}
+
+#[test]
+fn stop_has_the_parameters_of_the_start() {
+    let mut play = Play::new();
+    play.go(0, "a_start_0", "ip=1.1.1.1");
+    play.end(1, 1, 0);
+    assert_eq!(
+        play.go(2, "a_stop_0", "ip=2.2.2.2"),
+        "run 2 a stop ip=1.1.1.1"
+    );
+}
+
+#[test]
+fn failures_bring_their_reason_and_successes_none() {
+    let mut play = Play::new();
+    play.go(0, "a_stop_0", "");
+    let failed = Outcome {
+        reason: Some("will not".into()),
+        ..Outcome::done(1)
+    };
+    assert_eq!(
+        play.at(1, Event::Ended(RunId(1), failed)),
+        "result a_stop_0 #1 0:1 @1000 'will not'"
+    );
+    play.go(2, "b_stop_0", "");
+    let chatty = Outcome {
+        reason: Some("fine".into()),
+        ..Outcome::done(0)
+    };
+    assert_eq!(
+        play.at(3, Event::Ended(RunId(2), chatty)),
+        "result b_stop_0 #2 0:0 @1000"
+    );
+}
+
+#[test]
+fn start_delay_holds_the_queue_and_a_long_one_is_confirmed_at_once() {
+    let mut play = Play::new();
+    assert_eq!(play.go(0, "a_stop_0", "CRM_meta_start_delay=500"), "");
+    assert_eq!(play.go(1, "a_meta-data_0", ""), "");
+    assert_eq!(play.machine.next_wake(), Some(Mono(500)));
+    assert_eq!(play.at(500, Event::Tick), "run 1 a stop");
+    assert_eq!(
+        play.go(600, "b_monitor_1000", "CRM_meta_start_delay=600000"),
+        "result b_monitor_1000 #3 0:0 @1000"
+    );
+    assert_eq!(play.machine.next_wake(), Some(Mono(600_600)));
+}
+
+#[test]
+fn a_rejoin_tells_what_is_known() {
+    let mut play = Play::new();
+    play.go(0, "a_start_0", "");
+    play.at(
+        0,
+        Event::Metadata("ocf:heartbeat:Dummy".parse().expect("agent"), None),
+    );
+    play.end(1, 1, 0);
+    play.go(2, "a_monitor_10000", "");
+    play.end(3, 2, 0);
+    play.go(4, "b_monitor_0", "CRM_meta_op_target_rc=7");
+    play.end(5, 3, 7);
+    play.go(6, "a_monitor_20000", "");
+    play.end(7, 4, 1);
+    assert_eq!(
+        play.at(9, Event::Rejoined),
+        "history: a_monitor_20000 #4 0:1 @1000, a_start_0 #1 0:0 @1000, a_monitor_10000 #2 0:0 @1000, \
+         b_monitor_0 #3 0:7 @1000"
+    );
+    assert_eq!(play.machine.active(), [RscId::from("a")]);
+}
+
+#[test]
+fn a_result_waits_for_metadata_that_nobody_has_yet() {
+    let mut play = Play::new();
+    play.metadata = true;
+    assert_eq!(
+        play.go(0, "a_start_0", "p=1"),
+        "read ocf:heartbeat:Dummy; run 1 a start p=1"
+    );
+    assert_eq!(play.end(1, 1, 0), "");
+    let metadata = Metadata {
+        parameters: vec![Parameter::named("p"), Parameter::named("passwd")],
+        actions: vec!["start".into(), "reload-agent".into()],
+    };
+    let agent: AgentName = "ocf:heartbeat:Dummy".parse().expect("agent");
+    let now = Now {
+        mono: Mono(2),
+        wall_s: 1000,
+    };
+    let mut effects = Vec::new();
+    let event = Event::Metadata(agent, Some(Arc::new(metadata)));
+    play.machine.step(now, event, &mut effects);
+    let [Effect::Report(report)] = effects.as_slice() else {
+        panic!("{effects:?}")
+    };
+    let Report::Result(execution) = &**report else {
+        panic!("{report:?}")
+    };
+    let digest = crate::xml::digest::operation([("p", "1")]);
+    assert_eq!(execution.digests.all, digest);
+    assert_eq!(
+        execution.digests.restart,
+        Some((" p passwd ".into(), digest.clone()))
+    );
+    assert_eq!(execution.digests.secure, Some((" passwd ".into(), digest)));
+    assert_eq!(
+        play.go(3, "a_stop_0", ""),
+        "run 2 a stop p=1",
+        "a stop reads no metadata"
+    );
+}
+
+#[test]
+fn a_node_that_leaves_starts_nothing_and_one_that_is_cut_off_kills() {
+    let mut play = Play::new();
+    play.go(0, "a_stop_0", "");
+    play.at(1, Event::Leaving);
+    assert_eq!(
+        play.go(2, "b_start_0", ""),
+        "refused b_start_0: this node is leaving the cluster and starts nothing any more; \
+         direct b_start_0 #2 9:1 @1000 'this node is leaving the cluster and starts nothing any more'"
+    );
+    assert_eq!(play.at(3, Event::KillAll), "kill 1; kill group a");
+}
+
+#[test]
+fn fence_devices_go_to_the_fencer() {
+    let mut play = Play::new();
+    let probe = "agent=stonith:fence_x CRM_meta_op_target_rc=7";
+    assert_eq!(play.go(0, "f_monitor_0", probe), "device 1 f probe 20000");
+    let monitor = "agent=stonith:fence_x pcmk_monitor_timeout=5s";
+    play.end(1, 1, 7);
+    assert_eq!(
+        play.go(2, "f_monitor_60000", monitor),
+        "device 2 f monitor 5000"
+    );
+}
+
+#[test]
+fn forget_drops_the_history() {
+    let mut play = Play::new();
+    play.go(0, "a_monitor_10000", "");
+    play.end(1, 1, 0);
+    let key = TransitionKey {
+        action: 9,
+        transition: 1,
+        target_rc: 0,
+        uuid: "u".into(),
+    };
+    let forget = Command::Forget {
+        term: Term(1),
+        rsc: "a".into(),
+        key,
+    };
+    assert_eq!(play.at(2, Event::Command(Box::new(forget))), "forgotten a");
+    assert_eq!(play.at(3, Event::Rejoined), "history:");
+    assert_eq!(play.machine.next_wake(), None);
+}
+
+#[test]
+fn reload_is_recorded_as_start() {
+    let mut play = Play::new();
+    play.metadata = true;
+    play.at(
+        0,
+        Event::Metadata("ocf:heartbeat:Dummy".parse().expect("agent"), None),
+    );
+    play.go(0, "a_reload-agent_0", "");
+    assert_eq!(play.end(1, 1, 0), "result a_start_0 #1 0:0 @1000");
+    play.go(2, "a_reload-agent_0", "");
+    assert_eq!(play.end(3, 2, 1), "result a_monitor_0 #2 0:1 @1000");
+}

@@ -1,0 +1,103 @@
+//! What a node remembers of a resource, so that it can tell it again after a rejoin, and can stop with the
+//! parameters it started with. // spec cluster §13.5
+
+use crate::terms::ExecStatus;
+
+use super::vocab::{Execution, Order, Outcome};
+
+/// The memory of one resource.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Memory {
+    /// The last operation that failed.
+    failed: Option<Execution>,
+    /// The last operation with interval 0 that went as expected.
+    done: Option<Execution>,
+    /// Recurring operations since then, newest first.
+    recurring: Vec<Execution>,
+    /// Parameters (not `CRM_meta_*`) of the last start, reload or monitor that found it running.
+    params: Option<Vec<(String, String)>>,
+}
+
+impl Memory {
+    /// An agent ran: whatever stops the resource later is told what this one was told.
+    pub(super) fn ran(&mut self, order: &Order, outcome: &Outcome) {
+        let starts = matches!(
+            order.op.task.as_str(),
+            "start" | "reload" | "reload-agent" | "monitor"
+        );
+        let found = outcome.status == ExecStatus::Done && matches!(outcome.rc.effective().0, 0 | 8);
+        if starts && found {
+            self.params = Some(plain(&order.params));
+        }
+    }
+
+    /// A result is reported.
+    pub(super) fn remember(&mut self, order: &Order, execution: &Execution) {
+        let task = order.op.task.as_str();
+        if task == "notify"
+            || matches!(
+                execution.status,
+                ExecStatus::Pending | ExecStatus::Cancelled
+            )
+        {
+            return;
+        }
+        let failed = execution.failed();
+        if order.changes_state() {
+            self.recurring.clear();
+        }
+        if failed {
+            self.failed = Some(execution.clone());
+        } else if order.recurring() {
+            self.recurring.retain(|other| other.op != execution.op);
+            self.recurring.insert(0, execution.clone());
+        } else {
+            self.done = Some(execution.clone());
+        }
+    }
+
+    /// A recurring operation ended for good.
+    pub(super) fn cancelled(&mut self, op: &crate::terms::OpKey) {
+        self.recurring.retain(|other| other.op != *op);
+    }
+
+    /// Everything, in an order that may be written one after the other.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Execution> {
+        self.failed
+            .iter()
+            .chain(&self.done)
+            .chain(self.recurring.iter().rev())
+    }
+
+    /// Whether the resource counts as active here. // spec cluster §13.6
+    pub(super) fn active(&self) -> bool {
+        let Some(last) = &self.done else { return false };
+        let gone = matches!(last.op.task.as_str(), "stop" | "migrate_to") && last.rc.0 == 0;
+        !(gone || last.rc.0 == 7 || last.rc.0 == 6)
+    }
+
+    /// What a stop is told: the parameters it was started with, the meta-attributes of the request.
+    pub(super) fn for_stop(&self, order: &Order) -> Vec<(String, String)> {
+        let Some(params) = &self.params else {
+            return order.params.clone();
+        };
+        let meta = order
+            .params
+            .iter()
+            .filter(|(name, _)| is_meta(name))
+            .cloned();
+        params.iter().cloned().chain(meta).collect()
+    }
+}
+
+fn plain(params: &[(String, String)]) -> Vec<(String, String)> {
+    params
+        .iter()
+        .filter(|(name, _)| !is_meta(name))
+        .cloned()
+        .collect()
+}
+
+fn is_meta(name: &str) -> bool {
+    name.starts_with("CRM_meta_") || name == "crm_feature_set"
+}

@@ -1,0 +1,575 @@
+//! The arena of actions and relations, and the only maker of either. An action is what must (or may) be done,
+//! a relation says what doing one means for another. Everything is an index, so that the propagation of
+//! `ordering` can walk in circles without owning anything.
+//!
+//! Lists are kept oldest first and read from the back where the field says "newest first".
+
+use std::sync::Arc;
+
+use super::super::assign::now::Now;
+pub use super::super::constraints::Kinds;
+pub use super::super::facts::Needs;
+use super::super::{IdxVec, NodeIdx, NvTable, RscIdx};
+
+crate::typed_index! {
+    /// An action's place in the arena.
+    ActIdx;
+}
+
+/// A task's name, interned: comparing two is comparing two numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Task(u16);
+
+macro_rules! tasks {
+    ($($name:ident = $text:literal),* $(,)?) => {
+        #[allow(non_camel_case_types, clippy::upper_case_acronyms)]
+        #[derive(Clone, Copy)]
+        enum Fixed { $($name),* }
+        impl Task {
+            $(#[doc = concat!("`", $text, "`")] pub const $name: Task = Task(Fixed::$name as u16);)*
+            const FIXED: &'static [&'static str] = &[$($text),*];
+        }
+    };
+}
+
+tasks! {
+    START = "start", RUNNING = "running", STOP = "stop", STOPPED = "stopped",
+    PROMOTE = "promote", PROMOTED = "promoted", DEMOTE = "demote", DEMOTED = "demoted",
+    NOTIFY = "notify", NOTIFIED = "notified", MONITOR = "monitor",
+    MIGRATE_TO = "migrate_to", MIGRATE_FROM = "migrate_from", RELOAD = "reload-agent",
+    DELETE = "delete", LRM_DELETE = "lrm_delete", CLEAR = "clear_failcount", CANCEL = "cancel",
+    FENCE = "stonith", SHUTDOWN = "do_shutdown", MAINTENANCE = "maintenance_nodes",
+}
+
+impl Task {
+    /// The plain task of a completed one (`running` -> `start`), itself otherwise.
+    #[must_use]
+    pub fn folded(self) -> Task {
+        match self {
+            Task::RUNNING => Task::START,
+            Task::STOPPED => Task::STOP,
+            Task::PROMOTED => Task::PROMOTE,
+            Task::DEMOTED => Task::DEMOTE,
+            Task::NOTIFIED => Task::NOTIFY,
+            other => other,
+        }
+    }
+
+    /// The completed form of a plain task (`start` -> `running`).
+    #[must_use]
+    pub fn completed(self) -> Option<Task> {
+        Some(match self {
+            Task::START | Task::RUNNING => Task::RUNNING,
+            Task::STOP | Task::STOPPED => Task::STOPPED,
+            Task::PROMOTE | Task::PROMOTED => Task::PROMOTED,
+            Task::DEMOTE | Task::DEMOTED => Task::DEMOTED,
+            Task::NOTIFY | Task::NOTIFIED => Task::NOTIFIED,
+            _ => return None,
+        })
+    }
+
+    /// The opposite of a user-orderable action. spec 3 §10.1
+    #[must_use]
+    pub fn inverse(self) -> Option<Task> {
+        Some(match self {
+            Task::START => Task::STOP,
+            Task::STOP => Task::START,
+            Task::PROMOTE => Task::DEMOTE,
+            Task::DEMOTE => Task::PROMOTE,
+            Task::RUNNING => Task::STOPPED,
+            Task::STOPPED => Task::RUNNING,
+            Task::PROMOTED => Task::DEMOTED,
+            Task::DEMOTED => Task::PROMOTED,
+            _ => return None,
+        })
+    }
+}
+
+/// When a notification is sent, relative to what it tells of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum NotifyPhase {
+    /// Before.
+    Pre,
+    /// All have been told, before.
+    ConfirmedPre,
+    /// After.
+    Post,
+    /// All have been told, after.
+    ConfirmedPost,
+}
+
+impl NotifyPhase {
+    /// As keys and attributes spell it.
+    #[must_use]
+    pub fn text(self) -> &'static str {
+        match self {
+            NotifyPhase::Pre => "pre",
+            NotifyPhase::ConfirmedPre => "confirmed-pre",
+            NotifyPhase::Post => "post",
+            NotifyPhase::ConfirmedPost => "confirmed-post",
+        }
+    }
+}
+
+/// What identifies an action beside its resource and node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Key {
+    /// `RSC_TASK_INTERVAL`, or the bare name of an action without resource.
+    Op(Task, u64),
+    /// `RSC_PHASE_notify_TASK_0`
+    Notify(NotifyPhase, Task),
+}
+
+impl Key {
+    /// A key without interval.
+    #[must_use]
+    pub fn of(task: Task) -> Key {
+        Key::Op(task, 0)
+    }
+
+    /// Is this `RSC_TASK_0`?
+    #[must_use]
+    pub fn is(self, task: Task) -> bool {
+        self == Key::Op(task, 0)
+    }
+}
+
+/// What an action is allowed to be, each a bit. spec 3 §1.3
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Flags(u16);
+
+impl Flags {
+    /// Need not be done.
+    pub const OPTIONAL: Flags = Flags(1);
+    /// Can be done.
+    pub const RUNNABLE: Flags = Flags(2);
+    /// An ordering point: nothing is executed.
+    pub const PSEUDO: Flags = Flags(4);
+    /// Can be part of a live migration.
+    pub const MIGRATABLE: Flags = Flags(8);
+    /// In the graph even when optional.
+    pub const SHOW_ALWAYS: Flags = Flags(16);
+    /// A stop that cleans up a dangling migration.
+    pub const MIGRATION_ABORT: Flags = Flags(32);
+    /// A recurring operation to issue again although it is active.
+    pub const RESCHEDULE: Flags = Flags(64);
+    /// Executed by the coordinator: the node's state does not matter.
+    pub const DC_SIDE: Flags = Flags(128);
+    /// In the graph already.
+    pub const GRAPHED: Flags = Flags(256);
+    /// Loop guard.
+    pub const VISITING: Flags = Flags(512);
+    /// The inputs have been merged for printing.
+    pub const MERGED: Flags = Flags(1024);
+
+    /// All of these set?
+    #[must_use]
+    pub fn has(self, bits: Flags) -> bool {
+        self.0 & bits.0 == bits.0
+    }
+    /// These as well.
+    pub fn set(&mut self, bits: Flags) {
+        self.0 |= bits.0;
+    }
+    /// Without these.
+    pub fn clear(&mut self, bits: Flags) {
+        self.0 &= !bits.0;
+    }
+    /// Set or clear by `on`.
+    pub fn put(&mut self, bits: Flags, on: bool) {
+        if on { self.set(bits) } else { self.clear(bits) }
+    }
+    /// Both.
+    #[must_use]
+    pub const fn and(self, other: Flags) -> Flags {
+        Flags(self.0 | other.0)
+    }
+    /// Only these of it.
+    #[must_use]
+    pub fn only(self, bits: Flags) -> Flags {
+        Flags(self.0 & bits.0)
+    }
+    /// Has to be done.
+    #[must_use]
+    pub fn required(self) -> bool {
+        !self.has(Flags::OPTIONAL)
+    }
+    /// Can be done.
+    #[must_use]
+    pub fn runnable(self) -> bool {
+        self.has(Flags::RUNNABLE)
+    }
+}
+
+impl std::ops::BitOr for Flags {
+    type Output = Flags;
+    fn bitor(self, other: Flags) -> Flags {
+        self.and(other)
+    }
+}
+
+/// A relation as its `then` action sees it; `made` is what it was created with.
+#[derive(Clone, Copy, Debug)]
+pub struct Input {
+    /// What comes first.
+    pub first: ActIdx,
+    /// What holds now.
+    pub kinds: Kinds,
+    made: Kinds,
+}
+
+/// One thing to do. spec 3 §1.1
+#[derive(Clone, Debug)]
+pub struct Action {
+    /// What is done.
+    pub task: Task,
+    /// How it is found again.
+    pub key: Key,
+    /// For which resource.
+    pub rsc: Option<RscIdx>,
+    /// Where.
+    pub node: Option<NodeIdx>,
+    /// Index of the configured operation, if any.
+    pub op: Option<usize>,
+    /// What goes to the agent as `CRM_meta_*`.
+    pub meta: NvTable,
+    /// Instance attributes of the operation.
+    pub extra: NvTable,
+    /// Were `extra` read?
+    pub extra_read: bool,
+    /// What must be so before it may run.
+    pub needs: Needs,
+    /// Higher goes first.
+    pub priority: i32,
+    /// Why, for the summary.
+    pub reason: Option<Arc<str>>,
+    /// What is cancelled, for a cancel.
+    pub cancels: Option<Task>,
+    /// How many runnable predecessors it needs.
+    pub min_before: u32,
+    /// How many it has.
+    pub count_before: u32,
+    /// What it may be.
+    pub flags: Flags,
+    /// What comes before, oldest first.
+    pub ins: Vec<Input>,
+    /// What comes after, oldest first.
+    pub outs: Vec<(ActIdx, Kinds)>,
+}
+
+impl Action {
+    /// Has to be done.
+    #[must_use]
+    pub fn required(&self) -> bool {
+        self.flags.required()
+    }
+    /// Can be done.
+    #[must_use]
+    pub fn runnable(&self) -> bool {
+        self.flags.runnable()
+    }
+    /// Nothing is executed.
+    #[must_use]
+    pub fn pseudo(&self) -> bool {
+        self.flags.has(Flags::PSEUDO)
+    }
+    /// Part of a possible live migration.
+    #[must_use]
+    pub fn migratable(&self) -> bool {
+        self.flags.has(Flags::MIGRATABLE)
+    }
+    /// The interval of a recurring operation, else 0.
+    #[must_use]
+    pub fn interval_ms(&self) -> u64 {
+        match self.key {
+            Key::Op(_, interval) => interval,
+            Key::Notify(..) => 0,
+        }
+    }
+}
+
+/// One side of an ordering that is not yet a relation: a given action, or all of a resource's actions with a key.
+#[derive(Clone, Copy, Debug)]
+pub struct Side {
+    /// Whose actions.
+    pub rsc: Option<RscIdx>,
+    /// Exactly this one.
+    pub action: Option<ActIdx>,
+    /// Which of the resource's.
+    pub key: Option<Key>,
+}
+
+impl Side {
+    /// All of `rsc`'s actions `task`.
+    #[must_use]
+    pub fn task(rsc: RscIdx, task: Task) -> Side {
+        Side {
+            rsc: Some(rsc),
+            action: None,
+            key: Some(Key::of(task)),
+        }
+    }
+    /// All of `rsc`'s actions with `key`.
+    #[must_use]
+    pub fn key(rsc: RscIdx, key: Key) -> Side {
+        Side {
+            rsc: Some(rsc),
+            action: None,
+            key: Some(key),
+        }
+    }
+}
+
+/// An ordering between what two resources (or actions) will do; becomes relations in `ordering::expand`. spec 3 §1.5
+#[derive(Clone, Copy, Debug)]
+pub struct Order {
+    /// What comes first.
+    pub first: Side,
+    /// What comes then.
+    pub then: Side,
+    /// What it means.
+    pub kinds: Kinds,
+}
+
+/// All actions, all relations, and what changed about resources and nodes while they were made.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    actions: IdxVec<ActIdx, Action>,
+    by_rsc: IdxVec<RscIdx, Vec<ActIdx>>,
+    loose: Vec<ActIdx>,
+    names: Vec<Arc<str>>,
+    /// Orderings waiting to become relations, in order of creation.
+    pub orders: Vec<Order>,
+    /// Resources and nodes as they are now.
+    pub now: Now,
+}
+
+impl Plan {
+    /// Nothing planned yet.
+    #[must_use]
+    pub fn new(now: Now) -> Plan {
+        let names = Task::FIXED.iter().map(|text| Arc::from(*text)).collect();
+        let by_rsc = IdxVec::from_fn(now.rscs.len(), |_| Vec::new());
+        Plan {
+            actions: IdxVec::new(),
+            by_rsc,
+            loose: Vec::new(),
+            names,
+            orders: Vec::new(),
+            now,
+        }
+    }
+
+    /// The interned form of a task's name.
+    pub fn task(&mut self, text: &str) -> Task {
+        if let Some(known) = self.find_task(text) {
+            return known;
+        }
+        self.names.push(Arc::from(text));
+        Task((self.names.len() - 1) as u16)
+    }
+
+    /// The interned form, if anything has that task.
+    #[must_use]
+    pub fn find_task(&self, text: &str) -> Option<Task> {
+        self.names
+            .iter()
+            .position(|name| &**name == text)
+            .map(|at| Task(at as u16))
+    }
+
+    /// A task's name.
+    #[must_use]
+    pub fn name(&self, task: Task) -> &Arc<str> {
+        &self.names[task.0 as usize]
+    }
+
+    /// The one maker of actions.
+    pub fn new_action(
+        &mut self,
+        task: Task,
+        key: Key,
+        rsc: Option<RscIdx>,
+        node: Option<NodeIdx>,
+        flags: Flags,
+    ) -> ActIdx {
+        let idx = self.actions.push(Action {
+            task,
+            key,
+            rsc,
+            node,
+            op: None,
+            meta: NvTable::new(),
+            extra: NvTable::new(),
+            extra_read: false,
+            needs: Needs::Nothing,
+            priority: 0,
+            reason: None,
+            cancels: None,
+            min_before: 0,
+            count_before: 0,
+            flags,
+            ins: Vec::new(),
+            outs: Vec::new(),
+        });
+        match rsc {
+            Some(rsc) => self.by_rsc[rsc].push(idx),
+            None => self.loose.push(idx),
+        }
+        idx
+    }
+
+    /// An action.
+    #[must_use]
+    pub fn get(&self, idx: ActIdx) -> &Action {
+        &self.actions[idx]
+    }
+    /// An action, to change.
+    pub fn get_mut(&mut self, idx: ActIdx) -> &mut Action {
+        &mut self.actions[idx]
+    }
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.actions.len()
+    }
+    /// Nothing planned?
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.actions.is_empty()
+    }
+    /// All, newest first.
+    pub fn newest_first(&self) -> impl Iterator<Item = ActIdx> + use<> {
+        (0..self.actions.len() as u32).rev().map(ActIdx)
+    }
+    /// A resource's own actions, oldest first.
+    #[must_use]
+    pub fn of(&self, rsc: RscIdx) -> &[ActIdx] {
+        &self.by_rsc[rsc]
+    }
+    /// Those without resource, oldest first.
+    #[must_use]
+    pub fn loose(&self) -> &[ActIdx] {
+        &self.loose
+    }
+
+    /// All of a resource's actions with that key, oldest first.
+    #[must_use]
+    pub fn with_key(&self, rsc: RscIdx, key: Key) -> Vec<ActIdx> {
+        self.of(rsc)
+            .iter()
+            .copied()
+            .filter(|idx| self.get(*idx).key == key)
+            .collect()
+    }
+
+    /// All of a resource's actions with that key on `node`; those without node adopt it. spec 3 §3.2
+    pub fn with_key_on(&mut self, rsc: RscIdx, key: Key, node: NodeIdx) -> Vec<ActIdx> {
+        let mut found = Vec::new();
+        for at in 0..self.by_rsc[rsc].len() {
+            let idx = self.by_rsc[rsc][at];
+            let action = &mut self.actions[idx];
+            if action.key == key {
+                if action.node.is_none() {
+                    action.node = Some(node);
+                }
+                if action.node == Some(node) {
+                    found.push(idx);
+                }
+            }
+        }
+        found
+    }
+
+    /// The oldest with that key on `node` (adopting it), without node restriction if there is none.
+    pub fn oldest(&mut self, rsc: RscIdx, key: Key, node: Option<NodeIdx>) -> Option<ActIdx> {
+        for at in 0..self.by_rsc[rsc].len() {
+            let idx = self.by_rsc[rsc][at];
+            let action = &mut self.actions[idx];
+            if action.key != key {
+                continue;
+            }
+            match node {
+                None => return Some(idx),
+                Some(_) => {
+                    if action.node.is_none() {
+                        action.node = node;
+                    }
+                    if action.node == node {
+                        return Some(idx);
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    /// The newest with that task, on that node if one is given. spec 3 §2 (d)
+    #[must_use]
+    pub fn newest(&self, rsc: RscIdx, task: Task, node: Option<NodeIdx>) -> Option<ActIdx> {
+        self.of(rsc).iter().rev().copied().find(|idx| {
+            let action = self.get(*idx);
+            action.task == task && (node.is_none() || action.node == node)
+        })
+    }
+
+    /// The newest with that key.
+    #[must_use]
+    pub fn newest_key(&self, rsc: RscIdx, key: Key) -> Option<ActIdx> {
+        self.of(rsc)
+            .iter()
+            .rev()
+            .copied()
+            .find(|idx| self.get(*idx).key == key)
+    }
+
+    /// One without resource, by name.
+    #[must_use]
+    pub fn named(&self, name: Task) -> Option<ActIdx> {
+        self.loose
+            .iter()
+            .copied()
+            .find(|idx| self.get(*idx).key.is(name))
+    }
+
+    /// The one maker of relations: nothing if one with intersecting kinds exists. spec 3 §1.4
+    pub fn relate(&mut self, first: ActIdx, then: ActIdx, kinds: Kinds) -> bool {
+        if kinds == Kinds::NONE {
+            return false;
+        }
+        let (outs, ins) = (&self.get(first).outs, &self.get(then).ins);
+        let known = if outs.len() <= ins.len() {
+            outs.iter().any(|(to, made)| *to == then && made.any(kinds))
+        } else {
+            ins.iter()
+                .any(|input| input.first == first && input.made.any(kinds))
+        };
+        if known {
+            return false;
+        }
+        self.get_mut(first).outs.push((then, kinds));
+        self.get_mut(then).ins.push(Input {
+            first,
+            kinds,
+            made: kinds,
+        });
+        true
+    }
+
+    /// The inputs of an action with the same first joined, ascending by first. spec 3 §17.2
+    pub fn merge_inputs(&mut self, idx: ActIdx) {
+        if self.get(idx).flags.has(Flags::MERGED) {
+            return;
+        }
+        let action = self.get_mut(idx);
+        action.flags.set(Flags::MERGED);
+        action.ins.sort_by_key(|input| input.first);
+        action.ins.dedup_by(|later, kept| {
+            let same = later.first == kept.first;
+            if same {
+                kept.kinds = kept.kinds | later.kinds;
+            }
+            same
+        });
+    }
+}

@@ -1,0 +1,53 @@
+//! Relations that can't hold in the end are disabled. spec 3 §15
+
+use super::super::actions::plan::{ActIdx, Flags, Kinds, Plan, Task};
+use super::super::emit::prune;
+use super::super::facts::Facts;
+
+/// Guests against their own machine, and loops of utilization orderings.
+pub(super) fn disable(plan: &mut Plan, facts: &Facts) {
+    for then in plan.newest_first() {
+        for at in (0..plan.get(then).ins.len()).rev() {
+            let input = plan.get(then).ins[at];
+            if guest_against_host(plan, facts, input.first, then, input.kinds) {
+                plan.get_mut(then).ins[at].kinds = Kinds::NONE;
+                continue;
+            }
+            let to_migration = plan.get(then).task == Task::MIGRATE_TO && plan.get(then).rsc.is_some();
+            if input.kinds == Kinds::LOAD && to_migration && loops(plan, facts, then, then, at) {
+                plan.get_mut(then).ins[at].kinds = Kinds::NONE;
+            }
+        }
+    }
+}
+
+/// Something in a guest can't be ordered before something of the guest itself.
+fn guest_against_host(plan: &Plan, facts: &Facts, first: ActIdx, then: ActIdx, kinds: Kinds) -> bool {
+    let (first, then) = (plan.get(first), plan.get(then));
+    let (Some(_), Some(host), Some(node)) = (first.rsc, then.rsc, first.node) else { return false };
+    !kinds.has(Kinds::GUEST_OK)
+        && !facts.rscs[host].launched.is_empty()
+        && facts.is_guest(node)
+        && facts.host_container(node) == Some(host)
+}
+
+/// Does the input lead back to `start` through relations that would be printed?
+fn loops(plan: &mut Plan, facts: &Facts, start: ActIdx, then: ActIdx, at: usize) -> bool {
+    let first = plan.get(then).ins[at].first;
+    if plan.get(first).flags.has(Flags::VISITING) || !prune::triggers(plan, facts, then, at) {
+        return false;
+    }
+    if first == start {
+        return true;
+    }
+    plan.get_mut(first).flags.set(Flags::VISITING);
+    let mut found = false;
+    for next in (0..plan.get(first).ins.len()).rev() {
+        if loops(plan, facts, start, first, next) {
+            found = true;
+            break;
+        }
+    }
+    plan.get_mut(first).flags.clear(Flags::VISITING);
+    found
+}
