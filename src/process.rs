@@ -42,6 +42,9 @@ pub struct Spec {
     pub group: Option<ControlGroup>,
     /// User and group to become.
     pub run_as: Option<(u32, u32)>,
+    /// Directory in which a file says that the program runs, so that a daemon which comes after a crash of this
+    /// one finds it ([`kill_leftovers`]).
+    pub register: Option<PathBuf>,
 }
 
 impl Spec {
@@ -57,6 +60,7 @@ impl Spec {
             output_limit: 64 * 1024,
             group: None,
             run_as: None,
+            register: None,
         }
     }
 
@@ -192,6 +196,11 @@ pub async fn run(spec: Spec, stop: impl Future<Output = ()>) -> Ended {
     if let (Some(group), Some(pid)) = (&spec.group, pid) {
         group.enter(pid);
     }
+    let _registered = spec
+        .register
+        .as_deref()
+        .zip(pid)
+        .and_then(|(dir, pid)| Registered::new(dir, pid));
     let mut out = Stream::new(child.stdout.take(), spec.output_limit);
     let mut err = Stream::new(child.stderr.take(), spec.output_limit);
     let mut input = Input::new(child.stdin.take(), spec.stdin.unwrap_or_default());
@@ -392,6 +401,92 @@ impl Input {
             self.to = None;
         }
     }
+}
+
+/// A file that is there while a program runs.
+struct Registered(PathBuf);
+
+impl Registered {
+    fn new(dir: &Path, pid: Pid) -> Option<Self> {
+        let pid = pid.as_raw_nonzero();
+        let file = dir.join(pid.to_string());
+        std::fs::write(&file, started_at(pid.get())?.to_string()).ok()?;
+        Some(Self(file))
+    }
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// Start time of a process in clock ticks since boot: tells it from a later one with the same number.
+fn started_at(pid: i32) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name is in parentheses and may contain anything.
+    stat.rsplit_once(')')?
+        .1
+        .split_whitespace()
+        .nth(19)?
+        .parse()
+        .ok()
+}
+
+/// Kills the groups of programs that a daemon before us was running when it died: a start that goes on
+/// unseen could end after we have looked. Returns how many there were.
+pub fn kill_leftovers(register: &Path) -> usize {
+    let mut killed = 0;
+    for entry in std::fs::read_dir(register).into_iter().flatten().flatten() {
+        let pid = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse().ok());
+        let since = std::fs::read_to_string(entry.path())
+            .ok()
+            .and_then(|text| text.parse().ok());
+        if let (Some(pid), Some(since)) = (pid, since)
+            && started_at(pid) == Some(since)
+            && let Some(group) = Pid::from_raw(pid)
+            && rustix::process::kill_process_group(group, Signal::KILL).is_ok()
+        {
+            killed += 1;
+        }
+        let _ = std::fs::remove_file(entry.path());
+    }
+    killed
+}
+
+/// Kills every process whose environment has all of these variables, and returns how many there were. For what
+/// left its process group, where there are no control groups.
+pub fn kill_marked(marks: &[(&str, &str)]) -> usize {
+    let marks: Vec<String> = marks
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    let mut killed = 0;
+    for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let Some(pid) = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse().ok())
+        else {
+            continue;
+        };
+        let environ = std::fs::read(entry.path().join("environ")).unwrap_or_default();
+        let has = |mark: &String| {
+            environ
+                .split(|byte| *byte == 0)
+                .any(|var| var == mark.as_bytes())
+        };
+        if marks.iter().all(has)
+            && let Some(pid) = Pid::from_raw(pid)
+            && rustix::process::kill_process(pid, Signal::KILL).is_ok()
+        {
+            killed += 1;
+        }
+    }
+    killed
 }
 
 /// A control group (version 2) for one resource: what its agents start stays in it, so that everything can be

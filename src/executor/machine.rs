@@ -330,6 +330,11 @@ impl Machine {
                 effects.push(Effect::Kill(running.run));
             }
             effects.push(Effect::KillGroup(id.clone()));
+            // An address is nobody's process: it has to be taken away. The end of this run is not waited for.
+            if let Some(call) = rsc.memory.address_stop() {
+                effects.push(Effect::Run(RunId(self.next_run), call));
+                self.next_run += 1;
+            }
         }
     }
 

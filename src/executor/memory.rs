@@ -3,7 +3,10 @@
 
 use crate::terms::ExecStatus;
 
-use super::vocab::{Execution, Order, Outcome};
+use super::vocab::{Execution, Invocation, Order, Outcome};
+
+/// Time for taking an address away when nothing else worked.
+const EMERGENCY_STOP_MS: u64 = 5000;
 
 /// The memory of one resource.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -74,6 +77,19 @@ impl Memory {
         let Some(last) = &self.done else { return false };
         let gone = matches!(last.op.task.as_str(), "stop" | "migrate_to") && last.rc.0 == 0;
         !(gone || last.rc.0 == 7 || last.rc.0 == 6)
+    }
+
+    /// For an address that counts as active: the stop that takes it away in an emergency.
+    pub(super) fn address_stop(&self) -> Option<Invocation> {
+        let last = self.done.as_ref().filter(|_| self.active())?;
+        last.agent.kind.starts_with("IPaddr").then(|| Invocation {
+            agent: last.agent.clone(),
+            rsc: last.op.rsc.clone(),
+            task: "stop".to_owned(),
+            params: self.params.clone().unwrap_or_default(),
+            timeout_ms: EMERGENCY_STOP_MS,
+            kill_process_only: false,
+        })
     }
 
     /// What a stop is told: the parameters it was started with, the meta-attributes of the request.

@@ -3,11 +3,16 @@
 //! Leaves: `Effect::Run` and `Effect::Kill` for agents, `Effect::Report` for what belongs in the history.
 //! May touch: nothing itself; `shell` runs agents through `crate::process`.
 
+mod vocab;
+
 mod digests;
 mod machine;
 mod memory;
 mod recurring;
-mod vocab;
+
+pub mod agent;
+mod calls;
+pub mod shell;
 
 pub use machine::{Machine, Now};
 pub use vocab::{

@@ -446,6 +446,21 @@ fn a_node_that_leaves_starts_nothing_and_one_that_is_cut_off_kills() {
 }
 
 #[test]
+fn an_address_is_taken_away_even_when_agents_are_not_asked_any_more() {
+    let mut play = Play::new();
+    play.go(0, "vip_start_0", "agent=ocf:heartbeat:IPaddr2 ip=10.0.0.1");
+    play.at(
+        0,
+        Event::Metadata("ocf:heartbeat:IPaddr2".parse().expect("agent"), None),
+    );
+    play.end(1, 1, 0);
+    assert_eq!(
+        play.at(2, Event::KillAll),
+        "kill group vip; run 2 vip stop ip=10.0.0.1"
+    );
+}
+
+#[test]
 fn fence_devices_go_to_the_fencer() {
     let mut play = Play::new();
     let probe = "agent=stonith:fence_x CRM_meta_op_target_rc=7";
