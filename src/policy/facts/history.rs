@@ -1,7 +1,10 @@
 //! Operation history as recorded (spec 1 §20-§23).
 
+use std::cmp::Ordering;
+
 use crate::policy::index::{NodeIdx, RscIdx};
 use crate::policy::nvtable::Str;
+use crate::terms::{TransitionKey, TransitionMagic, text};
 use crate::xml::Element;
 
 /// One `lrm_resource` of one node, its operations sorted from oldest to newest (spec 1 §21).
@@ -75,4 +78,142 @@ impl HistoryOp {
     pub fn is_probe(&self) -> bool {
         self.interval_ms == 0 && &*self.task == "monitor"
     }
+}
+
+impl HistoryOp {
+    pub(super) fn read(element: &Element) -> Self {
+        let number = |name: &str| element.get(name).and_then(text::integer);
+        let small = |name: &str, low: i64, high: i64| {
+            number(name)
+                .filter(|value| (low..=high).contains(value))
+                .and_then(|value| i32::try_from(value).ok())
+        };
+        let target_rc = element
+            .get("transition-key")
+            .and_then(|key| key.parse::<TransitionKey>().ok())
+            .map_or(-1, |key| key.target_rc);
+        Self {
+            task: element.get("operation").unwrap_or_default().into(),
+            interval_ms: number("interval")
+                .and_then(|ms| u64::try_from(ms).ok())
+                .unwrap_or(0),
+            call_id: number("call-id").unwrap_or(-1),
+            rc: small("rc-code", 0, 255),
+            status: small("op-status", -1, 11).filter(|&status| status != 1),
+            target_rc,
+            last_rc_change: number("last-rc-change"),
+            force_reschedule: false,
+            element: element.clone(),
+        }
+    }
+}
+
+/// The operations of an `lrm_resource`, oldest first. // spec 1 §21
+pub(super) fn sorted_ops(entry: &Element) -> Vec<HistoryOp> {
+    let mut ops: Vec<HistoryOp> = entry
+        .children_named("lrm_rsc_op")
+        .map(HistoryOp::read)
+        .collect();
+    ops.reverse();
+    merge_sort(ops)
+}
+
+// The comparison is no total order, so the way of sorting is part of the result. // spec 1 §21
+fn merge_sort(mut ops: Vec<HistoryOp>) -> Vec<HistoryOp> {
+    if ops.len() < 2 {
+        return ops;
+    }
+    let right = merge_sort(ops.split_off(ops.len() / 2));
+    let left = merge_sort(ops);
+    let mut out = Vec::with_capacity(left.len() + right.len());
+    let (mut left, mut right) = (left.into_iter().peekable(), right.into_iter().peekable());
+    loop {
+        let take_left = match (left.peek(), right.peek()) {
+            (Some(a), Some(b)) => compare(a, b).is_le(),
+            (Some(_), None) => true,
+            (None, Some(_)) => false,
+            (None, None) => return out,
+        };
+        out.extend(if take_left { left.next() } else { right.next() });
+    }
+}
+
+/// Which of two results is older; "A is newer than B" is `compare(a, b).is_gt()`. // spec 1 §21
+pub(super) fn compare(a: &HistoryOp, b: &HistoryOp) -> Ordering {
+    let same_node = a.element.get("on_node") == b.element.get("on_node");
+    if same_node && a.id() == b.id() {
+        return Ordering::Equal;
+    }
+    let (call_a, call_b) = (a.call_id, b.call_id);
+    if call_a == -1 && call_b == -1 {
+        return Ordering::Equal;
+    }
+    if same_node && call_a >= 0 && call_a < call_b {
+        return Ordering::Less;
+    }
+    if same_node && call_b >= 0 && call_a > call_b {
+        return Ordering::Greater;
+    }
+    if call_a >= 0 && call_b >= 0 {
+        let (at_a, at_b) = (
+            a.last_rc_change.unwrap_or(-1),
+            b.last_rc_change.unwrap_or(-1),
+        );
+        return match () {
+            () if at_a >= 0 && at_a < at_b => Ordering::Less,
+            () if at_b >= 0 && at_a > at_b => Ordering::Greater,
+            () => Ordering::Equal,
+        };
+    }
+    compare_pending(a, b)
+}
+
+fn compare_pending(a: &HistoryOp, b: &HistoryOp) -> Ordering {
+    let magic = |op: &HistoryOp| {
+        op.element
+            .get("transition-magic")
+            .and_then(|text| text.parse::<TransitionMagic>().ok())
+    };
+    let (Some(magic_a), Some(magic_b)) = (magic(a), magic(b)) else {
+        return Ordering::Equal;
+    };
+    let (a_at, b_at) = (magic_a.key.transition, magic_b.key.transition);
+    if magic_a.key.uuid != magic_b.key.uuid || a_at == b_at {
+        return if a.call_id == -1 {
+            Ordering::Greater
+        } else {
+            Ordering::Less
+        };
+    }
+    match (a_at, b_at) {
+        (-1, _) => Ordering::Greater,
+        (_, -1) => Ordering::Less,
+        _ => a_at.cmp(&b_at),
+    }
+}
+
+/// Positions of the start-like operation and of the last successful stop, or -1. // spec 1 §21
+pub(super) fn active_range(ops: &[HistoryOp]) -> (i32, i32) {
+    let (mut start, mut stop, mut role_change, mut monitored) = (-1, -1, -1, -1);
+    for (at, op) in (0..).zip(ops) {
+        match &*op.task {
+            "stop" if op.element.get("op-status") == Some("0") => stop = at,
+            "start" | "migrate_from" => start = at,
+            "promote" | "demote" => role_change = at,
+            "monitor"
+                if monitored <= stop && matches!(op.element.get("rc-code"), Some("0" | "8")) =>
+            {
+                monitored = at;
+            }
+            _ => {}
+        }
+    }
+    if start == -1 {
+        start = if role_change == -1 {
+            monitored
+        } else {
+            role_change
+        };
+    }
+    (start, stop)
 }

@@ -3,16 +3,27 @@
 //! Leaves: `Facts`: options, nodes, the resource tree with what history says about it, and wishes for actions.
 //! May touch: nothing; it is pure.
 
+mod active;
 mod bundle;
 mod clone;
+mod counts;
+pub mod digest;
 mod document;
+pub mod failcount;
+mod failure;
+mod fencing;
 pub mod history;
+mod mapping;
 mod meta;
+mod migration;
 pub mod node;
 mod nvset;
+mod online;
 pub mod operation;
 pub mod options;
+mod outcome;
 mod params;
+mod passes;
 mod remote;
 pub mod resource;
 mod rules;
@@ -25,6 +36,8 @@ use std::sync::{Arc, Mutex};
 
 use indexmap::IndexMap;
 
+pub use digest::{Digests, Verdict};
+pub use failcount::{FailCount, FailQuery, TimeoutsOff};
 pub use history::{HistoryEntry, HistoryOp};
 pub use node::{Node, NodeKind};
 pub use operation::{Needs, OnFail, OpConfig, OpMeta};
@@ -82,6 +95,8 @@ pub struct Facts {
     pub failed_ops: Vec<FailedOp>,
     /// Operation history per node, as read (spec 1 §20-§24), in the order of reading.
     pub history: Vec<HistoryEntry>,
+    /// Resources whose failure timeout is off for good (spec 1 §25.2).
+    pub timeouts_off: TimeoutsOff,
     /// Counts for display (spec 1 §32).
     pub counts: Counts,
     /// Score contributions so far, with causes, when they are recorded.
@@ -107,7 +122,10 @@ pub(crate) struct Context {
     history_names: BTreeMap<Str, RscIdx>,
     /// Parameters that depend on the node, evaluated once (spec 1 §11.4).
     params: Mutex<BTreeMap<(RscIdx, Option<NodeIdx>), Arc<NvTable>>>,
+    digests: Mutex<BTreeMap<(RscIdx, NodeIdx, Str, u64), Arc<Digests>>>,
     status: Option<Element>,
+    /// Containers to stop when all history is known (spec 1 §23.2 restart-container).
+    container_stops: Vec<RscIdx>,
 }
 
 impl Default for Context {
@@ -123,7 +141,9 @@ impl Default for Context {
             names: BTreeMap::new(),
             history_names: BTreeMap::new(),
             params: Mutex::default(),
+            digests: Mutex::default(),
             status: None,
+            container_stops: Vec::new(),
         }
     }
 }
@@ -269,6 +289,11 @@ pub fn read(cib: &Element, input: &Input) -> Facts {
             }
         }
     }
+    if let Some(status) = cib.child("status") {
+        passes::read_status(&mut facts, status, dc_uuid);
+    }
+    counts::health(&mut facts);
+    counts::count(&mut facts);
     facts
 }
 

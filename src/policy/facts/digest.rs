@@ -1,0 +1,238 @@
+//! Were the parameters others when the resource was started? Digests of what would be used now, compared with those
+//! recorded (spec 1 §28).
+
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+use super::Facts;
+use super::history::HistoryOp;
+use crate::policy::index::{NodeIdx, RscIdx};
+use crate::policy::nvtable::{NvTable, Str};
+use crate::terms::text;
+use crate::xml::{Element, digest};
+
+/// How recorded digests compare with those of the present definition. // spec 1 §28.3
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing changed.
+    Match,
+    /// Nothing is recorded to compare with.
+    Unknown,
+    /// Something changed.
+    Mismatch,
+    /// Something changed that needs a restart.
+    Restart,
+}
+
+/// Digests of an operation as it is defined now. // spec 1 §28.2
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Digests {
+    /// Of all parameters.
+    pub main: String,
+    /// Of those whose change needs a restart, if the recorded entry knows of such.
+    pub restart: Option<String>,
+    /// Of those that are not private; only in saved input and for unfencing.
+    pub secure: Option<String>,
+    /// A mismatch means restart, as the operation has parameters of its own.
+    pub preset_restart: bool,
+}
+
+/// Names that are private where no entry says which are.
+const PRIVATE: [&str; 3] = ["passwd", "password", "user"];
+
+impl Facts {
+    /// Whether the address of this connection is known only after the assignment. // spec 1 §15.8
+    #[must_use]
+    pub fn address_is_deferred(&self, rsc: RscIdx) -> bool {
+        self.rscs[rsc].flags.connection && self.params(rsc, None).get("addr") == Some("#uname")
+    }
+
+    /// Compares one recorded operation with the present definition; `address` is that of a deferred connection.
+    /// // spec 1 §28.3
+    #[must_use]
+    pub fn compare_digest(
+        &self,
+        rsc: RscIdx,
+        node: NodeIdx,
+        op: &HistoryOp,
+        address: Option<&str>,
+    ) -> Verdict {
+        let now = self.digests(
+            rsc,
+            &op.task,
+            op.interval_ms,
+            node,
+            Some(&op.element),
+            address,
+        );
+        let recorded_restart = if op.force_reschedule {
+            Some("expired")
+        } else {
+            op.element.get("op-restart-digest")
+        };
+        if let (Some(now), Some(then)) = (now.restart.as_deref(), recorded_restart)
+            && now != then
+        {
+            return Verdict::Restart;
+        }
+        match op.element.get("op-digest") {
+            None => Verdict::Unknown,
+            Some(then) if then == now.main => Verdict::Match,
+            Some(_) if now.preset_restart => Verdict::Restart,
+            Some(_) => Verdict::Mismatch,
+        }
+    }
+
+    /// Whether only private parameters changed: the recorded secure digest is the one of now. // spec 3 §6.2
+    #[must_use]
+    pub fn only_private_changed(
+        &self,
+        rsc: RscIdx,
+        node: NodeIdx,
+        op: &HistoryOp,
+        address: Option<&str>,
+    ) -> bool {
+        let Some(then) = op
+            .element
+            .get("op-secure-digest")
+            .filter(|_| self.sanitized)
+        else {
+            return false;
+        };
+        let now = self.digests(
+            rsc,
+            &op.task,
+            op.interval_ms,
+            node,
+            Some(&op.element),
+            address,
+        );
+        now.secure.as_deref() == Some(then)
+    }
+
+    /// Digests of a resource's operation on a node; made once, also when entries with the same key differ.
+    /// // spec 1 §28.2
+    #[must_use]
+    pub fn digests(
+        &self,
+        rsc: RscIdx,
+        task: &str,
+        interval_ms: u64,
+        node: NodeIdx,
+        entry: Option<&Element>,
+        address: Option<&str>,
+    ) -> Arc<Digests> {
+        let key = (rsc, node, Str::from(task), interval_ms);
+        let mut kept = self
+            .context
+            .digests
+            .lock()
+            .expect("no digest panics half-way");
+        let made = kept.entry(key).or_insert_with(|| {
+            Arc::new(self.make_digests(rsc, task, interval_ms, node, entry, address))
+        });
+        Arc::clone(made)
+    }
+
+    fn make_digests(
+        &self,
+        rsc: RscIdx,
+        task: &str,
+        interval_ms: u64,
+        node: NodeIdx,
+        entry: Option<&Element>,
+        address: Option<&str>,
+    ) -> Digests {
+        let params = self.params(rsc, Some(node));
+        let mut all = NvTable::new();
+        if let Some(address) = address.filter(|_| self.address_is_deferred(rsc)) {
+            all.set("addr", address);
+        }
+        all.add_missing(&params);
+        let op = self.find_op(rsc, task, interval_ms, true);
+        let own = op
+            .map(|op| self.op_params(rsc, op, Some(node)))
+            .unwrap_or_default();
+        all.add_missing(&own);
+        all.retain(counts);
+        let mut secure_base = all.clone();
+        if interval_ms > 0 {
+            let meta = self.op_meta(rsc, Some(node), task, interval_ms);
+            all.add("CRM_meta_timeout", meta.timeout_ms.to_string());
+            secure_base.add("CRM_meta_timeout", meta.timeout_ms.to_string());
+        }
+        let restart = entry
+            .filter(|entry| entry.has("op-restart-digest"))
+            .map(|entry| match entry.get("op-force-restart") {
+                None => operation(&all),
+                Some(names) => {
+                    let mut some = all.clone();
+                    some.retain(|name, _| names.split_ascii_whitespace().any(|n| n == name));
+                    operation(&some)
+                }
+            });
+        let wants_secure =
+            entry.is_none_or(|entry| self.sanitized && entry.has("op-secure-digest"));
+        let secure = wants_secure.then(|| {
+            let feature_set = entry.and_then(|entry| entry.get("crm_feature_set"));
+            let old = text::compare_versions(feature_set.unwrap_or(&self.feature_set), "3.16.0")
+                == Ordering::Less;
+            let mut base = if old { (*params).clone() } else { secure_base };
+            base.retain(counts);
+            match entry {
+                None => base.retain(|name, _| !PRIVATE.contains(&name)),
+                Some(entry) => {
+                    let private = entry.get("op-secure-params").unwrap_or_default();
+                    base.retain(|name, _| !private.split_ascii_whitespace().any(|p| p == name));
+                }
+            }
+            if old && self.rscs[rsc].flags.fence_device {
+                base.retain(|name, _| !is_fencer_parameter(name));
+            }
+            operation(&base)
+        });
+        Digests {
+            main: operation(&all),
+            restart,
+            secure,
+            preset_restart: interval_ms == 0 && !own.is_empty(),
+        }
+    }
+}
+
+fn operation(table: &NvTable) -> String {
+    digest::operation(table.iter())
+}
+
+/// Whether a parameter counts in a digest.
+fn counts(name: &str, _value: &str) -> bool {
+    !name.starts_with("CRM_meta_")
+        && !matches!(
+            name,
+            "id" | "crm_feature_set"
+                | "op-digest"
+                | "on_node"
+                | "on_node_uuid"
+                | "pcmk_external_ip"
+        )
+}
+
+/// What the fencer reads itself, of a fence device's parameters. // spec 1 §28.2
+fn is_fencer_parameter(name: &str) -> bool {
+    const KNOWN: [&str; 9] = [
+        "provides",
+        "stonith-timeout",
+        "pcmk_action_limit",
+        "pcmk_delay_base",
+        "pcmk_delay_max",
+        "pcmk_host_argument",
+        "pcmk_host_check",
+        "pcmk_host_list",
+        "pcmk_host_map",
+    ];
+    const SUFFIXES: [&str; 3] = ["_action", "_timeout", "_retries"];
+    KNOWN.contains(&name)
+        || name
+            .strip_prefix("pcmk_")
+            .is_some_and(|rest| SUFFIXES.iter().any(|s| rest.ends_with(s)))
+}

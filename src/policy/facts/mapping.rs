@@ -1,0 +1,269 @@
+//! From a history entry to the resource it is about: by name, by instance, or a resource nobody configured
+//! (spec 1 §20).
+
+use super::clone::{self, strip};
+use super::history::{self, HistoryEntry};
+use super::{Facts, Wish, failure, outcome, remote, spec, unpack};
+use crate::policy::index::{NodeIdx, RscIdx};
+use crate::policy::nvtable::Str;
+use crate::policy::report::Cause;
+use crate::terms::{Role, RscId, Score, text};
+use crate::xml::Element;
+
+/// Reads all entries of a node. // spec 1 §19, §20
+pub(super) fn read_node(facts: &mut Facts, node: NodeIdx, resources: &Element) {
+    let mut launched_removed = false;
+    for entry in resources.children_named("lrm_resource") {
+        if let Some(rsc) = read_entry(facts, node, entry) {
+            let flags = &facts.rscs[rsc].flags;
+            launched_removed |= flags.removed && flags.removed_launched;
+        }
+    }
+    if launched_removed {
+        map_launched(facts, resources);
+    }
+}
+
+/// Reads one entry to its end. // spec 1 §23.1
+fn read_entry(facts: &mut Facts, node: NodeIdx, entry: &Element) -> Option<RscIdx> {
+    let has_ops = entry.child("lrm_rsc_op").is_some();
+    if !has_ops && !facts.options.shutdown_lock {
+        return None;
+    }
+    let id = entry.get("id")?;
+    let rsc = match find(facts, id, node) {
+        Some(rsc) => rsc,
+        None if has_ops => removed_resource(facts, entry, id)?,
+        None => return None,
+    };
+    let ops = history::sorted_ops(entry);
+    let (start_index, stop_index) = history::active_range(&ops);
+    let at = facts.history.len();
+    facts.history.push(HistoryEntry {
+        node,
+        rsc: Some(rsc),
+        id: id.into(),
+        element: entry.clone(),
+        ops,
+        start_index,
+        stop_index,
+    });
+    if facts.options.shutdown_lock {
+        read_lock(facts, rsc, node, entry);
+    }
+    let saved = std::mem::replace(&mut facts.rscs[rsc].role, Role::Unknown);
+    let run = outcome::read_ops(facts, rsc, node, at);
+    if facts.nodes[node].online {
+        wish_recurring(facts, rsc, node, at);
+    }
+    failure::settle(facts, &run);
+    let it = &mut facts.rscs[rsc];
+    if let Some(wanted) = it.target_role
+        && (it.next_role == Role::Unknown || wanted < it.next_role)
+    {
+        it.next_role = wanted;
+    }
+    it.role = it.role.max(saved);
+    Some(rsc)
+}
+
+// spec 1 §29.1
+fn read_lock(facts: &mut Facts, rsc: RscIdx, node: NodeIdx, entry: &Element) {
+    let since = entry
+        .get("shutdown-lock")
+        .and_then(text::integer)
+        .filter(|&since| since != 0);
+    let Some(since) = since else { return };
+    let limit_s = facts.options.shutdown_lock_limit_s;
+    if limit_s > 0 && facts.now_s > since.saturating_add(limit_s) {
+        facts.wishes.push(Wish::LrmDelete { rsc, node });
+    } else {
+        facts.rscs[rsc].lock = Some((node, since));
+    }
+}
+
+// What already recurs there need not be started. // spec 1 §23.1 step 4
+fn wish_recurring(facts: &mut Facts, rsc: RscIdx, node: NodeIdx, at: usize) {
+    let entry = &facts.history[at];
+    let stopped = entry.stopped();
+    for (position, op) in (0..).zip(&entry.ops) {
+        let before = (stopped && position <= entry.stop_index) || position < entry.start_index;
+        if before || op.interval_ms == 0 || op.element.get("op-status") == Some("-1") {
+            continue;
+        }
+        let (task, interval_ms) = (Str::clone(&op.task), op.interval_ms);
+        facts.wishes.push(Wish::Recurring {
+            rsc,
+            node,
+            task,
+            interval_ms,
+        });
+    }
+}
+
+// spec 1 §20.1
+fn find(facts: &mut Facts, id: &str, node: NodeIdx) -> Option<RscIdx> {
+    let found = match facts.rsc_in_history(id) {
+        Some(found) if facts.rscs[found].is_primitive() => found,
+        Some(_) => return None,
+        None => {
+            let zero = facts.rsc_by_id(clone::zero(id).as_str())?;
+            if facts.rscs[zero].flags.unique {
+                return None;
+            }
+            zero
+        }
+    };
+    let top = facts.top_of(found);
+    let found = if facts.is_anonymous_clone(top) {
+        match facts.rscs[top].parent {
+            Some(bundle) => {
+                let replicas = &facts.rscs[bundle].bundle()?.replicas;
+                replicas
+                    .iter()
+                    .find(|replica| replica.node == Some(node))?
+                    .child?
+            }
+            None => instance_for(facts, top, strip(id), node)?,
+        }
+    } else {
+        found
+    };
+    let it = &facts.rscs[found];
+    if it.id != *id && it.history_id.as_ref().is_none_or(|known| *known != *id) {
+        facts.rscs[found].history_id = Some(RscId::from(id));
+        facts
+            .context
+            .history_names
+            .entry(id.into())
+            .or_insert(found);
+    }
+    Some(found)
+}
+
+/// Which instance of an anonymous clone a history entry is about. // spec 1 §20.2
+fn instance_for(facts: &mut Facts, clone: RscIdx, base: &str, node: NodeIdx) -> Option<RscIdx> {
+    let mut found = None;
+    let mut candidate = None;
+    let mut skip_inactive = false;
+    for at in 0..facts.rscs[clone].children.len() {
+        let instance = facts.rscs[clone].children[at];
+        match first_location(facts, instance) {
+            Some(location) if location == node => {
+                let Some(child) = facts.primitive_with_base(instance, base) else {
+                    continue;
+                };
+                if facts.rscs[child].active.is_empty() {
+                    found = Some(child);
+                    break;
+                }
+                skip_inactive = true;
+            }
+            Some(_) => {}
+            None if skip_inactive || candidate.is_some() => {}
+            None if facts.rscs[instance].flags.blocked => {}
+            None => {
+                let pending_elsewhere = |rsc: &RscIdx| {
+                    facts.rscs[*rsc]
+                        .pending
+                        .as_ref()
+                        .is_some_and(|pending| pending.node != node)
+                };
+                let inactive = facts.primitive_with_base(instance, base);
+                candidate = inactive.filter(|rsc| !pending_elsewhere(rsc));
+            }
+        }
+    }
+    let mut chosen = found.or(candidate.filter(|_| !skip_inactive));
+    if let Some(rsc) = chosen {
+        let it = &facts.nodes[node];
+        let nodes = facts.nodes.len();
+        if !facts.rscs[rsc].needs_fencing()
+            && (!it.online || it.unclean)
+            && !facts.is_guest(node)
+            && facts.clone_max(clone) as usize != nodes
+        {
+            chosen = None;
+        }
+    }
+    if chosen.is_some() {
+        return chosen;
+    }
+    match clone::removed_instance(facts, clone) {
+        Ok(made) => facts.primitive_with_base(made, base),
+        Err(trouble) => {
+            facts.warn(trouble);
+            None
+        }
+    }
+}
+
+/// The first node where any primitive of an instance is active or has an action under way.
+fn first_location(facts: &Facts, instance: RscIdx) -> Option<NodeIdx> {
+    facts.leaves(instance).into_iter().find_map(|leaf| {
+        let it = &facts.rscs[leaf];
+        it.active
+            .first()
+            .copied()
+            .or_else(|| it.pending.as_ref().map(|pending| pending.node))
+    })
+}
+
+/// A resource that only history knows. // spec 1 §20.4, §20.5
+fn removed_resource(facts: &mut Facts, entry: &Element, id: &str) -> Option<RscIdx> {
+    let mut element = Element::new("primitive");
+    for (name, value) in entry.attrs() {
+        element.set(name, value);
+    }
+    let made =
+        spec::read(facts, &element).and_then(|spec| unpack::resource(facts, &spec, None, None));
+    let rsc = match made {
+        Ok(rsc) => rsc,
+        Err(trouble) => {
+            facts.warn(trouble);
+            return None;
+        }
+    };
+    facts.top.push(rsc);
+    facts.register(rsc);
+    let flags = &mut facts.rscs[rsc].flags;
+    flags.removed = true;
+    flags.removed_launched = entry.get("container").is_some();
+    if facts.rscs[rsc].flags.connection {
+        remote::ensure_node(facts, id);
+        remote::link_connection(facts, rsc);
+        if let Some(node) = facts.node_by_name(id) {
+            facts.nodes[node].shutdown = true;
+        }
+    }
+    if facts.options.stop_removed_resources {
+        facts.add_location_everywhere(rsc, Score::MINUS_INFINITY, &Cause::Removed);
+    } else {
+        facts.rscs[rsc].flags.managed = false;
+    }
+    Some(rsc)
+}
+
+// spec 1 §20.6
+fn map_launched(facts: &mut Facts, resources: &Element) {
+    for entry in resources.children_named("lrm_resource") {
+        let (Some(id), Some(container)) = (entry.get("id"), entry.get("container")) else {
+            continue;
+        };
+        let (Some(rsc), Some(launcher)) = (facts.rsc_by_id(id), facts.rsc_by_id(container)) else {
+            continue;
+        };
+        if facts.rscs[rsc].flags.removed_launched && facts.rscs[rsc].launcher.is_none() {
+            facts.rscs[rsc].launcher = Some(launcher);
+            facts.rscs[launcher].launched.push(rsc);
+        }
+    }
+}
+
+impl Facts {
+    /// The resource with this id, or known under it in history. // spec 1 §20.1
+    fn rsc_in_history(&self, id: &str) -> Option<RscIdx> {
+        self.rsc_by_id(id)
+            .or_else(|| self.context.history_names.get(id).copied())
+    }
+}
