@@ -8,6 +8,8 @@ pub mod clock;
 
 pub mod xml;
 
+pub mod cib;
+
 pub mod graph;
 
 pub mod policy;

@@ -20,4 +20,4 @@ pub use role::Role;
 pub use score::{HealthScores, Score};
 
 /// The feature set we speak (`crm_feature_set`): that of Pacemaker 3.0.
-pub const FEATURE_SET: &str = "3.20.1";
+pub const FEATURE_SET: &str = "3.20.5";
