@@ -25,3 +25,5 @@ pub mod presence;
 pub mod executor;
 pub mod fencer;
 pub mod vip;
+
+pub mod rpc;
