@@ -22,6 +22,7 @@ pub mod raft;
 
 pub mod presence;
 
+pub mod cli;
 pub mod executor;
 pub mod fencer;
 pub mod vip;

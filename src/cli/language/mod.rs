@@ -1,0 +1,21 @@
+//! The crm shell's language: lines as administrators write them, and the same as CIB elements.
+//! Enters: text of statements; elements of a configuration.
+//! Leaves: `Object`s without generated ids, text as `crm configure show` prints it, errors with the span of the wrong word.
+//! May touch: nothing; pure.
+
+mod document;
+mod error;
+mod ids;
+mod lex;
+mod parse;
+mod print;
+mod same;
+
+pub use document::{Document, Mode};
+pub use error::SyntaxError;
+pub use lex::{Statement, Word, statements};
+pub use parse::{KEYWORDS, Object, Place, parse_all, parse_statement, split_score};
+pub use print::{print_object, value_text};
+
+#[cfg(test)]
+mod tests;
