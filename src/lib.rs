@@ -20,9 +20,9 @@ pub mod process;
 
 pub mod raft;
 
+pub mod coordinator;
 pub mod presence;
 
-pub mod cli;
 pub mod executor;
 pub mod fencer;
 pub mod vip;

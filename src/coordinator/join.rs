@@ -1,0 +1,174 @@
+//! Nodes come and go: what presence says of a node becomes its `node_state`. Compared afresh each
+//! time, so that a lost write, a new coordinator and a node that flaps are one case.
+//!
+//! ```text
+//!   presence            fencing on            fencing off
+//!   Alive, new life     joins, history gone   the same
+//!   Alive, same life    here again            the same
+//!   Silent              lost: policy fences   wait
+//!   Expired             lost                  lost: it stopped by itself (proof: lease)
+//! ```
+
+use crate::cib::{Cib, Command};
+use crate::terms::{NodeId, NodeName};
+use crate::xml::Element;
+
+use super::minority;
+use super::vocab::Peer;
+
+/// What a node's entry in the CIB should say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// Here, in this life.
+    Here(u64),
+    /// Not here.
+    Gone,
+    /// Nothing is known for certain: leave it.
+    Undecided,
+}
+
+/// How the loss of a node is proven in this cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Proof {
+    /// The policy has it fenced.
+    Fencing,
+    /// It stops by itself when its lease has run out.
+    Lease,
+    /// Neither: it goes on without quorum (`ignore`, `freeze`), and nobody can reset it.
+    Nothing,
+}
+
+/// How a loss is proven, from the options in force.
+pub(super) fn proof(fencing_enabled: bool, no_quorum_policy: &str) -> Proof {
+    if fencing_enabled {
+        return Proof::Fencing;
+    }
+    match no_quorum_policy {
+        "ignore" | "freeze" => Proof::Nothing,
+        _ => Proof::Lease,
+    }
+}
+
+/// What a peer's entry should say.
+pub(super) fn wanted(peer: Peer, state: Option<&Element>, proof: Proof, late: bool) -> Wanted {
+    let left_cleanly = state.is_none_or(|s| s.get("expected") == Some("down"));
+    match peer {
+        Peer::Alive { incarnation } => {
+            let dead = state.and_then(|s| s.get("fenced-incarnation"));
+            // Its death is proven, and its last words still arrive.
+            if dead == Some(incarnation.to_string().as_str()) {
+                Wanted::Undecided
+            } else {
+                Wanted::Here(incarnation)
+            }
+        }
+        Peer::Silent { .. } | Peer::Expired if left_cleanly => Wanted::Gone,
+        Peer::Silent { heard } if heard || late => match proof {
+            Proof::Fencing => Wanted::Gone,
+            Proof::Lease | Proof::Nothing => Wanted::Undecided,
+        },
+        Peer::Silent { .. } => Wanted::Undecided,
+        Peer::Expired => match proof {
+            Proof::Fencing | Proof::Lease => Wanted::Gone,
+            Proof::Nothing => Wanted::Undecided,
+        },
+    }
+}
+
+/// Whether the entry already says so.
+pub(super) fn is_so(wanted: Wanted, state: Option<&Element>) -> bool {
+    let here = |s: &Element| {
+        ["in_ccm", "crmd"]
+            .iter()
+            .all(|a| s.get(a).is_some_and(is_set))
+            && s.get("join") == Some("member")
+    };
+    match wanted {
+        Wanted::Undecided => true,
+        Wanted::Here(incarnation) => state.is_some_and(|s| {
+            here(s) && s.get("incarnation") == Some(incarnation.to_string().as_str())
+        }),
+        Wanted::Gone => state.is_none_or(|s| {
+            !s.get("in_ccm").is_some_and(is_set) && !s.get("crmd").is_some_and(is_set)
+        }),
+    }
+}
+
+/// Both forms are in use: a moment or 0, `true`/`online` or not. // spec cluster §8.3
+fn is_set(value: &str) -> bool {
+    matches!(value, "true" | "online") || value.parse::<i64>().is_ok_and(|n| n > 0)
+}
+
+/// The write that makes the entry say so.
+pub(super) fn write(
+    cib: &Cib,
+    id: NodeId,
+    name: &NodeName,
+    wanted: Wanted,
+    now_s: i64,
+) -> Option<Vec<Command>> {
+    let mut state = Element::new("node_state")
+        .with("id", &id.to_string())
+        .with("uname", name.as_str())
+        .with("crm-debug-origin", "coordinator");
+    let mut commands = Vec::new();
+    match wanted {
+        Wanted::Undecided => return None,
+        Wanted::Gone => minority::gone(&mut state),
+        Wanted::Here(incarnation) => {
+            let now = now_s.to_string();
+            for (name, value) in [
+                ("in_ccm", now.as_str()),
+                ("crmd", now.as_str()),
+                ("join", "member"),
+                ("expected", "member"),
+                ("incarnation", &incarnation.to_string()),
+            ] {
+                state.set(name, value);
+            }
+            let known = state_of(cib, id).and_then(|s| s.get("incarnation"));
+            if known != Some(incarnation.to_string().as_str()) {
+                // A new life of its daemon: what runs there must be looked at again.
+                commands.extend(forget(&id.to_string()));
+            }
+        }
+    }
+    commands.push(Command::modify("status", state).or_create());
+    Some(commands)
+}
+
+/// What is known of a fenced node from now on. // spec cluster §12.1
+pub(super) fn fenced(cib: &Cib, id: &str, name: &NodeName, by: &str) -> Vec<Command> {
+    let mut state = Element::new("node_state")
+        .with("id", id)
+        .with("uname", name.as_str())
+        .with("crm-debug-origin", "fencing")
+        .with("expected", "down")
+        .with("proof", by);
+    minority::gone(&mut state);
+    if let Some(incarnation) = state_by_id(cib, id).and_then(|s| s.get("incarnation")) {
+        state.set("fenced-incarnation", incarnation);
+    }
+    let mut commands: Vec<Command> = forget(id).collect();
+    commands.push(Command::modify("status", state).or_create());
+    commands
+}
+
+/// Removes what a node reported of itself. Both parts carry the node's id, so that the section
+/// `status` is target enough, which spares the cluster a look at the whole document.
+fn forget(id: &str) -> impl Iterator<Item = Command> {
+    ["lrm", "transient_attributes"]
+        .into_iter()
+        .map(move |part| Command::delete("status", Element::new(part).with("id", id)))
+}
+
+/// The entry of a node.
+pub(super) fn state_of(cib: &Cib, id: NodeId) -> Option<&Element> {
+    state_by_id(cib, &id.to_string())
+}
+
+fn state_by_id<'a>(cib: &'a Cib, id: &str) -> Option<&'a Element> {
+    cib.status()?
+        .children()
+        .find(|e| e.tag() == "node_state" && e.id() == Some(id))
+}

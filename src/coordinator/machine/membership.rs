@@ -1,0 +1,181 @@
+//! Presence becomes membership: every look compares what should be written with what is.
+
+use super::*;
+
+impl Machine {
+    /// What a new coordinator writes first: who it is, that there is quorum, and which nodes exist.
+    pub(super) fn lead(&mut self, effects: &mut Vec<Effect>) {
+        let me = self.settings.me.to_string();
+        let root = self.cib.root();
+        if root.get("dc-uuid") != Some(me.as_str()) || root.get("have-quorum") != Some("1") {
+            let cib = crate::xml::Element::new("cib")
+                .with("dc-uuid", &me)
+                .with("have-quorum", "1");
+            self.write(Purpose::Other, Command::modify("cib", cib), effects);
+        }
+        self.ensure_nodes(effects);
+    }
+
+    /// Every member that runs resources has its `node` element.
+    pub(super) fn ensure_nodes(&mut self, effects: &mut Vec<Effect>) {
+        if !matches!(self.authority, Authority::Leader(_)) {
+            return;
+        }
+        let known: Vec<String> = self
+            .cib
+            .section("nodes")
+            .into_iter()
+            .flat_map(|nodes| nodes.children())
+            .filter_map(|n| n.id().map(str::to_owned))
+            .collect();
+        for (id, name) in self.members.clone() {
+            if !known.contains(&id.to_string()) {
+                let node = crate::xml::Element::new("node")
+                    .with("id", &id.to_string())
+                    .with("uname", name.as_str());
+                self.write(
+                    Purpose::Other,
+                    Command::modify("nodes", node).or_create(),
+                    effects,
+                );
+            }
+        }
+    }
+
+    pub(super) fn on_peer(&mut self, id: NodeId, peer: Peer, effects: &mut Vec<Effect>) {
+        let name = self.name_of(id);
+        match (self.peers.insert(id, peer), peer) {
+            (Some(Peer::Alive { .. }) | None, Peer::Silent { heard: true }) => {
+                effects.push(Effect::Say(format!("does not hear {name} any more")));
+            }
+            (Some(Peer::Silent { .. }), Peer::Expired) => effects.push(Effect::Say(format!(
+                "the lease of {name} has run out: it has stopped what it ran"
+            ))),
+            (Some(Peer::Silent { .. } | Peer::Expired), Peer::Alive { .. }) => {
+                effects.push(Effect::Say(format!("hears {name} again")));
+            }
+            _ => {}
+        }
+        if !matches!(peer, Peer::Alive { .. }) {
+            self.fail_on(id, effects);
+        }
+    }
+
+    /// Orders to a node that is not there end here. // spec cluster §8.4
+    fn fail_on(&mut self, id: NodeId, effects: &mut Vec<Effect>) {
+        let name = self.name_of(id);
+        let State::Walking(t) = &mut self.state else {
+            return;
+        };
+        let lost: Vec<ActionId> = t
+            .walk
+            .in_flight()
+            .filter(|a| a.kind == ActionKind::Resource)
+            .filter(|a| perform::place(a).is_some_and(|place| *place == name))
+            .map(|a| a.id)
+            .collect();
+        if lost.is_empty() {
+            return;
+        }
+        for action in lost {
+            t.walk.fail(action);
+        }
+        self.abort(Abort::restart("Node failure"), name.as_str(), effects);
+    }
+
+    /// Writes where membership differs from presence.
+    pub(super) fn review_members(&mut self, now: Mono, effects: &mut Vec<Effect>) {
+        if !matches!(self.authority, Authority::Leader(_)) {
+            return;
+        }
+        let late = self.grace_ends().is_none_or(|end| now >= end);
+        let proof = self.proof();
+        for (id, name) in self.members.clone() {
+            let Some(peer) = self.peers.get(&id).copied() else {
+                continue;
+            };
+            let state = join::state_of(&self.cib, id);
+            let wanted = join::wanted(peer, state, proof, late);
+            let under_way = self.writes.values().any(|p| *p == Purpose::Membership(id));
+            if under_way || join::is_so(wanted, state) {
+                continue;
+            }
+            let text = match wanted {
+                Wanted::Here(_) => "Node join",
+                _ => "Node failure",
+            };
+            effects.push(Effect::Say(match wanted {
+                Wanted::Here(_) => format!("{name} joins"),
+                _ if proof == Proof::Lease => format!("{name} is lost (proof: lease)"),
+                _ => format!("{name} is lost"),
+            }));
+            if let Some(commands) = join::write(&self.cib, id, &name, wanted, self.now_s) {
+                self.write(
+                    Purpose::Membership(id),
+                    Command::transaction(commands),
+                    effects,
+                );
+            }
+            self.abort(Abort::restart(text), name.as_str(), effects);
+        }
+    }
+
+    fn proof(&self) -> Proof {
+        let option = |names: &[&str]| self.option(names);
+        let enabled = option(&["fencing-enabled", "stonith-enabled"])
+            .is_none_or(|v| !matches!(v.as_str(), "false" | "no" | "off" | "0" | "n"));
+        let policy = option(&["no-quorum-policy"]).unwrap_or_else(|| "stop".into());
+        join::proof(enabled, &policy)
+    }
+
+    /// A cluster option as written in the first set that has it; rules do not count here.
+    pub(super) fn option(&self, names: &[&str]) -> Option<String> {
+        self.cib
+            .section("crm_config")?
+            .children()
+            .flat_map(|set| set.children())
+            .find(|pair| {
+                pair.tag() == "nvpair" && pair.get("name").is_some_and(|n| names.contains(&n))
+            })
+            .and_then(|pair| pair.get("value"))
+            .map(str::to_owned)
+    }
+
+    /// Until then a node that was never heard is late, not lost.
+    pub(super) fn grace_ends(&self) -> Option<Mono> {
+        self.started.map(|s| s.plus(self.settings.startup_grace_ms))
+    }
+
+    pub(super) fn someone_is_late(&self) -> bool {
+        self.members.keys().any(|id| match self.peers.get(id) {
+            Some(Peer::Silent { heard: false }) => {
+                join::state_of(&self.cib, *id).is_none_or(|s| s.get("expected") != Some("down"))
+            }
+            _ => false,
+        })
+    }
+
+    /// Whether enough is known of every member to plan: present, lost, or late for long enough.
+    pub(super) fn everyone_is_judged(&self, now: Mono) -> bool {
+        let grace_over = self.grace_ends().is_none_or(|end| now >= end);
+        self.members.keys().all(|id| match self.peers.get(id) {
+            None => false,
+            Some(Peer::Silent { heard: false }) => grace_over || !self.someone_is_late(),
+            Some(_) => true,
+        })
+    }
+
+    pub(super) fn name_of(&self, id: NodeId) -> NodeName {
+        self.members
+            .get(&id)
+            .cloned()
+            .unwrap_or_else(|| NodeName::from(id.to_string()))
+    }
+
+    pub(super) fn id_of(&self, name: &NodeName) -> Option<NodeId> {
+        self.members
+            .iter()
+            .find(|(_, n)| *n == name)
+            .map(|(id, _)| *id)
+    }
+}

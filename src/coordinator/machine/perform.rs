@@ -1,0 +1,248 @@
+//! An action begins: who is asked, and how long one waits for it. // spec cluster §9.3
+
+use super::*;
+
+/// The node whose executor gets an action: its own, or the one that reaches it.
+pub(super) fn place(action: &Action) -> Option<&NodeName> {
+    action
+        .router
+        .as_ref()
+        .or(action.node.as_ref().map(|n| &n.name))
+}
+
+/// How long an action may stay without an answer, in milliseconds.
+pub(super) fn patience(action: &Action, cluster_delay_ms: u64, fencing_ms: u64) -> u64 {
+    let own = match action.kind {
+        ActionKind::Pseudo => 0,
+        // Its delays and all levels of a topology come on top; the fencer keeps its own time.
+        ActionKind::Cluster if action.task == "stonith" => fencing_ms * 12 / 10,
+        ActionKind::Cluster => 0,
+        ActionKind::Resource => timeout_ms(action) + span(action.meta("start_delay")),
+    };
+    own + cluster_delay_ms
+}
+
+/// The time an agent has; the field's default is 20 s.
+pub(super) fn timeout_ms(action: &Action) -> u64 {
+    action.timeout_ms().filter(|ms| *ms > 0).unwrap_or(20_000)
+}
+
+fn span(text: Option<&str>) -> u64 {
+    crate::terms::span::ms_or_zero(text)
+}
+
+impl Machine {
+    pub(super) fn begin(&mut self, action: Action, effects: &mut Vec<Effect>) {
+        let State::Walking(t) = &mut self.state else {
+            return;
+        };
+        let number = t.number;
+        let key = TransitionKey {
+            action: i64::from(action.id.0),
+            transition: number,
+            target_rc: action.target_rc(),
+            uuid: self.uuid.clone(),
+        };
+        t.downed.extend(action.downed.iter().cloned());
+        match action.kind {
+            ActionKind::Pseudo => self.confirm(action.id),
+            ActionKind::Resource => self.order(key, action, effects),
+            ActionKind::Cluster => self.cluster_action(key, &action, effects),
+        }
+    }
+
+    fn order(&mut self, key: TransitionKey, action: Action, effects: &mut Vec<Effect>) {
+        let Some(node) = place(&action).and_then(|name| self.id_of(name)) else {
+            let name = place(&action).map(ToString::to_string).unwrap_or_default();
+            self.fail(
+                action.id,
+                &format!("{name} is not a member of the cluster"),
+                effects,
+            );
+            return;
+        };
+        let alone = matches!(self.authority, Authority::Alone(_));
+        if alone && node != self.settings.me {
+            self.fail(action.id, "no quorum: other nodes take no orders", effects);
+            return;
+        }
+        let (term, timeout_ms) = (self.term(), timeout_ms(&action));
+        effects.push(Effect::Order(
+            node,
+            Arc::new(Order {
+                term,
+                key,
+                action,
+                timeout_ms,
+            }),
+        ));
+    }
+
+    fn fail(&mut self, id: ActionId, why: &str, effects: &mut Vec<Effect>) {
+        if let State::Walking(t) = &mut self.state {
+            t.walk.fail(id);
+        }
+        if !matches!(self.authority, Authority::Alone(_)) {
+            self.abort(Abort::restart("Action lost"), why, effects);
+        }
+    }
+
+    fn cluster_action(&mut self, key: TransitionKey, action: &Action, effects: &mut Vec<Effect>) {
+        let node = action.node.as_ref().map(|n| n.name.clone());
+        match (action.task.as_str(), node) {
+            ("stonith", Some(target)) => {
+                if matches!(self.authority, Authority::Alone(_)) {
+                    self.fail(action.id, "no quorum: nobody is fenced", effects);
+                    return;
+                }
+                let State::Walking(t) = &self.state else {
+                    return;
+                };
+                let timeout_ms = t.walk.graph.fencing_timeout.ms;
+                let what = action.meta("stonith_action").unwrap_or("reboot").to_owned();
+                effects.push(Effect::Say(format!("fences {target} ({what})")));
+                effects.push(Effect::Fence {
+                    key,
+                    term: self.term(),
+                    target,
+                    action: what,
+                    timeout_ms,
+                    delay_ms: span(action.meta("priority_fencing_delay")),
+                });
+            }
+            ("do_shutdown", Some(name)) => self.shut_down(key, action, &name, effects),
+            ("clear_failcount", Some(_)) => {
+                let commands = failure::clear(&self.cib, action);
+                self.write_for(action, commands, effects);
+            }
+            ("lrm_delete" | "delete", Some(name)) => {
+                let rsc = action
+                    .rsc
+                    .as_ref()
+                    .map(|r| r.id.to_string())
+                    .unwrap_or_default();
+                if let (false, Some(id)) = (action.by_cib, self.id_of(&name)) {
+                    effects.push(Effect::Tell(id, key, Deed::Forget(rsc.clone())));
+                }
+                let uuid = action
+                    .node
+                    .as_ref()
+                    .map(|n| n.uuid.clone())
+                    .unwrap_or_default();
+                let command = Command::delete_xpath(&format!(
+                    "/cib/status/node_state[@id='{uuid}']/lrm/lrm_resources/lrm_resource[@id='{rsc}']"
+                ));
+                self.write_for(action, vec![command], effects);
+            }
+            // The remaining cluster actions ask nothing of anybody here.
+            _ => self.confirm(action.id),
+        }
+    }
+
+    /// Writes; the action is done when the write is.
+    fn write_for(&mut self, action: &Action, commands: Vec<Command>, effects: &mut Vec<Effect>) {
+        let State::Walking(t) = &self.state else {
+            return;
+        };
+        let purpose = Purpose::Confirms(action.id, t.number);
+        if commands.is_empty() {
+            self.confirm(action.id);
+        } else {
+            self.write(purpose, Command::transaction(commands), effects);
+        }
+    }
+
+    fn shut_down(
+        &mut self,
+        key: TransitionKey,
+        action: &Action,
+        name: &NodeName,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(id) = self.id_of(name) else {
+            self.confirm(action.id);
+            return;
+        };
+        let state = crate::xml::Element::new("node_state")
+            .with("id", &id.to_string())
+            .with("uname", name.as_str())
+            .with("crm-debug-origin", "coordinator")
+            .with("expected", "down");
+        self.write(
+            Purpose::Other,
+            Command::modify("status", state).or_create(),
+            effects,
+        );
+        // A node that coordinates leaves last. // spec cluster §12.3
+        if id == self.settings.me {
+            if let State::Walking(t) = &mut self.state {
+                t.leave_last = Some(key);
+            }
+        } else {
+            effects.push(Effect::Tell(id, key, Deed::Shutdown));
+        }
+        self.confirm(action.id);
+    }
+
+    pub(super) fn on_fenced(
+        &mut self,
+        key: &TransitionKey,
+        result: Result<String, Lost>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(id) = self.ours(key) else { return };
+        let State::Walking(t) = &self.state else {
+            return;
+        };
+        if !t.walk.is_in_flight(id) {
+            return;
+        }
+        let Some(action) = t.walk.action(id).cloned() else {
+            return;
+        };
+        let Some(node) = action.node.clone() else {
+            return;
+        };
+        match result {
+            Ok(by) => {
+                effects.push(Effect::Say(format!("{} is fenced by {by}", node.name)));
+                self.fencing_failures.remove(&node.name);
+                if action.meta("stonith_action") == Some("on") {
+                    self.confirm(id);
+                    return;
+                }
+                if let Some(id) = self.id_of(&node.name) {
+                    effects.push(Effect::Condemn(id));
+                }
+                let commands = join::fenced(&self.cib, &node.uuid, &node.name, &by);
+                self.write_for(&action, commands, effects);
+            }
+            Err(lost) => {
+                let attempts = self.fencing_failures.entry(node.name.clone()).or_insert(0);
+                *attempts += 1;
+                let limit = self
+                    .option(&["fencing-max-attempts", "stonith-max-attempts"])
+                    .and_then(|v| v.parse().ok())
+                    .unwrap_or(10);
+                let enough = self
+                    .fencing_failures
+                    .get(&node.name)
+                    .is_some_and(|n| *n >= limit);
+                let (why, stop) = match &lost {
+                    Lost::NoDevice(why) => (why.clone(), true),
+                    Lost::Failed(why) => (why.clone(), enough),
+                };
+                if let State::Walking(t) = &mut self.state {
+                    t.walk.fail(id);
+                }
+                effects.push(Effect::Say(format!("fencing {} failed: {why}", node.name)));
+                let abort = if stop {
+                    Abort::stop("Stonith failed")
+                } else {
+                    Abort::restart("Stonith failed")
+                };
+                self.abort(abort, node.name.as_str(), effects);
+            }
+        }
+    }
+}

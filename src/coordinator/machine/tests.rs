@@ -1,0 +1,421 @@
+//! A coordinator in a world of one document: its writes are applied at once, its graphs come from the test.
+
+use super::*;
+use crate::cib::apply;
+use crate::graph::{NodeRef, RscRef, Synapse};
+use crate::terms::Score;
+use crate::xml::Element;
+
+struct World {
+    now: Mono,
+    machine: Machine,
+    cib: Cib,
+    asked: Vec<u64>,
+    orders: Vec<Arc<Order>>,
+    fenced: Vec<(TransitionKey, String)>,
+    told: Vec<(NodeId, Deed)>,
+    said: Vec<String>,
+}
+
+impl World {
+    /// Three nodes, h1 is this one; the options are those of `crm_config`.
+    fn new(options: &[(&str, &str)]) -> Self {
+        let mut root = Cib::empty().into_root();
+        let mut set = Element::new("cluster_property_set").with("id", "o");
+        for (name, value) in options {
+            set.push(
+                Element::new("nvpair")
+                    .with("id", format!("o-{name}"))
+                    .with("name", name)
+                    .with("value", value),
+            );
+        }
+        root.child_mut("configuration")
+            .and_then(|c| c.child_mut("crm_config"))
+            .expect("an empty CIB has options")
+            .push(set);
+        let machine = Machine::new(Settings {
+            me: NodeId(1),
+            seed: 7,
+            actions_per_node: 4,
+            startup_grace_ms: 20_000,
+        });
+        let (asked, orders, fenced, told, said) = Default::default();
+        Self {
+            now: Mono(1_000),
+            machine,
+            cib: Cib::new(root),
+            asked,
+            orders,
+            fenced,
+            told,
+            said,
+        }
+    }
+
+    fn step(&mut self, event: Event) {
+        let mut effects = Vec::new();
+        self.machine
+            .step(self.now, 1_700_000_000, event, &mut effects);
+        for effect in effects {
+            match effect {
+                Effect::Plan { plan, .. } => self.asked.push(plan),
+                Effect::Order(_, order) => self.orders.push(order),
+                Effect::Fence { key, target, .. } => self.fenced.push((key, target.to_string())),
+                Effect::Tell(node, _, deed) => self.told.push((node, deed)),
+                Effect::Say(text) => self.said.push(text),
+                Effect::Write(id, command) => {
+                    let applied = apply(&self.cib, &command);
+                    let result = applied.answer.map(|_| ()).map_err(|e| e.to_string());
+                    let before = std::mem::replace(&mut self.cib, applied.cib);
+                    let after = self.cib.clone();
+                    self.step(Event::CibChanged { before, after });
+                    self.step(Event::Written { id, result });
+                }
+                Effect::Condemn(_) | Effect::Settled { .. } => {}
+            }
+        }
+    }
+
+    /// Somebody else writes.
+    fn write(&mut self, command: &Command) {
+        let applied = apply(&self.cib, command);
+        applied.answer.expect("the test writes what may be written");
+        let before = std::mem::replace(&mut self.cib, applied.cib);
+        let after = self.cib.clone();
+        self.step(Event::CibChanged { before, after });
+    }
+
+    fn lead(&mut self) {
+        let names = ["h1", "h2", "h3"];
+        let members = (1..).map(NodeId).zip(names.map(NodeName::from)).collect();
+        self.step(Event::Members(members));
+        self.step(Event::Authority(
+            Authority::Leader(Term(3)),
+            self.cib.clone(),
+        ));
+        for id in 1..=3 {
+            self.step(Event::Peer(
+                NodeId(id),
+                Peer::Alive {
+                    incarnation: u64::from(id) * 10,
+                },
+            ));
+        }
+    }
+
+    /// The policy's answer to the last question.
+    fn plan(&mut self, synapses: Vec<Synapse>) {
+        let plan = *self.asked.last().expect("the policy was asked");
+        let graph = Box::new(Graph {
+            synapses,
+            ..Graph::default()
+        });
+        self.step(Event::Planned { plan, graph });
+    }
+
+    /// The node reports how an order ended.
+    fn result(&mut self, order: &Order, rc: i32) {
+        let action = &order.action;
+        let (node, rsc) = (
+            action.node.clone().expect("placed"),
+            action.rsc.clone().expect("of a resource"),
+        );
+        let op = Element::new("lrm_rsc_op")
+            .with("id", format!("{}_last_0", rsc.id))
+            .with("operation", &action.task)
+            .with("interval", action.interval_ms().to_string())
+            .with("transition-key", order.key.to_string())
+            .with("call-id", "1")
+            .with("rc-code", rc.to_string())
+            .with("op-status", "0");
+        let resource = Element::new("lrm_resource")
+            .with("id", rsc.id.as_str())
+            .with_child(op);
+        let lrm = Element::new("lrm")
+            .with("id", &node.uuid)
+            .with_child(Element::new("lrm_resources").with_child(resource));
+        let state = Element::new("node_state")
+            .with("id", &node.uuid)
+            .with_child(lrm);
+        self.write(&Command::modify("status", state).or_create());
+    }
+
+    fn attribute(&self, node: &str, name: &str) -> Option<String> {
+        let state = self.cib.status()?.child_by_id("node_state", node)?;
+        let set = state
+            .child("transient_attributes")?
+            .child("instance_attributes")?;
+        let pair = set.children().find(|p| p.get("name") == Some(name))?;
+        pair.get("value").map(str::to_owned)
+    }
+
+    fn state(&self, node: &str, name: &str) -> Option<String> {
+        self.cib
+            .status()?
+            .child_by_id("node_state", node)?
+            .get(name)
+            .map(str::to_owned)
+    }
+}
+
+fn synapse(id: u32, kind: ActionKind, task: &str, node: u32, inputs: &[u32]) -> Synapse {
+    let mut action = Action::new(ActionId(id), kind, task, &format!("vip_{task}_0"));
+    action.node = Some(NodeRef {
+        name: format!("h{node}").into(),
+        uuid: node.to_string(),
+    });
+    if kind == ActionKind::Resource {
+        action.rsc = Some(RscRef {
+            id: "vip".into(),
+            long_id: None,
+            class: "ocf".into(),
+            provider: Some("systole".into()),
+            kind: "IPaddr2".into(),
+        });
+    }
+    Synapse {
+        priority: 0,
+        action,
+        inputs: inputs.iter().copied().map(ActionId).collect(),
+    }
+}
+
+fn run(id: u32, task: &str, node: u32, inputs: &[u32]) -> Synapse {
+    synapse(id, ActionKind::Resource, task, node, inputs)
+}
+
+#[test]
+fn a_graph_is_walked_in_its_order_and_the_policy_is_asked_again() {
+    let mut w = World::new(&[]);
+    w.lead();
+    w.plan(vec![run(1, "stop", 1, &[]), run(2, "start", 2, &[1])]);
+    assert_eq!(w.orders.len(), 1, "the start waits for the stop");
+    let stop = Arc::clone(&w.orders[0]);
+    assert_eq!((stop.term, stop.action.task.as_str()), (Term(3), "stop"));
+    let questions = w.asked.len();
+    w.result(&stop, 0);
+    let start = Arc::clone(&w.orders[1]);
+    w.result(&start, 0);
+    assert_eq!(w.asked.len(), questions + 1);
+    w.plan(vec![]);
+    assert!(!w.machine.picture().busy);
+}
+
+#[test]
+fn all_nodes_join_and_a_new_life_loses_its_history() {
+    let mut w = World::new(&[]);
+    w.lead();
+    for id in ["1", "2", "3"] {
+        assert_eq!(w.state(id, "join").as_deref(), Some("member"));
+    }
+    w.plan(vec![run(1, "start", 2, &[])]);
+    let start = Arc::clone(&w.orders[0]);
+    w.result(&start, 0);
+    let history = |w: &World| {
+        w.cib
+            .status()
+            .and_then(|s| s.child_by_id("node_state", "2")?.child("lrm"))
+            .is_some()
+    };
+    assert!(history(&w));
+    w.step(Event::Peer(NodeId(2), Peer::Alive { incarnation: 21 }));
+    assert!(!history(&w));
+    assert_eq!(w.state("2", "incarnation").as_deref(), Some("21"));
+}
+
+#[test]
+fn a_failed_start_is_fatal_and_stops_what_waits_for_it() {
+    let mut w = World::new(&[]);
+    w.lead();
+    w.plan(vec![run(1, "start", 2, &[]), run(2, "monitor", 2, &[1])]);
+    let questions = w.asked.len();
+    let start = Arc::clone(&w.orders[0]);
+    w.result(&start, 1);
+    assert_eq!(w.orders.len(), 1);
+    assert_eq!(
+        w.attribute("2", "fail-count-vip#start_0").as_deref(),
+        Some("INFINITY")
+    );
+    assert!(w.attribute("2", "last-failure-vip#start_0").is_some());
+    assert_eq!(w.asked.len(), questions + 1);
+}
+
+#[test]
+fn counts_add_up() {
+    let mut w = World::new(&[]);
+    w.lead();
+    let mut promote = run(1, "promote", 2, &[]);
+    promote.action.key = "vip_promote_0".into();
+    for expected in ["1", "2"] {
+        w.plan(vec![promote.clone()]);
+        let order = Arc::clone(w.orders.last().expect("ordered"));
+        w.result(&order, 1);
+        assert_eq!(
+            w.attribute("2", "fail-count-vip#promote_0").as_deref(),
+            Some(expected)
+        );
+    }
+}
+
+#[test]
+fn with_fencing_a_silent_node_is_lost_at_once_and_recovered_after_the_proof() {
+    let mut w = World::new(&[("stonith-enabled", "true")]);
+    w.lead();
+    w.plan(vec![]);
+    w.step(Event::Peer(NodeId(2), Peer::Silent { heard: true }));
+    assert_eq!(w.state("2", "in_ccm").as_deref(), Some("0"));
+    w.plan(vec![
+        synapse(1, ActionKind::Cluster, "stonith", 2, &[]),
+        run(2, "start", 3, &[1]),
+    ]);
+    let (key, target) = w.fenced.pop().expect("fencing was asked for");
+    assert_eq!(target, "h2");
+    assert!(w.orders.is_empty(), "nothing starts before the proof");
+    w.step(Event::Fenced {
+        key,
+        result: Ok("power".into()),
+    });
+    assert_eq!(w.state("2", "expected").as_deref(), Some("down"));
+    assert_eq!(w.orders.len(), 1);
+}
+
+#[test]
+fn a_failed_fencing_starts_nothing_and_is_tried_again() {
+    let mut w = World::new(&[("stonith-max-attempts", "2")]);
+    w.lead();
+    w.plan(vec![]);
+    w.step(Event::Peer(NodeId(2), Peer::Silent { heard: true }));
+    for attempt in 1..=2 {
+        let questions = w.asked.len();
+        w.plan(vec![
+            synapse(1, ActionKind::Cluster, "stonith", 2, &[]),
+            run(2, "start", 3, &[1]),
+        ]);
+        let (key, _) = w.fenced.pop().expect("asked");
+        w.step(Event::Fenced {
+            key,
+            result: Err(Lost::Failed("timed out".into())),
+        });
+        assert!(w.orders.is_empty());
+        assert_eq!(
+            w.asked.len(),
+            questions + usize::from(attempt == 1),
+            "attempt {attempt}"
+        );
+    }
+}
+
+#[test]
+fn without_fencing_a_silent_node_is_lost_only_when_its_lease_has_run_out() {
+    let mut w = World::new(&[("stonith-enabled", "false")]);
+    w.lead();
+    w.plan(vec![]);
+    w.step(Event::Peer(NodeId(2), Peer::Silent { heard: true }));
+    assert_ne!(w.state("2", "in_ccm").as_deref(), Some("0"));
+    w.step(Event::Peer(NodeId(2), Peer::Expired));
+    assert_eq!(w.state("2", "in_ccm").as_deref(), Some("0"));
+}
+
+#[test]
+fn a_node_that_goes_on_without_quorum_is_never_called_lost_without_fencing() {
+    let mut w = World::new(&[("stonith-enabled", "false"), ("no-quorum-policy", "ignore")]);
+    w.lead();
+    w.plan(vec![]);
+    w.step(Event::Peer(NodeId(2), Peer::Expired));
+    assert_ne!(w.state("2", "in_ccm").as_deref(), Some("0"));
+}
+
+#[test]
+fn orders_to_a_lost_node_end_with_it() {
+    let mut w = World::new(&[]);
+    w.lead();
+    w.plan(vec![run(1, "start", 2, &[])]);
+    let questions = w.asked.len();
+    w.step(Event::Peer(NodeId(2), Peer::Silent { heard: true }));
+    assert!(w.asked.len() > questions);
+}
+
+#[test]
+fn a_change_of_the_configuration_begins_nothing_more() {
+    let mut w = World::new(&[]);
+    w.lead();
+    w.plan(vec![run(1, "stop", 1, &[]), run(2, "start", 2, &[1])]);
+    let primitive = Element::new("primitive")
+        .with("id", "new")
+        .with("class", "ocf")
+        .with("provider", "systole")
+        .with("type", "Dummy");
+    w.write(&Command::create("resources", primitive));
+    let stop = Arc::clone(&w.orders[0]);
+    let questions = w.asked.len();
+    w.result(&stop, 0);
+    assert_eq!(w.orders.len(), 1, "the start is not begun");
+    assert_eq!(w.asked.len(), questions + 1);
+}
+
+#[test]
+fn an_action_without_an_answer_is_recorded_as_timed_out() {
+    let mut w = World::new(&[]);
+    w.lead();
+    w.plan(vec![run(1, "start", 2, &[])]);
+    w.now = w.now.plus(20_000 + 60_000 + 1);
+    w.step(Event::Tick);
+    assert_eq!(
+        w.attribute("2", "fail-count-vip#start_0").as_deref(),
+        Some("INFINITY")
+    );
+}
+
+#[test]
+fn authority_lost_is_everything_forgotten() {
+    let mut w = World::new(&[]);
+    w.lead();
+    w.plan(vec![run(1, "stop", 1, &[]), run(2, "start", 2, &[1])]);
+    w.step(Event::Authority(Authority::None, w.cib.clone()));
+    let stop = Arc::clone(&w.orders[0]);
+    w.result(&stop, 0);
+    assert_eq!(w.orders.len(), 1);
+}
+
+#[test]
+fn alone_a_node_orders_itself_only_and_fences_nobody() {
+    let mut w = World::new(&[]);
+    w.lead();
+    w.plan(vec![]);
+    let alone = crate::coordinator::alone(&w.cib, NodeId(1));
+    assert_eq!(alone.root().get("have-quorum"), Some("0"));
+    w.cib = alone.clone();
+    w.step(Event::Authority(Authority::Alone(Term(3)), alone));
+    w.plan(vec![
+        run(1, "stop", 1, &[]),
+        run(2, "stop", 2, &[]),
+        synapse(3, ActionKind::Cluster, "stonith", 2, &[]),
+    ]);
+    assert_eq!(w.orders.len(), 1);
+    assert_eq!(
+        w.orders[0].action.node.as_ref().map(|n| n.name.as_str()),
+        Some("h1")
+    );
+    assert!(w.fenced.is_empty());
+}
+
+#[test]
+fn a_coordinator_that_leaves_does_so_last() {
+    let mut w = World::new(&[]);
+    w.lead();
+    let mut leave = synapse(1, ActionKind::Cluster, "do_shutdown", 1, &[]);
+    leave.action.downed = vec!["1".into()];
+    w.plan(vec![leave, run(2, "start", 2, &[])]);
+    assert!(w.told.is_empty());
+    assert_eq!(w.state("1", "expected").as_deref(), Some("down"));
+    let start = Arc::clone(&w.orders[0]);
+    w.result(&start, 0);
+    assert_eq!(w.told, [(NodeId(1), Deed::Shutdown)]);
+}
+
+#[test]
+fn offsets_follow_the_option() {
+    assert_eq!(failure::default_offsets(Some("false")).0, Score::new(1));
+    assert_eq!(failure::default_offsets(None).0, Score::INFINITY);
+}

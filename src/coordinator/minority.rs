@@ -1,0 +1,28 @@
+//! Quorum lost: what this node knows becomes a document of its own, in which nobody else is there.
+//! The policy then decides by `no-quorum-policy` what happens to what runs here. // design §5
+
+use crate::cib::Cib;
+use crate::terms::NodeId;
+use crate::xml::Element;
+
+/// The last CIB as a node sees it that is cut off: no quorum, itself in charge, all others gone.
+pub fn alone(cib: &Cib, me: NodeId) -> Cib {
+    let mut root = cib.root().clone();
+    root.set("have-quorum", "0");
+    root.set("dc-uuid", &me.to_string());
+    if let Some(status) = root.child_mut("status") {
+        for state in status.children_mut() {
+            if state.tag() == "node_state" && state.id() != Some(me.to_string().as_str()) {
+                gone(state);
+            }
+        }
+    }
+    Cib::new(root)
+}
+
+/// Marks a node as not there.
+pub(super) fn gone(state: &mut Element) {
+    for (name, value) in [("in_ccm", "0"), ("crmd", "0"), ("join", "down")] {
+        state.set(name, value);
+    }
+}

@@ -1,0 +1,205 @@
+//! What a change of the CIB means: two documents that share most of their tree are compared, so that
+//! only what really changed is looked at, whoever changed it and however.
+
+use crate::cib::Cib;
+use crate::terms::{ExecStatus, OcfExit, TransitionKey};
+use crate::xml::Element;
+
+/// One thing that is different now.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Seen {
+    /// Something below `/cib/configuration`.
+    Configuration,
+    /// Something below `/cib/status/tickets`.
+    Tickets,
+    /// Transient attributes of a node were set or changed.
+    Transient { node: String },
+    /// Transient attributes of a node went away.
+    TransientGone { node: String },
+    /// The history of a whole node, or of one resource there, went away.
+    HistoryGone { node: String },
+    /// One entry of the history went away.
+    OpGone { node: String, entry: Entry },
+    /// A result, or that an execution began.
+    Op { node: String, entry: Entry },
+}
+
+/// What a history entry says. // spec cluster §13
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Entry {
+    pub(super) rsc: String,
+    pub(super) task: String,
+    pub(super) interval_ms: u64,
+    pub(super) call_id: i64,
+    pub(super) key: TransitionKey,
+    pub(super) status: Option<ExecStatus>,
+    pub(super) rc: OcfExit,
+    pub(super) reason: String,
+    pub(super) exec_ms: Option<u64>,
+}
+
+impl Entry {
+    fn read(rsc: &str, op: &Element) -> Option<Self> {
+        let number = |name| op.get(name).and_then(|v| v.parse::<i64>().ok());
+        Some(Self {
+            rsc: rsc.to_owned(),
+            task: op.get("operation")?.to_owned(),
+            interval_ms: number("interval")
+                .and_then(|v| v.try_into().ok())
+                .unwrap_or(0),
+            call_id: number("call-id").unwrap_or(-1),
+            key: op.get("transition-key")?.parse().ok()?,
+            status: number("op-status")
+                .and_then(|v| i32::try_from(v).ok())
+                .and_then(ExecStatus::from_code),
+            rc: OcfExit(
+                number("rc-code")
+                    .and_then(|v| v.try_into().ok())
+                    .unwrap_or(1),
+            ),
+            reason: op.get("exit-reason").unwrap_or_default().to_owned(),
+            exec_ms: number("exec-time").and_then(|v| v.try_into().ok()),
+        })
+    }
+
+    /// An execution that has begun and not ended.
+    pub(super) fn is_pending(&self) -> bool {
+        self.status == Some(ExecStatus::Pending)
+    }
+
+    /// The result is not the wanted one. Degraded counts as running. // spec cluster §10.2
+    pub(super) fn failed(&self) -> bool {
+        let bad_status = !matches!(
+            self.status,
+            Some(ExecStatus::Done | ExecStatus::Cancelled | ExecStatus::Pending)
+        );
+        bad_status || self.rc.effective().0 != self.key.target_rc
+    }
+}
+
+/// All differences, in document order of the newer document.
+pub(super) fn compare(before: &Cib, after: &Cib) -> Vec<Seen> {
+    let mut seen = Vec::new();
+    if let (Some(b), Some(a)) = (before.configuration(), after.configuration())
+        && !b.ptr_eq(a)
+        && b != a
+    {
+        seen.push(Seen::Configuration);
+    }
+    let (Some(old), Some(new)) = (before.status(), after.status()) else {
+        return seen;
+    };
+    if old.ptr_eq(new) {
+        return seen;
+    }
+    if old.child("tickets") != new.child("tickets") {
+        seen.push(Seen::Tickets);
+    }
+    for state in new.children().filter(|e| e.tag() == "node_state") {
+        let Some(id) = state.id() else { continue };
+        let was = by_id(old, "node_state", id);
+        if was.is_some_and(|w| w.ptr_eq(state)) {
+            continue;
+        }
+        compare_node(id, was, state, &mut seen);
+    }
+    for gone in old.children().filter(|e| e.tag() == "node_state") {
+        if let Some(id) = gone.id()
+            && by_id(new, "node_state", id).is_none()
+        {
+            seen.push(Seen::HistoryGone {
+                node: id.to_owned(),
+            });
+        }
+    }
+    seen
+}
+
+fn compare_node(id: &str, was: Option<&Element>, is: &Element, seen: &mut Vec<Seen>) {
+    let node = id.to_owned();
+    let transient = |e: &Element| e.child("transient_attributes").cloned();
+    match (was.and_then(transient), transient(is)) {
+        (Some(w), Some(i)) if !w.ptr_eq(&i) && w != i => seen.push(Seen::Transient { node }),
+        (None, Some(_)) => seen.push(Seen::Transient { node }),
+        (Some(_), None) => seen.push(Seen::TransientGone { node }),
+        _ => {}
+    }
+    let old = was.and_then(resources_of);
+    let Some(new) = resources_of(is) else {
+        if old.is_some() {
+            seen.push(Seen::HistoryGone {
+                node: id.to_owned(),
+            });
+        }
+        return;
+    };
+    for rsc in new.children().filter(|e| e.tag() == "lrm_resource") {
+        let Some(name) = rsc.id() else { continue };
+        let was = old.and_then(|o| by_id(o, "lrm_resource", name));
+        if !was.is_some_and(|w| w.ptr_eq(rsc)) {
+            compare_resource(id, name, was, rsc, seen);
+        }
+    }
+    for gone in old.into_iter().flat_map(Element::children) {
+        if gone.tag() == "lrm_resource"
+            && gone
+                .id()
+                .is_some_and(|name| by_id(new, "lrm_resource", name).is_none())
+        {
+            seen.push(Seen::HistoryGone {
+                node: id.to_owned(),
+            });
+        }
+    }
+}
+
+fn compare_resource(
+    node: &str,
+    rsc: &str,
+    was: Option<&Element>,
+    is: &Element,
+    seen: &mut Vec<Seen>,
+) {
+    for op in is.children().filter(|e| e.tag() == "lrm_rsc_op") {
+        let Some(id) = op.id() else { continue };
+        let unchanged = was
+            .and_then(|w| by_id(w, "lrm_rsc_op", id))
+            .is_some_and(|w| w == op);
+        if unchanged {
+            continue;
+        }
+        if let Some(entry) = Entry::read(rsc, op) {
+            let same = |s: &Seen| matches!(s, Seen::Op { entry: e, .. } if *e == entry);
+            // A failure stands in two entries, RSC_last_0 and RSC_last_failure_0: one event.
+            if !seen.iter().any(same) {
+                seen.push(Seen::Op {
+                    node: node.to_owned(),
+                    entry,
+                });
+            }
+        }
+    }
+    for gone in was.into_iter().flat_map(Element::children) {
+        if gone.tag() == "lrm_rsc_op"
+            && gone
+                .id()
+                .is_some_and(|id| by_id(is, "lrm_rsc_op", id).is_none())
+            && let Some(entry) = Entry::read(rsc, gone)
+        {
+            seen.push(Seen::OpGone {
+                node: node.to_owned(),
+                entry,
+            });
+        }
+    }
+}
+
+fn resources_of(state: &Element) -> Option<&Element> {
+    state.child("lrm")?.child("lrm_resources")
+}
+
+fn by_id<'a>(parent: &'a Element, tag: &str, id: &str) -> Option<&'a Element> {
+    parent
+        .children()
+        .find(|e| e.tag() == tag && e.id() == Some(id))
+}

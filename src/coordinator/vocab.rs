@@ -1,0 +1,172 @@
+//! The words of the coordinator.
+
+use std::sync::Arc;
+
+use crate::cib::{Cib, Command};
+use crate::clock::Mono;
+use crate::graph::{Action, Graph};
+use crate::terms::{NodeId, NodeName, Term, TransitionKey};
+
+/// By whose right this coordinator gives orders.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Authority {
+    /// None: another node coordinates, or nobody does.
+    None,
+    /// This node leads Raft in this term.
+    Leader(Term),
+    /// This node's lease ran out: it follows `no-quorum-policy` by itself, and orders only itself.
+    Alone(Term),
+}
+
+/// What presence says of another node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Peer {
+    /// It is there.
+    Alive {
+        /// Which life of its daemon this is.
+        incarnation: u64,
+    },
+    /// It is silent, and may still run what it ran.
+    Silent {
+        /// False when it was never there since this daemon started.
+        heard: bool,
+    },
+    /// Its lease and its stop deadline have passed.
+    Expired,
+}
+
+/// Number of a write that the coordinator asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct WriteId(pub u64);
+
+/// What happened.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// The right to give orders was won or lost. The CIB is the newest one under that right.
+    Authority(Authority, Cib),
+    /// Which nodes the cluster has, by id and name; those that only vote are left out.
+    Members(Vec<(NodeId, NodeName)>),
+    /// A peer is seen differently.
+    Peer(NodeId, Peer),
+    /// A write was applied.
+    CibChanged {
+        /// The CIB before it.
+        before: Cib,
+        /// The CIB after it.
+        after: Cib,
+    },
+    /// The policy answered.
+    Planned {
+        /// The question.
+        plan: u64,
+        /// The answer.
+        graph: Box<Graph>,
+    },
+    /// A write of ours ended.
+    Written {
+        /// Which.
+        id: WriteId,
+        /// What went wrong, if anything.
+        result: Result<(), String>,
+    },
+    /// Fencing that we asked for ended.
+    Fenced {
+        /// Which action of the graph.
+        key: TransitionKey,
+        /// How it ended.
+        result: Result<String, Lost>,
+    },
+    /// A deed which leaves no trace in the status section was done: a shutdown request was
+    /// delivered, a resource forgotten.
+    Done(TransitionKey),
+    /// Nothing but time.
+    Tick,
+}
+
+/// Why fencing failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Lost {
+    /// No device can fence this node.
+    NoDevice(String),
+    /// All attempts failed, or their result is unknown.
+    Failed(String),
+}
+
+/// One action for one node.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Order {
+    /// The term under which it is given.
+    pub term: Term,
+    /// Its name in the history.
+    pub key: TransitionKey,
+    /// What to do, everything included.
+    pub action: Action,
+    /// How long the executor may take, in milliseconds.
+    pub timeout_ms: u64,
+}
+
+/// Something a node's daemon does for the cluster, not for a resource.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Deed {
+    /// Leave: all that this node ran is stopped.
+    Shutdown,
+    /// Forget the history of a resource.
+    Forget(String),
+}
+
+/// What the shell must do.
+#[derive(Debug, Clone)]
+pub enum Effect {
+    /// Ask the policy.
+    Plan {
+        /// Number of the question.
+        plan: u64,
+        /// What is known.
+        cib: Cib,
+        /// Number that the transition will have.
+        transition: i64,
+    },
+    /// Let a node run an action. Repeated until the node took it or is lost.
+    Order(NodeId, Arc<Order>),
+    /// Let a node do something that is not a resource action.
+    Tell(NodeId, TransitionKey, Deed),
+    /// Make sure that a node is dead (or alive again, for `on`).
+    Fence {
+        /// Which action of the graph this is.
+        key: TransitionKey,
+        /// Term of the order.
+        term: Term,
+        /// The node to fence.
+        target: NodeName,
+        /// `reboot`, `off` or `on`.
+        action: String,
+        /// How long it may take, in milliseconds.
+        timeout_ms: u64,
+        /// `priority-fencing-delay`, in milliseconds.
+        delay_ms: u64,
+    },
+    /// This node was fenced: its present life gets no lease any more.
+    Condemn(NodeId),
+    /// Change the CIB.
+    Write(WriteId, Command),
+    /// The transition in hand ended (`None`: nothing was left to do when it began).
+    Settled {
+        /// Number of the transition.
+        transition: i64,
+    },
+    /// Something that a person should read in the log and in the timeline.
+    Say(String),
+}
+
+/// What status shows of the coordinator.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Picture {
+    /// True while a transition is walked or planned.
+    pub busy: bool,
+    /// Number of the last transition.
+    pub transition: i64,
+    /// When it next looks at the cluster without being asked.
+    pub recheck_at: Option<Mono>,
+    /// Orders that are being carried out, as `KEY on NODE`.
+    pub in_flight: Vec<String>,
+}

@@ -1,0 +1,246 @@
+//! One graph and how far it is done: which synapses are ready, in flight, done, or never will be.
+
+use std::collections::BTreeMap;
+
+use crate::clock::Mono;
+use crate::graph::{Action, ActionId, ActionKind, Graph};
+
+/// The priority which no synapse reaches: an abort of this priority begins nothing more.
+pub(super) const ALL: i64 = 1_000_000;
+
+/// Where a synapse stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Waiting,
+    InFlight { deadline: Mono },
+    Done,
+    Failed,
+}
+
+/// A graph in progress.
+#[derive(Debug)]
+pub(super) struct Walk {
+    pub(super) graph: Graph,
+    states: Vec<State>,
+    /// Inputs not yet done, per synapse.
+    open_inputs: Vec<usize>,
+    /// Synapses that wait for an action.
+    then: BTreeMap<ActionId, Vec<usize>>,
+    by_action: BTreeMap<ActionId, usize>,
+    ready: Vec<usize>,
+}
+
+/// How much may be in flight at once.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// Synapses in all; 0 = no limit. // spec cluster §9.2
+    pub(super) batch: usize,
+    /// Resource actions per node.
+    pub(super) per_node: usize,
+    /// Migrations per node, on both ends; `None` = no limit.
+    pub(super) migrations: Option<usize>,
+}
+
+impl Walk {
+    pub(super) fn new(graph: Graph) -> Self {
+        let mut by_action = BTreeMap::new();
+        let mut then: BTreeMap<ActionId, Vec<usize>> = BTreeMap::new();
+        let mut open_inputs = Vec::with_capacity(graph.synapses.len());
+        for (i, synapse) in graph.synapses.iter().enumerate() {
+            by_action.insert(synapse.action.id, i);
+        }
+        let mut ready = Vec::new();
+        for (i, synapse) in graph.synapses.iter().enumerate() {
+            // An input that is not in the graph can never be done; the graph's own rules exclude it.
+            let mut open = 0;
+            for input in &synapse.inputs {
+                if by_action.contains_key(input) {
+                    open += 1;
+                    then.entry(*input).or_default().push(i);
+                }
+            }
+            open_inputs.push(open);
+            if open == 0 {
+                ready.push(i);
+            }
+        }
+        let states = vec![State::Waiting; graph.synapses.len()];
+        Self {
+            graph,
+            states,
+            open_inputs,
+            then,
+            by_action,
+            ready,
+        }
+    }
+
+    /// The next action that may begin, within the limits and not below `floor` in priority.
+    /// It counts as in flight from here until `deadline(action)`.
+    pub(super) fn begin_next(
+        &mut self,
+        limits: &Limits,
+        floor: Option<i64>,
+        deadline: impl Fn(&Action) -> Mono,
+    ) -> Option<Action> {
+        let in_flight = self
+            .states
+            .iter()
+            .filter(|s| matches!(s, State::InFlight { .. }))
+            .count();
+        let at = self.ready.iter().position(|&i| {
+            let synapse = &self.graph.synapses[i];
+            if floor.is_some_and(|floor| i64::from(synapse.priority) < floor) {
+                return false;
+            }
+            synapse.action.kind == ActionKind::Pseudo
+                || ((limits.batch == 0 || in_flight < limits.batch)
+                    && self.node_has_room(&synapse.action, limits))
+        })?;
+        let i = self.ready.remove(at);
+        let action = self.graph.synapses[i].action.clone();
+        self.states[i] = State::InFlight {
+            deadline: deadline(&action),
+        };
+        Some(action)
+    }
+
+    fn node_has_room(&self, action: &Action, limits: &Limits) -> bool {
+        if action.kind != ActionKind::Resource {
+            return true;
+        }
+        let ends = ends_of(action);
+        let busy = |node: &str, migrations: bool| {
+            self.in_flight()
+                .filter(|a| a.kind == ActionKind::Resource && is_migration(a) == migrations)
+                .filter(|a| ends_of(a).contains(&node))
+                .count()
+        };
+        if is_migration(action) {
+            return limits
+                .migrations
+                .is_none_or(|limit| ends.iter().all(|node| busy(node, true) < limit));
+        }
+        ends.iter().all(|node| busy(node, false) < limits.per_node)
+    }
+
+    /// Actions begun and not ended.
+    pub(super) fn in_flight(&self) -> impl Iterator<Item = &Action> {
+        self.graph
+            .synapses
+            .iter()
+            .zip(&self.states)
+            .filter(|(_, s)| matches!(s, State::InFlight { .. }))
+            .map(|(synapse, _)| &synapse.action)
+    }
+
+    /// The action of this id, whatever its state.
+    pub(super) fn action(&self, id: ActionId) -> Option<&Action> {
+        self.by_action
+            .get(&id)
+            .map(|&i| &self.graph.synapses[i].action)
+    }
+
+    /// Priority of an action's synapse.
+    pub(super) fn priority(&self, id: ActionId) -> i64 {
+        self.by_action
+            .get(&id)
+            .map_or(0, |&i| i64::from(self.graph.synapses[i].priority))
+    }
+
+    /// Whether this action was begun and has not ended.
+    pub(super) fn is_in_flight(&self, id: ActionId) -> bool {
+        self.by_action
+            .get(&id)
+            .is_some_and(|&i| matches!(self.states[i], State::InFlight { .. }))
+    }
+
+    /// Whether this action was confirmed, well or badly.
+    pub(super) fn has_ended(&self, id: ActionId) -> bool {
+        self.by_action
+            .get(&id)
+            .is_some_and(|&i| matches!(self.states[i], State::Done | State::Failed))
+    }
+
+    /// The action ended as wanted: what waited for it may become ready.
+    pub(super) fn confirm(&mut self, id: ActionId) {
+        let Some(&i) = self.by_action.get(&id) else {
+            return;
+        };
+        if matches!(self.states[i], State::Done | State::Failed) {
+            return;
+        }
+        self.ready.retain(|&r| r != i);
+        self.states[i] = State::Done;
+        for &t in self.then.get(&id).into_iter().flatten() {
+            self.open_inputs[t] -= 1;
+            if self.open_inputs[t] == 0 && self.states[t] == State::Waiting {
+                self.ready.push(t);
+            }
+        }
+        // Synapses begin in the order of the graph, whatever the order of results.
+        self.ready.sort_unstable();
+    }
+
+    /// The action ended otherwise: what waits for it never begins.
+    pub(super) fn fail(&mut self, id: ActionId) {
+        let Some(&i) = self.by_action.get(&id) else {
+            return;
+        };
+        if self.states[i] != State::Done {
+            self.ready.retain(|&r| r != i);
+            self.states[i] = State::Failed;
+        }
+    }
+
+    /// Actions whose time is over.
+    pub(super) fn overdue(&self, now: Mono) -> Vec<ActionId> {
+        self.graph
+            .synapses
+            .iter()
+            .zip(&self.states)
+            .filter(|(_, s)| matches!(s, State::InFlight { deadline } if *deadline <= now))
+            .map(|(synapse, _)| synapse.action.id)
+            .collect()
+    }
+
+    /// The next deadline of an action in flight.
+    pub(super) fn next_deadline(&self) -> Option<Mono> {
+        self.states
+            .iter()
+            .filter_map(|s| match s {
+                State::InFlight { deadline } => Some(*deadline),
+                _ => None,
+            })
+            .min()
+    }
+
+    /// True when everything was done, and nothing failed.
+    pub(super) fn is_complete(&self) -> bool {
+        self.states.iter().all(|s| *s == State::Done)
+    }
+}
+
+fn is_migration(action: &Action) -> bool {
+    matches!(action.task.as_str(), "migrate_to" | "migrate_from")
+}
+
+/// The nodes that an action burdens.
+fn ends_of(action: &Action) -> Vec<&str> {
+    if is_migration(action) {
+        let ends: Vec<&str> = ["CRM_meta_migrate_source", "CRM_meta_migrate_target"]
+            .iter()
+            .filter_map(|name| action.attribute(name))
+            .collect();
+        if !ends.is_empty() {
+            return ends;
+        }
+    }
+    action
+        .router
+        .as_ref()
+        .or(action.node.as_ref().map(|n| &n.name))
+        .map(|n| n.as_str())
+        .into_iter()
+        .collect()
+}
