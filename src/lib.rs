@@ -28,3 +28,5 @@ pub mod fencer;
 pub mod vip;
 
 pub mod rpc;
+
+pub mod cli;

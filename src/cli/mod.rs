@@ -3,4 +3,6 @@
 //! Leaves: atomic `cib::Command`s over the daemon's socket (or to a CIB file), text and JSON.
 //! May touch: terminal, files that the user names, the local socket; agents through `crate::process`.
 
+pub mod cmd;
 pub mod language;
+pub mod show;

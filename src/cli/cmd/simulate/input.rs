@@ -1,0 +1,88 @@
+//! The CIB to work on: read, decompressed, brought to the newest schema. (spec 4 §1.3)
+
+use std::io::Read;
+use std::path::Path;
+
+use thiserror::Error;
+
+use super::args::Source;
+use crate::terms::CrmExit;
+use crate::xml::{self, Element, Limits};
+
+/// Why there is no CIB to work on.
+#[derive(Debug, Error)]
+pub(super) enum Error {
+    #[error("Bad input value provided ({name}: {error})")]
+    Unreadable { name: String, error: std::io::Error },
+    #[error("Bad input value provided ({name}, {error})")]
+    NotXml { name: String, error: xml::ReadError },
+    #[error("Bad input value provided ({name} holds `{tag}` and not `cib`)")]
+    NotACib { name: String, tag: String },
+    #[error(
+        "the running cluster can't be asked from here: save its CIB with `cibadmin -Q` and use -x"
+    )]
+    NoCluster,
+}
+
+impl Error {
+    pub(super) fn exit(&self) -> CrmExit {
+        match self {
+            Error::Unreadable { .. } => CrmExit::NO_INPUT,
+            Error::NotXml { .. } | Error::NotACib { .. } => CrmExit::DATA,
+            Error::NoCluster => CrmExit::DISCONNECTED,
+        }
+    }
+}
+
+/// The CIB, and what is to be said about it on standard error.
+pub(super) fn read(source: &Source) -> Result<(Element, Vec<String>), Error> {
+    let (name, bytes) = match source {
+        Source::File(path) => (path.display().to_string(), file(path)),
+        Source::Pipe => {
+            let mut bytes = Vec::new();
+            let read = std::io::stdin().lock().read_to_end(&mut bytes);
+            ("standard input".to_owned(), read.map(|_| bytes))
+        }
+        Source::Live => return Err(Error::NoCluster),
+    };
+    let bytes = bytes.map_err(|error| Error::Unreadable {
+        name: name.clone(),
+        error,
+    })?;
+    parse(&name, &bytes)
+}
+
+fn file(path: &Path) -> std::io::Result<Vec<u8>> {
+    let bytes = std::fs::read(path)?;
+    if path.extension().is_some_and(|end| end == "bz2") {
+        let mut text = Vec::new();
+        bzip2::read::MultiBzDecoder::new(&bytes[..]).read_to_end(&mut text)?;
+        return Ok(text);
+    }
+    Ok(bytes)
+}
+
+fn parse(name: &str, bytes: &[u8]) -> Result<(Element, Vec<String>), Error> {
+    // A file that somebody names may be larger than what the network may send.
+    let mut cib = xml::parse(bytes, &Limits::STORED).map_err(|error| Error::NotXml {
+        name: name.to_owned(),
+        error,
+    })?;
+    if !cib.is("cib") {
+        return Err(Error::NotACib {
+            name: name.to_owned(),
+            tag: cib.tag().to_owned(),
+        });
+    }
+    cib.child_or_new("configuration");
+    cib.child_or_new("status");
+    let mut notes = Vec::new();
+    if cib.get("validate-with") == Some("none") {
+        notes.push(
+            "Schema validation of configuration is disabled (support for validate-with set to \
+             \"none\" is deprecated and will be removed in a future release)"
+                .to_owned(),
+        );
+    }
+    Ok((cib, notes))
+}

@@ -1,0 +1,17 @@
+//! What people read about the cluster: nodes, resources, failures, as lists of lines.
+//! Enters: `Facts` as the policy reads them from a CIB, and what is asked to be shown.
+//! Leaves: trees of lines, and text made from them.
+//! May touch: nothing; pure.
+
+mod clone;
+mod nodes;
+mod page;
+mod resources;
+mod sections;
+mod status;
+
+pub use nodes::node_list;
+pub use page::{Entry, Page};
+pub use resources::resource_list;
+pub use sections::{failed_actions, node_attributes, tickets};
+pub use status::{Wanted, counts_line, instances, status};

@@ -1,0 +1,163 @@
+//! The list of nodes: those with something to say on a line of their own, the others gathered. (spec 4 §4)
+
+use super::page::Entry;
+use super::status::Wanted;
+use crate::policy::NodeIdx;
+use crate::policy::facts::{Facts, NodeKind, options::HealthStrategy};
+use crate::terms::Score;
+
+/// `Node List`, or nothing when no node is to be shown.
+pub fn node_list(facts: &Facts, wanted: &Wanted) -> Option<Entry> {
+    let mut single = Vec::new();
+    let mut gathered: [(&str, Vec<&str>); 5] = [
+        "Online",
+        "OFFLINE",
+        "RemoteOnline",
+        "RemoteOFFLINE",
+        "GuestOnline",
+    ]
+    .map(|title| (title, Vec::new()));
+    let shown = facts
+        .node_order
+        .iter()
+        .copied()
+        .filter(|node| wanted.shows_node(facts, *node));
+    for node in shown {
+        let it = &facts.nodes[node];
+        if wanted.by_node || has_something_to_say(facts, node) {
+            single.push(Entry::Item(node_line(facts, node, wanted)));
+            continue;
+        }
+        let list = match (facts.node_kind(node), it.online) {
+            (NodeKind::Cluster, true) => 0,
+            (NodeKind::Cluster, false) => 1,
+            (NodeKind::Remote, true) => 2,
+            (NodeKind::Remote, false) => 3,
+            (NodeKind::Guest | NodeKind::Bundle, true) => 4,
+            (NodeKind::Guest | NodeKind::Bundle, false) => continue,
+        };
+        gathered[list].1.push(it.name.as_str());
+    }
+    let lists = gathered
+        .into_iter()
+        .filter(|(_, names)| !names.is_empty())
+        .map(|(title, names)| Entry::Item(format!("{title}: {}", bracketed(&names))));
+    let entries: Vec<Entry> = single.into_iter().chain(lists).collect();
+    (!entries.is_empty()).then(|| Entry::List("Node List".into(), entries))
+}
+
+/// `[ a b ]`
+pub(super) fn bracketed(names: &[&str]) -> String {
+    format!("[ {} ]", names.join(" "))
+}
+
+fn has_something_to_say(facts: &Facts, node: NodeIdx) -> bool {
+    let it = &facts.nodes[node];
+    it.unclean
+        || it.pending
+        || (it.standby_on_fail && it.online)
+        || it.standby
+        || it.maintenance
+        || health(facts, node) != Health::Good
+}
+
+/// `Node a: standby (with active resources)`, without details of guests and ids unless asked for.
+pub(super) fn node_line(facts: &Facts, node: NodeIdx, wanted: &Wanted) -> String {
+    let it = &facts.nodes[node];
+    let kind = match facts.node_kind(node) {
+        NodeKind::Cluster => "Node",
+        NodeKind::Remote => "RemoteNode",
+        NodeKind::Guest | NodeKind::Bundle => "GuestNode",
+    };
+    let mut text = format!("{kind} {}", it.name);
+    if wanted.detail {
+        if facts.is_guest(node) {
+            let host = facts
+                .host_container(node)
+                .and_then(|rsc| facts.current_node(rsc));
+            text.push('@');
+            text.push_str(host.map_or("", |host| facts.nodes[host].name.as_str()));
+        }
+        if !it.id.eq_ignore_ascii_case(it.name.as_str()) {
+            text.push_str(&format!(" ({})", it.id));
+        }
+    }
+    text.push_str(": ");
+    text.push_str(state(facts, node));
+    match health(facts, node) {
+        Health::Good => {}
+        Health::Middling => text.push_str(" (health is YELLOW)"),
+        Health::Bad => text.push_str(" (health is RED)"),
+    }
+    text
+}
+
+/// The state of a node in words, as `crm_mon` has them.
+pub(super) fn state(facts: &Facts, node: NodeIdx) -> &'static str {
+    let it = &facts.nodes[node];
+    if it.unclean {
+        return match (it.online, it.pending) {
+            (true, _) => "UNCLEAN (online)",
+            (false, true) => "UNCLEAN (pending)",
+            (false, false) => "UNCLEAN (offline)",
+        };
+    }
+    if it.pending {
+        "pending"
+    } else if it.standby_on_fail && it.online {
+        "standby (on-fail)"
+    } else if it.standby {
+        match (it.online, it.running.is_empty()) {
+            (false, _) => "OFFLINE (standby)",
+            (true, true) => "standby",
+            (true, false) => "standby (with active resources)",
+        }
+    } else if it.maintenance {
+        if it.online {
+            "maintenance"
+        } else {
+            "OFFLINE (maintenance)"
+        }
+    } else if it.online {
+        "online"
+    } else {
+        "OFFLINE"
+    }
+}
+
+/// What the health attributes of a node say. (spec 4 §4.3)
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Health {
+    Good,
+    Middling,
+    Bad,
+}
+
+fn health(facts: &Facts, node: NodeIdx) -> Health {
+    let options = &facts.options;
+    if options.health_strategy == HealthStrategy::None {
+        return Health::Good;
+    }
+    let mut found = Health::Good;
+    for (_, value) in facts.nodes[node].attributes.with_prefix("#health") {
+        let score = match value {
+            red if red.eq_ignore_ascii_case("red") => return Health::Bad,
+            yellow if yellow.eq_ignore_ascii_case("yellow") => {
+                found = Health::Middling;
+                continue;
+            }
+            green if green.eq_ignore_ascii_case("green") => options.health.green,
+            number => match Score::parse(number) {
+                Some(score) => score,
+                None => continue,
+            },
+        };
+        if score <= options.health.red {
+            return Health::Bad;
+        }
+        if score <= options.health.yellow && options.health.yellow != options.health.green {
+            found = Health::Middling;
+        }
+    }
+    found
+}
