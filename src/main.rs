@@ -9,5 +9,8 @@ fn main() -> ExitCode {
     if let Some(code) = systole::vip::called_as(&args) {
         return ExitCode::from(code);
     }
+    if let Some(code) = systole::cli::cmd::simulate::called_as(&args) {
+        return ExitCode::from(code);
+    }
     ExitCode::SUCCESS
 }

@@ -47,6 +47,23 @@ impl Failure {
     }
 }
 
+/// Run when the program was called as `crm_simulate`, or as `systole simulate`.
+pub fn called_as(args: &[String]) -> Option<u8> {
+    let name = Path::new(args.first()?).file_name()?.to_str()?;
+    let rest = match (name, args.get(1).map(String::as_str)) {
+        ("crm_simulate", _) => &args[1..],
+        (_, Some("simulate")) => &args[2..],
+        _ => return None,
+    };
+    let words: Vec<OsString> = rest.iter().map(OsString::from).collect();
+    let exit = run(
+        &words,
+        &mut std::io::stdout().lock(),
+        &mut std::io::stderr().lock(),
+    );
+    Some(u8::try_from(exit.0).unwrap_or(1))
+}
+
 /// Run the command with the words after its name.
 pub fn run(words: &[OsString], out: &mut dyn Write, errors: &mut dyn Write) -> CrmExit {
     match run_to_end(words, out, errors) {
