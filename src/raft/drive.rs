@@ -16,7 +16,7 @@ use super::membership;
 use super::network::{Message, Reply, WouldVote, ask};
 use super::types::{Metrics, term_of};
 use super::vocab::{Body, ClientWrite, ClusterChange, Error, Leadership, Member, MemberRole};
-use crate::clock::Mono;
+use crate::clock::{self, Mono};
 use crate::terms::{NodeId, Term};
 
 /// The leader looks at members and voters this often while they differ.
@@ -326,6 +326,7 @@ impl Inner {
                 role: MemberRole::Voter,
                 key: config.key.clone(),
             },
+            now_s: clock::wall_s(),
         };
         let seq = self.seq.fetch_add(1, Ordering::Relaxed) + 1;
         let write = ClientWrite {

@@ -13,7 +13,6 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
-use super::cib_door::Command;
 use super::log::Log;
 use super::machine::Machine;
 use super::network::{Lines, Message, Reply, ask, decode, encode};
@@ -24,6 +23,7 @@ use super::vocab::{
     Answer, Body, Change, ClientWrite, ClusterChange, Error, Leadership, Timing, Transport,
     TransportError,
 };
+use crate::cib::Command;
 use crate::clock::Mono;
 use crate::terms::{NodeId, NodeName};
 

@@ -30,7 +30,7 @@ pub struct HistoryEntry {
     /// The user.
     pub user: String,
     /// What the user said about it.
-    pub comment: Option<String>,
+    pub comment: String,
     /// Version of the CIB after it, as `ADMIN_EPOCH.EPOCH.NUM_UPDATES`.
     pub version: String,
     /// The patch (`<diff>`); none when it is too long.
@@ -92,7 +92,7 @@ mod tests {
             node: "n1".into(),
             client: "crm".into(),
             user: "root".into(),
-            comment: None,
+            comment: String::new(),
             version: "0.1.0".into(),
             patch: Some("<diff/>".into()),
             configuration: Some("x".repeat(bytes).into()),

@@ -4,7 +4,6 @@
 //! May touch: the data directory (redb, fsync), the clock; the network only through `Transport`.
 
 mod checked;
-mod cib_door;
 mod drive;
 mod election;
 mod handle;
@@ -18,7 +17,6 @@ mod store;
 mod types;
 mod vocab;
 
-pub use cib_door::{Cib, Command, Patch};
 pub use handle::{Changes, Config, Raft};
 pub use history::{History, HistoryEntry};
 pub use state::State;

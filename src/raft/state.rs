@@ -7,12 +7,13 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::cib_door::{self, self as cib, Cib, Command, Patch};
 use super::history::{History, HistoryEntry};
 use super::vocab::{
     Answer, Body, Change, ClientWrite, ClusterChange, Member, MemberRole, Outcome, TokenRecord,
 };
+use crate::cib::{self, Cib, Command, Origin, Patch};
 use crate::terms::{CrmExit, NodeId, NodeName, Term};
+use crate::xml::{Element, Limits, write::compact};
 
 /// Clients whose last answers are remembered.
 const CLIENTS: usize = 2048;
@@ -113,8 +114,10 @@ impl Dedup {
         let client = self.clients.entry(write.client).or_default();
         client.newest = answer.index;
         let mut answer = answer.clone();
-        if let Outcome::Done { xml } | Outcome::Refused { xml, .. } = &mut answer.outcome
-            && xml.as_ref().is_some_and(|xml| xml.len() > ANSWER_BYTES)
+        if let Outcome::Done(xml) = &mut answer.outcome
+            && xml
+                .as_ref()
+                .is_some_and(|xml| compact(xml).len() > ANSWER_BYTES)
         {
             *xml = None;
         }
@@ -170,16 +173,21 @@ pub(crate) fn apply(
 }
 
 fn apply_cluster(state: &mut State, change: &ClusterChange) -> (Outcome, Option<Patch>) {
-    let done = || (Outcome::Done { xml: None }, None);
+    let done = || (Outcome::Done(None), None);
     let refuse = |exit, message| (refused(exit, message), None);
     match change {
-        ClusterChange::Found { name, uuid, member } => {
+        ClusterChange::Found {
+            name,
+            uuid,
+            member,
+            now_s,
+        } => {
             if state.uuid.is_some() {
                 return refuse(CrmExit::EXISTS, "the cluster has been founded".into());
             }
             state.name.clone_from(name);
             state.uuid = Some(*uuid);
-            add_member(state, member.clone())
+            add_member(state, member.clone(), *now_s)
         }
         ClusterChange::AddToken(token) => {
             if state.tokens.len() >= TOKENS {
@@ -208,7 +216,7 @@ fn apply_cluster(state: &mut State, change: &ClusterChange) -> (Outcome, Option<
             addresses,
             key,
         } => join(state, hash, *now_s, name, addresses, key),
-        ClusterChange::Remove { id } => remove(state, *id),
+        ClusterChange::Remove { id, now_s } => remove(state, *id, *now_s),
         ClusterChange::SetRole { id, role } => {
             let voters = voters(state);
             let members = Arc::make_mut(&mut state.members);
@@ -297,23 +305,23 @@ fn join(
     if let Some(token) = Arc::make_mut(&mut state.tokens).get_mut(hash) {
         token.used = Some((key.into(), id));
     }
-    let (_, patch) = add_member(state, member);
+    let (_, patch) = add_member(state, member, now_s);
     (Outcome::Joined { id }, patch)
 }
 
 /// A new member also gets its entry in the CIB, unless it is a witness.
-fn add_member(state: &mut State, member: Member) -> (Outcome, Option<Patch>) {
+fn add_member(state: &mut State, member: Member, now_s: i64) -> (Outcome, Option<Patch>) {
     state.next_id = state.next_id.max(NodeId(member.id.0 + 1));
     let command =
-        (member.role != MemberRole::Witness).then(|| cib_door::add_node(member.id, &member.name));
+        (member.role != MemberRole::Witness).then(|| node_entry(&state.cib, &member, now_s));
     Arc::make_mut(&mut state.members).insert(member.id, member);
     match command {
         Some(command) => apply_cib(state, &command),
-        None => (Outcome::Done { xml: None }, None),
+        None => (Outcome::Done(None), None),
     }
 }
 
-fn remove(state: &mut State, id: NodeId) -> (Outcome, Option<Patch>) {
+fn remove(state: &mut State, id: NodeId, now_s: i64) -> (Outcome, Option<Patch>) {
     let Some(member) = state.members.get(&id) else {
         return (refused(CrmExit::NO_SUCH, no_member(id)), None);
     };
@@ -324,38 +332,71 @@ fn remove(state: &mut State, id: NodeId) -> (Outcome, Option<Patch>) {
         );
         return (refused(CrmExit::UNSAFE, message), None);
     }
-    let command = cib_door::remove_node(id, &member.name);
+    let node = Element::new("node").with("id", id.to_string());
+    let node_state = Element::new("node_state").with("id", id.to_string());
+    let commands = vec![
+        Command::delete("nodes", node),
+        Command::delete("status", node_state),
+    ];
+    let comment = format!("node {} removed", member.name);
+    let command = ours(Command::transaction(commands), comment, now_s);
     Arc::make_mut(&mut state.members).remove(&id);
     apply_cib(state, &command)
+}
+
+/// The entry of a new member in the CIB. One of the same name with another id is taken over, so that what
+/// was configured for the name holds for the new machine.
+fn node_entry(cib: &Cib, member: &Member, now_s: i64) -> Command {
+    let id = member.id.to_string();
+    let nodes = cib.section("nodes").into_iter().flat_map(Element::children);
+    let same: Vec<&Element> = nodes
+        .filter(|node| node.get("uname") == Some(member.name.as_str()) && node.id() != Some(&id))
+        .collect();
+    let entry = same
+        .first()
+        .map_or_else(|| Element::new("node"), |node| (*node).clone());
+    let entry = entry.with("id", &id).with("uname", member.name.as_str());
+    let drop = |node: &&Element| Command::delete("nodes", node.without_children());
+    let mut commands: Vec<Command> = same.iter().map(drop).collect();
+    commands.push(Command::modify("nodes", entry).or_create());
+    let comment = format!("node {} joined", member.name);
+    ours(Command::transaction(commands), comment, now_s)
+}
+
+fn ours(command: Command, comment: String, now_s: i64) -> Command {
+    let origin = Origin {
+        client: "systole".into(),
+        comment,
+        ..Origin::default()
+    };
+    command.from(origin).at(now_s)
 }
 
 fn apply_cib(state: &mut State, command: &Command) -> (Outcome, Option<Patch>) {
     let applied = cib::apply(&state.cib, command);
     let outcome = match applied.answer {
-        Ok(output) => Outcome::Done {
-            xml: output.map(|element| crate::xml::write::compact(&element)),
-        },
-        Err(error) => Outcome::Refused {
-            exit: error.exit().0,
-            message: error.to_string(),
-            xml: error.detail().map(crate::xml::write::compact),
-        },
+        Ok(output) => Outcome::Done(output),
+        Err(error) => Outcome::Failed(error),
     };
     let patch = applied.patch;
     state.cib = applied.cib;
     if let Some(patch) = patch.as_ref().filter(|patch| patch.configuration_changed()) {
-        let version = state.cib.version();
+        let origin = &command.origin;
+        let configuration = state
+            .cib
+            .configuration()
+            .map(|element| compact(element).into());
         let entry = HistoryEntry {
             number: 0,
             index: state.index,
             time_s: command.time_s,
-            node: command.origin.node.clone(),
-            client: command.origin.client.clone(),
-            user: command.origin.user.clone(),
-            comment: command.origin.comment.clone(),
-            version: version.to_string(),
-            patch: Some(crate::xml::write::compact(patch.root()).into()),
-            configuration: Some(crate::xml::write::compact(state.cib.configuration()).into()),
+            node: origin.node.clone(),
+            client: origin.client.clone(),
+            user: origin.user.clone(),
+            comment: origin.comment.clone(),
+            version: state.cib.version().to_string(),
+            patch: Some(compact(&patch.to_element()).into()),
+            configuration,
         };
         Arc::make_mut(&mut state.history).add(entry);
     }
@@ -363,11 +404,7 @@ fn apply_cib(state: &mut State, command: &Command) -> (Outcome, Option<Patch>) {
 }
 
 fn refused(exit: CrmExit, message: String) -> Outcome {
-    Outcome::Refused {
-        exit: exit.0,
-        message,
-        xml: None,
-    }
+    Outcome::Refused { exit, message }
 }
 
 /// The whole state as bytes, for a snapshot.
@@ -376,7 +413,7 @@ pub(crate) fn save(state: &State, dedup: &Dedup) -> Vec<u8> {
         format: FORMAT,
         name: state.name.clone(),
         uuid: state.uuid,
-        cib: crate::xml::write::compact(state.cib.root()),
+        cib: compact(state.cib.root()),
         members: state.members.values().cloned().collect(),
         next_id: state.next_id,
         tokens: state.tokens.values().cloned().collect(),
@@ -402,7 +439,7 @@ pub(crate) fn restore(bytes: &[u8]) -> Result<(State, Dedup), String> {
         term: Term::default(),
         name: saved.name,
         uuid: saved.uuid,
-        cib: cib_door::read(&saved.cib)?,
+        cib: Cib::parse(&saved.cib, &Limits::STORED).map_err(|e| e.to_string())?,
         members: Arc::new(saved.members.into_iter().map(|m| (m.id, m)).collect()),
         next_id: saved.next_id,
         tokens: Arc::new(

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::cib_door::{Cib, Command, Patch};
-use crate::terms::{NodeId, NodeName, Term};
+use crate::cib::{self, Cib, Command, Patch};
+use crate::terms::{CrmExit, NodeId, NodeName, Term};
+use crate::xml::Element;
 
 /// What a writer sends. Sent again with the same `client` and `seq` it is answered again, not applied again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -55,6 +56,8 @@ pub enum ClusterChange {
         uuid: Uuid,
         /// The node that founds it.
         member: Member,
+        /// Seconds since 1970 there.
+        now_s: i64,
     },
     /// A join token was handed out.
     AddToken(TokenRecord),
@@ -80,6 +83,8 @@ pub enum ClusterChange {
     Remove {
         /// Which one.
         id: NodeId,
+        /// Seconds since 1970 at the node that asks.
+        now_s: i64,
     },
     /// A member gets another role.
     SetRole {
@@ -111,25 +116,42 @@ pub struct Answer {
 /// Done or refused.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Outcome {
-    /// Applied. `xml` is the answer of a CIB command, where it has one.
-    Done {
-        /// The answer's element as text.
-        xml: Option<String>,
-    },
+    /// Applied, with the answer of a CIB command, where it has one.
+    Done(Option<Element>),
     /// A member was added.
     Joined {
         /// Its id.
         id: NodeId,
     },
-    /// Refused, nothing changed.
+    /// The CIB refused it, nothing changed.
+    Failed(cib::Error),
+    /// The cluster refused it, nothing changed.
     Refused {
-        /// Exit code of tools (`terms::CrmExit`).
-        exit: i32,
+        /// What a tool ends with.
+        exit: CrmExit,
         /// What was wrong with which object, and the cure.
         message: String,
-        /// Details, such as the `<failed>` element of a refused creation.
-        xml: Option<String>,
     },
+}
+
+impl Outcome {
+    /// What a tool ends with.
+    pub fn exit(&self) -> CrmExit {
+        match self {
+            Self::Done(_) | Self::Joined { .. } => CrmExit::OK,
+            Self::Failed(error) => error.exit(),
+            Self::Refused { exit, .. } => *exit,
+        }
+    }
+
+    /// The reason, if it was refused.
+    pub fn message(&self) -> Option<String> {
+        match self {
+            Self::Done(_) | Self::Joined { .. } => None,
+            Self::Failed(error) => Some(error.to_string()),
+            Self::Refused { message, .. } => Some(message.clone()),
+        }
+    }
 }
 
 /// What a member does in the cluster.

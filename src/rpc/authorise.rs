@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::vocab::{AdminRequest, Caller};
-use crate::raft::Cib;
+use crate::cib::Cib;
 
 /// What a caller may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,8 +68,7 @@ pub fn authorise(
 /// The cluster option, as it stands in the CIB. // spec cluster §6.1
 fn acl_enabled(cib: &Cib) -> bool {
     let sets = cib
-        .configuration()
-        .child("crm_config")
+        .section("crm_config")
         .into_iter()
         .flat_map(|config| config.children_named("cluster_property_set"));
     let mut values = sets
@@ -85,7 +84,7 @@ fn acl_enabled(cib: &Cib) -> bool {
 }
 
 fn has_role(caller: &Caller, cib: &Cib) -> bool {
-    let Some(acls) = cib.configuration().child("acls") else {
+    let Some(acls) = cib.section("acls") else {
         return false;
     };
     acls.children().any(|acl| {

@@ -7,7 +7,8 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use super::authorise::Grant;
-use crate::raft::{Answer, Cib, Command, HistoryEntry, Member, MemberRole};
+use crate::cib::{Cib, Command};
+use crate::raft::{Answer, HistoryEntry, Member, MemberRole};
 use crate::terms::{CrmExit, NodeId, Term};
 use crate::{executor, fencer};
 
