@@ -12,7 +12,9 @@ pub(crate) fn used(element: &Element) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let mut open = vec![element];
     while let Some(element) = open.pop() {
-        found.extend(element.id().map(str::to_owned));
+        if !matches!(element.tag(), MEMBER | "resource_ref" | "obj_ref" | "role") {
+            found.extend(element.id().map(str::to_owned));
+        }
         open.extend(element.children());
     }
     found

@@ -124,7 +124,10 @@ fn logical_end(source: &str, from: usize) -> usize {
 fn joined(text: &str) -> String {
     let lines: Vec<&str> = text
         .lines()
-        .map(|line| line.trim_end().strip_suffix('\\').unwrap_or(line))
+        .map(|line| match line.trim_end().strip_suffix('\\') {
+            Some(line) => line.strip_suffix(' ').unwrap_or(line),
+            None => line,
+        })
         .collect();
     lines.join("\n").trim().to_owned()
 }

@@ -137,10 +137,8 @@ fn deleting_takes_what_hangs_on_it() {
 /// Every recorded configuration, printed and read, means the same; printed again it is the same text.
 #[test]
 fn recorded_configurations_survive() {
-    let Ok(folder) = std::fs::read_dir("../shared/conformance/scheduler/cases/xml") else {
-        eprintln!("skipped: the recorded cases are not there");
-        return;
-    };
+    let Some(cases) = crate::graph::tests_support::recorded_cases() else { return };
+    let folder = std::fs::read_dir(cases.join("xml")).expect("the folder of inputs");
     let mut paths: Vec<_> = folder
         .filter_map(|entry| Some(entry.ok()?.path()))
         .collect();
