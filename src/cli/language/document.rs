@@ -78,6 +78,17 @@ impl Document {
 
     /// Every object in the order in which it is shown: by kind, then by name.
     pub fn objects(&self) -> Vec<(Place, &Element)> {
+        let mut found = self.unsorted();
+        found.sort_by_key(|(place, element)| {
+            (
+                rank(*place, element.tag()),
+                name(*place, element).to_owned(),
+            )
+        });
+        found
+    }
+
+    fn unsorted(&self) -> Vec<(Place, &Element)> {
         let mut found = Vec::new();
         for section in self.configuration.children() {
             match section.tag() {
@@ -102,18 +113,12 @@ impl Document {
                 ),
             }
         }
-        found.sort_by_key(|(place, element)| {
-            (
-                rank(*place, element.tag()),
-                name(*place, element).to_owned(),
-            )
-        });
         found
     }
 
     /// The object of this name.
     pub fn find(&self, id: &str) -> Option<(Place, &Element)> {
-        self.objects()
+        self.unsorted()
             .into_iter()
             .find(|(place, element)| name(*place, element) == id)
     }

@@ -12,7 +12,10 @@ pub(crate) fn used(element: &Element) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let mut open = vec![element];
     while let Some(element) = open.pop() {
-        if !matches!(element.tag(), MEMBER | "resource_ref" | "obj_ref" | "role") {
+        if !matches!(
+            element.tag(),
+            MEMBER | "resource_ref" | "obj_ref" | "role" | "node"
+        ) {
             found.extend(element.id().map(str::to_owned));
         }
         open.extend(element.children());

@@ -90,8 +90,16 @@ fn comments_first(element: &Element) -> Element {
     element
 }
 
+/// As XML, with members of a collective as references: they are shown on their own.
 fn xml(element: &Element) -> String {
-    let text = write::pretty(element);
+    let mut element = element.clone();
+    for child in element
+        .children_mut()
+        .filter(|child| super::document::is_resource(child.tag()))
+    {
+        *child = Element::new(MEMBER).with("id", child.id().unwrap_or_default());
+    }
+    let text = write::pretty(&element);
     let lines: Vec<&str> = text.trim_end().lines().collect();
     format!("xml {}", lines.join(" \\\n"))
 }

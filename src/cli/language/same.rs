@@ -25,21 +25,21 @@ fn plain(element: &Element, referenced: &BTreeSet<String>, top: bool) -> String 
         .collect();
     attributes.sort_unstable();
     let mut out = format!("<{tag} {attributes:?}>");
+    let mut members = String::new();
     for node in element.nodes() {
         if let Some(comment) = node.as_comment() {
             out.push_str(&format!("<!--{}-->", comment.trim()));
         }
         if let Some(child) = node.as_element() {
-            if super::document::is_resource(child.tag()) {
-                out.push_str(&format!(
-                    "<{MEMBER} {:?}></{MEMBER}>",
-                    vec![("id", child.id().unwrap_or_default())]
-                ));
+            if child.is(MEMBER) || super::document::is_resource(child.tag()) {
+                // Where members stand among sets does not matter, only their order.
+                members.push_str(&format!("<{MEMBER} {:?}>", child.id()));
             } else {
                 out.push_str(&plain(child, referenced, false));
             }
         }
     }
+    out.push_str(&members);
     out.push_str(&format!("</{tag}>"));
     out
 }

@@ -137,7 +137,9 @@ fn deleting_takes_what_hangs_on_it() {
 /// Every recorded configuration, printed and read, means the same; printed again it is the same text.
 #[test]
 fn recorded_configurations_survive() {
-    let Some(cases) = crate::graph::tests_support::recorded_cases() else { return };
+    let Some(cases) = crate::graph::tests_support::recorded_cases() else {
+        return;
+    };
     let folder = std::fs::read_dir(cases.join("xml")).expect("the folder of inputs");
     let mut paths: Vec<_> = folder
         .filter_map(|entry| Some(entry.ok()?.path()))

@@ -22,7 +22,7 @@ use super::{
 };
 
 /// The tag that stands for a member of a group, clone or bundle which is an object of its own.
-pub(crate) const MEMBER: &str = "member";
+pub(crate) const MEMBER: &str = "crmsh-ref";
 
 /// Where in the configuration an object lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -219,7 +219,14 @@ pub fn parse_statement(statement: &Statement) -> Result<Object, SyntaxError> {
             other::grant(&mut cursor, "acl_group", &mut references)?,
         ),
         "alert" => (Place::Alert, other::alert(&mut cursor)?),
-        "xml" => raw(statement)?,
+        "xml" => {
+            let (place, element) = raw(statement)?;
+            let members = element.children().filter(|child| child.is(MEMBER));
+            let named =
+                members.filter_map(|child| Some((child.id()?.to_owned(), statement.span.clone())));
+            references.extend(named);
+            (place, element)
+        }
         word => {
             let error = SyntaxError::at(
                 keyword.span.clone(),
