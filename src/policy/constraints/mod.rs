@@ -4,16 +4,23 @@
 //! May touch: nothing; it is pure.
 
 pub mod colocation;
+mod implicit;
 pub mod location;
 pub mod ordering;
+mod set;
 pub mod ticket;
+
+use std::collections::BTreeSet;
 
 pub use colocation::Colocation;
 pub use location::{Location, RoleFilter};
 pub use ordering::{Gate, GateIdx, Kinds, OrderEnd, OrderItem, Ordering};
 pub use ticket::{TicketConstraint, TicketEffect};
 
+use super::facts::Facts;
 use super::index::{ColIdx, IdxVec, RscIdx};
+use super::report::Warning;
+use crate::xml::Element;
 
 /// Step 2: what is wanted. Frozen when the next step starts.
 #[derive(Debug, Default)]
@@ -39,6 +46,8 @@ pub struct Constraints {
     /// Bans that launchers and connections imply, applied between the node criteria and the assignment, in
     /// order (spec 2 §8).
     pub implicit_bans: Vec<ImplicitBan>,
+    /// What was wrong in the configuration.
+    pub warnings: Vec<Warning>,
 }
 
 /// A ban that nobody wrote (spec 2 §8 "Primitive r"). Only entries that exist are changed.
@@ -54,4 +63,60 @@ pub enum ImplicitBan {
         /// The connection whose node it must be on.
         connection: RscIdx,
     },
+}
+
+/// Reads the constraints of a CIB. // spec 2 §1.1 points 2, 3 and 5
+#[must_use]
+pub fn read(facts: &Facts, cib: &Element) -> Constraints {
+    let lists = || IdxVec::from_fn(facts.rscs.len(), |_| Vec::new());
+    let out = Constraints {
+        this_with: lists(),
+        with_this: lists(),
+        ..Constraints::default()
+    };
+    let mut reader = Reader {
+        facts,
+        out,
+        frozen: BTreeSet::new(),
+    };
+    location::health(&mut reader);
+    let written = cib.descend(&["configuration", "constraints"]);
+    for element in written.into_iter().flat_map(|written| written.children()) {
+        if element.get("id").is_none() {
+            reader.warn(format!("a {} has no id: give it one", element.tag()));
+            continue;
+        }
+        match element.tag() {
+            "rsc_location" => location::read(&mut reader, element),
+            "rsc_colocation" => colocation::read(&mut reader, element),
+            "rsc_order" => ordering::read(&mut reader, element),
+            "rsc_ticket" => ticket::read(&mut reader, element),
+            _ => {}
+        }
+    }
+    for &rsc in &facts.top {
+        implicit::resource(&mut reader, rsc);
+    }
+    reader.out
+}
+
+/// The constraints in the making.
+struct Reader<'a> {
+    facts: &'a Facts,
+    out: Constraints,
+    /// Unmanaged by a ticket, before the implicit constraints are made (spec 2 §8, §17).
+    frozen: BTreeSet<RscIdx>,
+}
+
+impl Reader<'_> {
+    fn warn(&mut self, text: String) {
+        self.out.warnings.push(Warning { text });
+    }
+
+    fn unknown(&mut self, element: &Element, id: &str) {
+        let (tag, own) = (element.tag(), element.get("id").unwrap_or_default());
+        self.warn(format!(
+            "{tag} `{own}` names `{id}`, which is no resource, tag or template"
+        ));
+    }
 }

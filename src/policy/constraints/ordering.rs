@@ -4,9 +4,14 @@ use std::borrow::Cow;
 use std::fmt;
 use std::ops::{BitOr, BitOrAssign};
 
+use super::Reader;
+use super::set::{self, Named, Set};
+use crate::policy::facts::Facts;
 use crate::policy::index::RscIdx;
 use crate::policy::nvtable::Str;
+use crate::terms::{Score, text};
 use crate::typed_index;
+use crate::xml::Element;
 
 typed_index! {
     /// A "one or more" pseudo-action in `Constraints::gates`.
@@ -174,4 +179,419 @@ pub struct Gate {
     pub name: String,
     /// How many must be runnable.
     pub min_before: u32,
+}
+
+/// How binding an ordering is. // spec 3 §10.1
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Binding {
+    Mandatory,
+    Optional,
+    Serialize,
+}
+
+/// Which way an edge goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Asymmetric,
+    Normal,
+    Inverse,
+}
+
+fn binding(kind: Option<&str>, facts: &Facts, score: Option<&str>) -> Binding {
+    match kind {
+        Some("Optional") => Binding::Optional,
+        Some("Serialize") => Binding::Serialize,
+        Some(_) => Binding::Mandatory,
+        None => match score.and_then(|score| facts.score(score)) {
+            Some(score) if score == Score::ZERO => Binding::Optional,
+            _ => Binding::Mandatory,
+        },
+    }
+}
+
+fn symmetric(given: Option<bool>, inherited: Option<bool>, binding: Binding) -> bool {
+    binding != Binding::Serialize && given.or(inherited).unwrap_or(true)
+}
+
+fn edge_kinds(binding: Binding, way: Way, first_action: &str) -> Kinds {
+    match (binding, way) {
+        (Binding::Optional, _) => Kinds::ORD,
+        (Binding::Serialize, _) => Kinds::SERIAL,
+        (Binding::Mandatory, Way::Asymmetric) => Kinds::ORD | Kinds::ONE_WAY,
+        (Binding::Mandatory, Way::Inverse) => Kinds::ORD | Kinds::THEN_PULLS,
+        (Binding::Mandatory, Way::Normal) => {
+            let gates = matches!(first_action, "start" | "promote" | "migrate_from");
+            let plain = Kinds::ORD | Kinds::FIRST_PULLS;
+            if gates {
+                plain | Kinds::FIRST_GATES
+            } else {
+                plain
+            }
+        }
+    }
+}
+
+/// The action that undoes another one.
+fn inverse(action: &str) -> Option<&'static str> {
+    const PAIRS: [(&str, &str); 4] = [
+        ("start", "stop"),
+        ("promote", "demote"),
+        ("running", "stopped"),
+        ("promoted", "demoted"),
+    ];
+    PAIRS.iter().find_map(|&(a, b)| match action {
+        action if action == a => Some(b),
+        action if action == b => Some(a),
+        _ => None,
+    })
+}
+
+/// Reads one `rsc_order`. // spec 3 §10
+pub(super) fn read(reader: &mut Reader<'_>, element: &Element) {
+    let facts = reader.facts;
+    let sets = set::read_all(facts, element);
+    if !sets.is_empty() {
+        from_sets(reader, element, &sets);
+        return;
+    }
+    let (Some(first_id), Some(then_id)) = (element.get("first"), element.get("then")) else {
+        return;
+    };
+    let (first, then) = match (set::named(facts, first_id), set::named(facts, then_id)) {
+        (None, _) => return reader.unknown(element, first_id),
+        (_, None) => return reader.unknown(element, then_id),
+        (Some(first), Some(then)) => (first, then),
+    };
+    match (first, then) {
+        (Named::Rsc(first), Named::Rsc(then)) => simple(reader, element, first, then),
+        (first, then) => {
+            let side = |named: Named, id: &str, action: &str| {
+                let refs = match named {
+                    Named::Tag(refs) => refs,
+                    Named::Rsc(_) => vec![id.into()],
+                };
+                let mut side = Set::of(id, refs, Some(false));
+                side.action = element.get(action).map(Str::from);
+                side
+            };
+            let sets = [
+                side(first, first_id, "first-action"),
+                side(then, then_id, "then-action"),
+            ];
+            from_sets(reader, element, &sets);
+        }
+    }
+}
+
+// spec 3 §10.2
+fn simple(reader: &mut Reader<'_>, element: &Element, first: RscIdx, then: RscIdx) {
+    let facts = reader.facts;
+    let id: Str = element.get("id").unwrap_or_default().into();
+    let binding = binding(element.get("kind"), facts, element.get("score"));
+    let given = element
+        .get("symmetrical")
+        .map(|value| text::is_true(Some(value)));
+    let symmetric = symmetric(given, None, binding);
+    let first_action = element.get("first-action").unwrap_or("start");
+    let then_action = element.get("then-action").unwrap_or(first_action);
+    let way = if symmetric {
+        Way::Normal
+    } else {
+        Way::Asymmetric
+    };
+    let kinds = edge_kinds(binding, way, first_action);
+    let minimum = match facts.rscs[first].clone_facts() {
+        None => 0,
+        Some(clone) => clone.min.unwrap_or_else(|| {
+            u32::from(element.get("require-all").and_then(text::boolean) == Some(false))
+        }),
+    };
+    if minimum > 0 {
+        let gate = reader.gate(format!("clone-one-or-more:{id}"), minimum);
+        for &instance in &facts.rscs[first].children {
+            let from = OrderEnd::Task(instance, word(first_action));
+            let kinds = Kinds::MIN_RUN | Kinds::FIRST_SHOWS_THEN;
+            reader.order_ends(Some(&id), from, OrderEnd::Gate(gate), kinds);
+        }
+        let to = OrderEnd::Task(then, word(then_action));
+        reader.order_ends(
+            Some(&id),
+            OrderEnd::Gate(gate),
+            to,
+            kinds | Kinds::FIRST_GATES,
+        );
+    } else {
+        reader.order(
+            Some(&id),
+            (first, word(first_action)),
+            (then, word(then_action)),
+            kinds,
+        );
+    }
+    if symmetric
+        && let (Some(first_undo), Some(then_undo)) = (inverse(first_action), inverse(then_action))
+    {
+        let kinds = edge_kinds(binding, Way::Inverse, first_undo);
+        reader.order(
+            Some(&id),
+            (then, word(then_undo)),
+            (first, word(first_undo)),
+            kinds,
+        );
+    }
+}
+
+// spec 3 §10.3
+fn from_sets(reader: &mut Reader<'_>, element: &Element, sets: &[Set]) {
+    let facts = reader.facts;
+    let kind = element.get("kind");
+    let score = element.get("score");
+    let given = element
+        .get("symmetrical")
+        .map(|value| text::is_true(Some(value)));
+    let whole = binding(kind, facts, score);
+    let whole_symmetric = symmetric(given, None, whole);
+    let mut previous: Option<(&Set, Vec<RscIdx>)> = None;
+    for set in sets {
+        let members = match set.resources(facts) {
+            Ok(members) => members,
+            Err(id) => return reader.unknown(element, &id),
+        };
+        let own = match set.kind.as_deref() {
+            None => whole,
+            given => binding(given, facts, None),
+        };
+        inside(
+            reader,
+            set,
+            &members,
+            own,
+            symmetric(set.symmetrical, given, own),
+        );
+        if let Some((before, before_members)) = &previous {
+            let way = if whole_symmetric {
+                Way::Normal
+            } else {
+                Way::Asymmetric
+            };
+            between(
+                reader,
+                element,
+                (before, before_members),
+                (set, &members),
+                whole,
+                way,
+            );
+            if whole_symmetric {
+                let inverse = Way::Inverse;
+                between(
+                    reader,
+                    element,
+                    (set, &members),
+                    (before, before_members),
+                    whole,
+                    inverse,
+                );
+            }
+        }
+        previous = Some((set, members));
+    }
+}
+
+fn inside(
+    reader: &mut Reader<'_>,
+    set: &Set,
+    members: &[RscIdx],
+    binding: Binding,
+    symmetric: bool,
+) {
+    if members.len() == 1 {
+        return;
+    }
+    let action = set.action.as_deref().unwrap_or("start");
+    let sequential = set.sequential != Some(false);
+    let id = Some(&set.id);
+    let way = if symmetric {
+        Way::Normal
+    } else {
+        Way::Asymmetric
+    };
+    let kinds = edge_kinds(binding, way, action);
+    if binding == Binding::Serialize {
+        for (at, &first) in members.iter().enumerate() {
+            for &then in &members[at + 1..] {
+                reader.order(id, (first, word(action)), (then, word(action)), kinds);
+            }
+        }
+    } else if sequential {
+        for pair in members.windows(2) {
+            reader.order(id, (pair[0], word(action)), (pair[1], word(action)), kinds);
+        }
+    }
+    if let Some(undo) = inverse(action).filter(|_| symmetric && sequential) {
+        let kinds = edge_kinds(binding, Way::Inverse, undo);
+        for pair in members.windows(2) {
+            reader.order(id, (pair[1], word(undo)), (pair[0], word(undo)), kinds);
+        }
+    }
+}
+
+fn between(
+    reader: &mut Reader<'_>,
+    element: &Element,
+    (set1, members1): (&Set, &[RscIdx]),
+    (set2, members2): (&Set, &[RscIdx]),
+    binding: Binding,
+    way: Way,
+) {
+    let action = |set: &Set| -> Option<TaskWord> {
+        let action = set.action.as_deref().unwrap_or("start");
+        if way == Way::Inverse {
+            inverse(action).map(TaskWord::Borrowed)
+        } else {
+            Some(word(action))
+        }
+    };
+    let (Some(first), Some(then)) = (action(set1), action(set2)) else {
+        return;
+    };
+    let kinds = edge_kinds(binding, way, &first);
+    let all_required = set1.require_all.unwrap_or(true) || matches!(&*first, "stop" | "demote");
+    if !all_required {
+        let gate = reader.gate(format!("one-or-more:{}", set1.id), 1);
+        for &rsc in members1 {
+            let from = OrderEnd::Task(rsc, first.clone());
+            let kinds = Kinds::MIN_RUN | Kinds::FIRST_SHOWS_THEN;
+            reader.order_ends(Some(&set1.id), from, OrderEnd::Gate(gate), kinds);
+        }
+        for &rsc in members2 {
+            let to = OrderEnd::Task(rsc, then.clone());
+            let kinds = kinds | Kinds::FIRST_GATES;
+            reader.order_ends(Some(&set2.id), OrderEnd::Gate(gate), to, kinds);
+        }
+        return;
+    }
+    // Only an explicit `sequential` counts here; backwards, the ends swap.
+    let end = |set: &Set, members: &[RscIdx], last: bool| -> Vec<RscIdx> {
+        if set.sequential == Some(true) {
+            let end = if last {
+                members.last()
+            } else {
+                members.first()
+            };
+            end.copied().into_iter().collect()
+        } else {
+            members.to_vec()
+        }
+    };
+    let backwards = way == Way::Inverse;
+    let id: Str = element.get("id").unwrap_or_default().into();
+    for &a in &end(set1, members1, !backwards) {
+        for &b in &end(set2, members2, backwards) {
+            reader.order(Some(&id), (a, first.clone()), (b, then.clone()), kinds);
+        }
+    }
+}
+
+/// A task as one of the fixed words where it is one.
+fn word(task: &str) -> TaskWord {
+    const WORDS: [&str; 12] = [
+        "start",
+        "stop",
+        "promote",
+        "demote",
+        "monitor",
+        "running",
+        "stopped",
+        "promoted",
+        "demoted",
+        "notify",
+        "migrate_to",
+        "migrate_from",
+    ];
+    match WORDS.iter().find(|word| **word == task) {
+        Some(word) => TaskWord::Borrowed(word),
+        None => TaskWord::Owned(task.to_owned()),
+    }
+}
+
+impl Reader<'_> {
+    fn gate(&mut self, name: String, min_before: u32) -> GateIdx {
+        self.out.gates.push(Gate { name, min_before })
+    }
+
+    fn order_ends(&mut self, id: Option<&Str>, first: OrderEnd, then: OrderEnd, kinds: Kinds) {
+        let id = id.map(Str::clone);
+        self.out.orderings.push(OrderItem::Pair(Ordering {
+            id,
+            first,
+            then,
+            kinds,
+        }));
+    }
+
+    /// An ordering between actions of resources, with what it means for live migrations. // spec 3 §8.7
+    pub(super) fn order(
+        &mut self,
+        id: Option<&Str>,
+        (first, first_task): (RscIdx, TaskWord),
+        (then, then_task): (RscIdx, TaskWord),
+        kinds: Kinds,
+    ) {
+        let equivalents =
+            migration_equivalents(self.facts, (first, &first_task), (then, &then_task));
+        let ends = (
+            OrderEnd::Task(first, first_task),
+            OrderEnd::Task(then, then_task),
+        );
+        self.order_ends(id, ends.0, ends.1, kinds);
+        for (first_task, then_task, kinds) in equivalents {
+            let first = OrderEnd::Task(first, TaskWord::Borrowed(first_task));
+            let then = OrderEnd::Task(then, TaskWord::Borrowed(then_task));
+            self.order_ends(id, first, then, kinds);
+        }
+    }
+}
+
+/// What an ordering between two resources means when either is migrated. // spec 3 §8.7
+fn migration_equivalents(
+    facts: &Facts,
+    (first, first_task): (RscIdx, &str),
+    (then, then_task): (RscIdx, &str),
+) -> Vec<(&'static str, &'static str, Kinds)> {
+    let moves = |rsc: RscIdx| facts.rscs[rsc].flags.migratable;
+    if !moves(then) || first == then || facts.is_above(first, then) || facts.is_above(then, first) {
+        return Vec::new();
+    }
+    let plain = Kinds::ORD;
+    let unless_moved = if moves(first) {
+        Kinds::ORD | Kinds::IF_UNMIGRATABLE
+    } else {
+        plain
+    };
+    let caught = facts.rscs[then].partial_target.is_some();
+    let mut out = Vec::new();
+    match (first_task, then_task) {
+        ("start", "start") => {
+            if moves(first) {
+                out.push(("migrate_from", "migrate_to", plain));
+            }
+            out.push(("start", "migrate_to", unless_moved));
+        }
+        ("stop", "stop") => {
+            out.push(("stop", "migrate_to", unless_moved));
+            if caught {
+                out.push(("stop", "migrate_from", unless_moved));
+            }
+        }
+        ("promote", "start") => out.push(("promote", "migrate_to", plain)),
+        ("demote", "stop") => {
+            out.push(("demote", "migrate_to", plain));
+            if caught {
+                out.push(("demote", "migrate_from", plain));
+            }
+        }
+        _ => {}
+    }
+    out
 }

@@ -358,6 +358,19 @@ impl super::Facts {
         at
     }
 
+    /// Whether one resource is an ancestor of another.
+    #[must_use]
+    pub fn is_above(&self, above: RscIdx, below: RscIdx) -> bool {
+        let mut at = self.rscs[below].parent;
+        while let Some(here) = at {
+            if here == above {
+                return true;
+            }
+            at = self.rscs[here].parent;
+        }
+        false
+    }
+
     /// The bundle that the resource is part of (itself excluded).
     #[must_use]
     pub fn bundle_of(&self, rsc: RscIdx) -> Option<RscIdx> {
