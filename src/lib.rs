@@ -25,6 +25,9 @@ pub mod presence;
 
 pub mod executor;
 pub mod fencer;
+
+pub mod agents;
+
 pub mod vip;
 
 pub mod rpc;
