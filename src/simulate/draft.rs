@@ -258,15 +258,25 @@ impl Draft {
             None => child_with_id(state, "lrm", &id),
         };
         let resources = lrm.child_or_new("lrm_resources");
-        let known = |wanted: &str| resources.child_by_id("lrm_resource", wanted).is_some();
-        let entry = if known(history.entry) {
+        let count = |id: &str| {
+            let same = resources
+                .children_named("lrm_resource")
+                .filter(|rsc| rsc.id() == Some(id));
+            same.count()
+        };
+        // Quirk: an entry that is there twice counts as not there; the result starts a new list, which is then
+        // merged into the first of the two. Case: inc6.
+        let entry = if count(history.entry) == 1 {
             history.entry
         } else {
             history.rsc
         };
-        let is_new = !known(entry);
+        let found = count(entry);
+        if found > 1 {
+            merge_duplicates(resources, entry);
+        }
         let rsc = child_with_id(resources, "lrm_resource", entry);
-        if is_new {
+        if found == 0 {
             let (class, provider, kind) = history.agent;
             rsc.set("class", class);
             if let Some(provider) = provider {
@@ -277,7 +287,8 @@ impl Draft {
         let calls = rsc
             .children()
             .filter_map(|op| op.get("call-id")?.parse::<i64>().ok());
-        let call = calls.max().unwrap_or(0).max(0) + 1;
+        let last = calls.max().filter(|_| found == 1);
+        let call = last.unwrap_or(0).max(0) + 1;
         for id in history.entry_ids() {
             let op = child_with_id(rsc, "lrm_rsc_op", &id);
             history.fill(op, call, node.0, now_s);
@@ -342,6 +353,21 @@ impl History<'_> {
         }
         if let Some(parameters) = &self.parameters {
             op.set("op-digest", &digest::operation(parameters.iter().copied()));
+        }
+    }
+}
+
+/// Copy the operations of all further entries with this id into the first one.
+fn merge_duplicates(resources: &mut Element, id: &str) {
+    let same = resources
+        .children_named("lrm_resource")
+        .filter(|rsc| rsc.id() == Some(id));
+    let further: Vec<Element> = same.skip(1).cloned().collect();
+    let first = child_with_id(resources, "lrm_resource", id);
+    for op in further.iter().flat_map(Element::children) {
+        let merged = child_with_id(first, op.tag(), op.id().unwrap_or_default());
+        for (name, value) in op.attrs() {
+            merged.set(name, value);
         }
     }
 }
