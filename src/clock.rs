@@ -60,3 +60,9 @@ pub fn wall_ms() -> i64 {
     let t = clock_gettime(ClockId::Realtime);
     t.tv_sec * 1000 + t.tv_nsec / 1_000_000
 }
+
+/// Microseconds since the machine booted, suspend included: the clock of [`Mono`], for measuring.
+pub fn boot_us() -> u64 {
+    let t = clock_gettime(ClockId::Boottime);
+    t.tv_sec as u64 * 1_000_000 + t.tv_nsec as u64 / 1000
+}

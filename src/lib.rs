@@ -33,3 +33,5 @@ pub mod vip;
 pub mod rpc;
 
 pub mod cli;
+
+pub mod demo;

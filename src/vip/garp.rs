@@ -13,14 +13,14 @@ use super::ndp;
 use super::plan::SeenLink;
 use crate::clock::Mono;
 
-pub(super) type Mac = [u8; 6];
+pub(crate) type Mac = [u8; 6];
 const EVERYBODY: Mac = [0xff; 6];
 const NOBODY: Mac = [0; 6];
 const REQUEST: u16 = 1;
 const REPLY: u16 = 2;
 
 /// Frames leave here: a packet socket on one interface.
-pub(super) struct Wire {
+pub(crate) struct Wire {
     mac: Mac,
     tx: Box<dyn DataLinkSender>,
     rx: Box<dyn DataLinkReceiver>,
@@ -30,7 +30,7 @@ pub(super) struct Wire {
 
 /// Failed to send frames on an interface.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum WireError {
+pub(crate) enum WireError {
     #[error("failed to announce on interface {0}: it has no Ethernet address")]
     NotEthernet(String),
     #[error("failed to open a packet socket on interface {0}: {1}")]
@@ -40,7 +40,7 @@ pub(super) enum WireError {
 }
 
 impl Wire {
-    pub(super) fn open(link: &SeenLink) -> Result<Self, WireError> {
+    pub(crate) fn open(link: &SeenLink) -> Result<Self, WireError> {
         let mac = Mac::try_from(link.mac.as_slice())
             .map_err(|_| WireError::NotEthernet(link.name.clone()))?;
         let interface = NetworkInterface {
@@ -79,12 +79,12 @@ impl Wire {
 
     /// The socket, still open. Who closes a packet socket last waits about 10 ms for the kernel (an RCU grace
     /// period); `start` hands that wait to the announcer.
-    pub(super) fn into_socket(self) -> OwnedFd {
+    pub(crate) fn into_socket(self) -> OwnedFd {
         self.socket
     }
 
     /// Tells everybody on the link, once in each form.
-    pub(super) fn announce(&mut self, ip: IpAddr) -> Result<(), WireError> {
+    pub(crate) fn announce(&mut self, ip: IpAddr) -> Result<(), WireError> {
         match ip {
             IpAddr::V4(ip) => {
                 self.send(&announcement(REQUEST, self.mac, ip))?;
@@ -95,21 +95,28 @@ impl Wire {
     }
 
     /// Asks three times who has the address; the first foreign answer is returned.
-    pub(super) fn who_has(&mut self, ip: Ipv4Addr) -> Result<Option<Mac>, WireError> {
+    pub(crate) fn who_has(&mut self, ip: Ipv4Addr) -> Result<Option<Mac>, WireError> {
         for _ in 0..3 {
-            self.send(&arp(REQUEST, self.mac, Ipv4Addr::UNSPECIFIED, NOBODY, ip))?;
+            self.ask(ip)?;
             let until = Mono::now().plus(250);
             while Mono::now() < until {
-                if let Ok(frame) = self.rx.next()
-                    && let Some((mac, sender)) = sender(frame)
-                    && sender == ip
-                    && mac != self.mac
-                {
+                if let Some(mac) = self.claim(ip) {
                     return Ok(Some(mac));
                 }
             }
         }
         Ok(None)
+    }
+
+    /// Asks everybody who has the address, without claiming one.
+    pub(crate) fn ask(&mut self, ip: Ipv4Addr) -> Result<(), WireError> {
+        self.send(&arp(REQUEST, self.mac, Ipv4Addr::UNSPECIFIED, NOBODY, ip))
+    }
+
+    /// Waits up to 20 ms for a frame; who, if it says that another machine has the address.
+    pub(crate) fn claim(&mut self, ip: Ipv4Addr) -> Option<Mac> {
+        let (mac, claimed) = sender(self.rx.next().ok()?)?;
+        (claimed == ip && mac != self.mac).then_some(mac)
     }
 
     fn send(&mut self, frame: &[u8]) -> Result<(), WireError> {
@@ -122,7 +129,7 @@ impl Wire {
 }
 
 /// A MAC as people write it.
-pub(super) fn mac_text(mac: &Mac) -> String {
+pub(crate) fn mac_text(mac: &Mac) -> String {
     mac.map(|b| format!("{b:02x}")).join(":")
 }
 

@@ -21,7 +21,7 @@ const FOREVER: u32 = u32::MAX;
 
 /// The kernel said no.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum LinkError {
+pub(crate) enum LinkError {
     #[error("failed to {what}: not permitted; run it as root (CAP_NET_ADMIN)")]
     Permission { what: String },
     #[error("failed to {what}: {cause}")]
@@ -31,19 +31,19 @@ pub(super) enum LinkError {
 }
 
 /// A connection to the kernel, alive as long as the runtime.
-pub(super) struct Kernel {
+pub(crate) struct Kernel {
     handle: Handle,
 }
 
 impl Kernel {
-    pub(super) fn connect() -> Result<Self, LinkError> {
+    pub(crate) fn connect() -> Result<Self, LinkError> {
         let (connection, handle, _) = rtnetlink::new_connection().map_err(LinkError::Socket)?;
         tokio::spawn(connection);
         Ok(Self { handle })
     }
 
     /// Links and addresses; routes only when asked, tables can be long.
-    pub(super) async fn seen(&self, routes_for: Option<IpAddr>) -> Result<Seen, LinkError> {
+    pub(crate) async fn seen(&self, routes_for: Option<IpAddr>) -> Result<Seen, LinkError> {
         let what = |what: &'static str| move |e| failed(what.to_owned(), &e);
         let links: Vec<LinkMessage> = self
             .handle
@@ -89,7 +89,7 @@ impl Kernel {
         })
     }
 
-    pub(super) async fn apply(&self, step: &Step) -> Result<(), LinkError> {
+    pub(crate) async fn apply(&self, step: &Step) -> Result<(), LinkError> {
         match step {
             Step::LinkUp { link } => {
                 let up = LinkUnspec::new_with_index(*link).up().build();

@@ -6,11 +6,11 @@
 pub mod agent;
 
 mod param;
-mod plan;
+pub(crate) mod plan;
 
 mod announce;
-mod garp;
-mod link;
+pub(crate) mod garp;
+pub(crate) mod link;
 mod metadata;
 mod ndp;
 
