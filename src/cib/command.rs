@@ -93,6 +93,8 @@ pub struct Flags {
     pub can_create: bool,
     /// Expand `NAME++` and `NAME+=N`.
     pub score: bool,
+    /// With `score`: what is not set yet counts from 0, instead of getting the text as it is.
+    pub from_zero: bool,
     /// Query: the tag and attributes alone.
     pub no_children: bool,
     /// Say what would happen, do nothing.

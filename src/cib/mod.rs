@@ -10,7 +10,9 @@ mod ops;
 mod sections;
 mod version;
 
+pub mod config;
 pub mod patch;
+pub mod status;
 
 use serde::{Deserialize, Serialize};
 

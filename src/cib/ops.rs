@@ -191,7 +191,7 @@ fn modify(
             let top = root.at(&path).expect("an XPath match is in the document");
             if let Some(below) = find(top, |e| is_same(e, input)) {
                 let path: Vec<usize> = path.into_iter().chain(below).collect();
-                merge_at(root, &path, input, flags.score);
+                merge_at(root, &path, input, flags);
                 merged = true;
                 if !flags.multiple {
                     break;
@@ -216,23 +216,28 @@ fn modify(
             .flatten()
     };
     match direct(section).or_else(|| find(section, |e| is_same(e, input))) {
-        Some(path) => merge_at(section, &path, input, flags.score),
-        None if flags.can_create => section.push(input.clone()),
+        Some(path) => merge_at(section, &path, input, flags),
+        None if flags.can_create => {
+            let mut new = Element::new(input.tag());
+            merge(&mut new, input, flags);
+            section.push(new);
+        }
         None => return Err(missing()),
     }
     Ok(())
 }
 
-fn merge_at(top: &mut Element, path: &[usize], input: &Element, score: bool) {
+fn merge_at(top: &mut Element, path: &[usize], input: &Element, flags: &Flags) {
     let found = top.at_mut(path).expect("the element was found there");
-    merge(found, input, score);
+    merge(found, input, flags);
 }
 
 /// Everything of the input into the target; nothing is removed. // spec cluster §2.1
-pub(super) fn merge(target: &mut Element, input: &Element, score: bool) {
+pub(super) fn merge(target: &mut Element, input: &Element, flags: &Flags) {
     for (name, value) in input.attrs() {
-        let expanded = if score {
-            expand(name, value, target.get(name))
+        let old = target.get(name).or(flags.from_zero.then_some("0"));
+        let expanded = if flags.score {
+            expand(name, value, old)
         } else {
             None
         };
@@ -254,10 +259,10 @@ pub(super) fn merge(target: &mut Element, input: &Element, score: bool) {
                     .iter()
                     .position(|n| n.as_element().is_some_and(is_counterpart))
                 {
-                    Some(at) => merge_at(target, &[at], child, score),
+                    Some(at) => merge_at(target, &[at], child, flags),
                     None => {
                         let mut new = Element::new(child.tag());
-                        merge(&mut new, child, score);
+                        merge(&mut new, child, flags);
                         target.push(new);
                     }
                 }

@@ -4,6 +4,7 @@
 //! For an evaluation the elements are numbered in document order once; a node set is then a sorted list of numbers, and
 //! "all below" is a range. What an expression may cost is bounded, since anybody who may query may write one.
 
+mod direct;
 mod eval;
 mod parse;
 
@@ -64,6 +65,9 @@ impl XPath {
 
     /// All matches in the document of this root, in document order.
     pub fn select<'a>(&self, root: &'a Element) -> Result<Vec<Match<'a>>, XPathError> {
+        if let Some(found) = direct::select(&self.expr, root) {
+            return Ok(found);
+        }
         let document = eval::Document::new(root);
         let failed = |failure| match failure {
             eval::Failure::OutOfFuel => XPathError::TooExpensive {
@@ -84,6 +88,18 @@ impl XPath {
     pub fn first<'a>(&self, root: &'a Element) -> Result<Option<Match<'a>>, XPathError> {
         Ok(self.select(root)?.into_iter().next())
     }
+}
+
+/// The text as a literal of an expression.
+pub fn literal(text: &str) -> String {
+    if !text.contains('\'') {
+        return format!("'{text}'");
+    }
+    if !text.contains('"') {
+        return format!("\"{text}\"");
+    }
+    let parts: Vec<String> = text.split('\'').map(|part| format!("'{part}'")).collect();
+    format!("concat({})", parts.join(", \"'\", "))
 }
 
 #[cfg(test)]

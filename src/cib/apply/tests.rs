@@ -260,13 +260,13 @@ fn merging_matches_by_tag_and_id() {
     let old = r#"<a id="1" keep="1"><b id="2" x="1"/><c/></a>"#;
     let new = r#"<a id="1" new="1"><b id="3"/><b id="2" x="2"/><c y="1"/><d id-ref="q"/><!-- why --></a>"#;
     let mut target = element(old);
-    ops::merge(&mut target, &element(new), false);
+    ops::merge(&mut target, &element(new), &Flags::default());
     assert_eq!(
         write::compact(&target),
         r#"<a id="1" keep="1" new="1"><b id="2" x="2"/><c y="1"/><b id="3"/><d id-ref="q"/><!-- why --></a>"#
     );
     let once = target.clone();
-    ops::merge(&mut target, &element(new), false);
+    ops::merge(&mut target, &element(new), &Flags::default());
     assert_eq!(target, once);
 }
 

@@ -87,6 +87,14 @@ fn what_tools_ask() {
             "@id=a @class=ocf @id=b @class=systemd @id=c @class=ocf",
         ),
         ("//nothing", ""),
+        ("/cib/status/node_state[@id='2']", "node_state#2"),
+        (
+            "/cib/status/node_state[@id='2' and @uname='n2'][@id]",
+            "node_state#2",
+        ),
+        ("/cib/status/node_state[@id='2' and @uname='n1']", ""),
+        ("/other/status", ""),
+        ("/cib/status/*", "node_state#1 node_state#2"),
     ] {
         assert_eq!(find(xpath), expected, "{xpath}");
     }
@@ -114,6 +122,19 @@ fn what_is_wrong_is_said() {
         assert!(found.contains(expected), "{xpath}: {found}");
     }
     assert!(find(&"(".repeat(100)).contains("nested too deep"));
+}
+
+#[test]
+fn any_text_can_be_a_literal() {
+    let root = Element::new("a").with("b", "it's \"so\"");
+    for text in ["it's \"so\"", "x", "it's", "\""] {
+        let xpath = XPath::parse(&format!("/a[@b={}]", literal(text))).unwrap();
+        assert_eq!(
+            xpath.select(&root).unwrap().len(),
+            usize::from(text.contains("so")),
+            "{text}"
+        );
+    }
 }
 
 #[test]
