@@ -120,3 +120,6 @@ impl Reader<'_> {
         ));
     }
 }
+
+#[cfg(test)]
+mod tests;

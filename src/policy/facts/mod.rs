@@ -345,3 +345,6 @@ fn read_resources(facts: &mut Facts, resources: &Element) {
         .top
         .sort_by_key(|&rsc| std::cmp::Reverse(rscs[rsc].priority));
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,305 @@
+//! CIB fragments in, tables of what is true out.
+
+use std::fmt::Write;
+
+use super::{Facts, read};
+use crate::policy::Input;
+use crate::xml::{self, Limits};
+
+const NOW_S: i64 = 1_700_000_000;
+
+/// A CIB of these sections, with two online nodes unless `status` says otherwise.
+fn cib(options: &[(&str, &str)], resources: &str, histories: [&str; 2]) -> String {
+    let mut pairs = String::new();
+    for (name, value) in options {
+        let _ = write!(
+            pairs,
+            r#"<nvpair id="o-{name}" name="{name}" value="{value}"/>"#
+        );
+    }
+    let state = |n: usize, history: &str| {
+        format!(
+            r#"<node_state id="{n}" uname="n{n}" in_ccm="true" crmd="online" join="member" expected="member">
+               <lrm id="{n}"><lrm_resources>{history}</lrm_resources></lrm></node_state>"#
+        )
+    };
+    format!(
+        r#"<cib have-quorum="1" crm_feature_set="3.19.0"><configuration>
+        <crm_config><cluster_property_set id="o">{pairs}</cluster_property_set></crm_config>
+        <nodes><node id="1" uname="n1"/><node id="2" uname="n2"/></nodes>
+        <resources>{resources}</resources><constraints/></configuration>
+        <status>{}{}</status></cib>"#,
+        state(1, histories[0]),
+        state(2, histories[1]),
+    )
+}
+
+fn facts_of(text: &str) -> Facts {
+    let cib = xml::parse(text, &Limits::default()).expect("the test's CIB is well-formed");
+    read(&cib, &Input::at(NOW_S))
+}
+
+/// One line per primitive: role, active nodes, marks, scores.
+fn table(facts: &Facts) -> String {
+    let mut out = String::new();
+    for &top in &facts.top {
+        for leaf in facts.leaves(top) {
+            let it = &facts.rscs[leaf];
+            let names = |nodes: &[crate::policy::NodeIdx]| {
+                nodes
+                    .iter()
+                    .map(|&n| facts.nodes[n].name.to_string())
+                    .collect::<Vec<_>>()
+                    .join(",")
+            };
+            let _ = write!(out, "{} {:?} [{}]", it.id, it.role, names(&it.active));
+            let flags = [
+                (it.flags.failed, "failed"),
+                (it.flags.stop_required, "stop"),
+                (!it.flags.managed, "unmanaged"),
+                (it.flags.blocked, "blocked"),
+                (it.flags.removed, "removed"),
+                (it.flags.start_pending, "starting"),
+            ];
+            for (_, word) in flags.iter().filter(|(set, _)| *set) {
+                let _ = write!(out, " {word}");
+            }
+            for &node in &facts.node_order {
+                if let Some(score) = it.allowed.score(node) {
+                    let _ = write!(out, " {}={score}", facts.nodes[node].name);
+                }
+            }
+            out.push('\n');
+        }
+    }
+    out
+}
+
+const DB: &str = r#"<primitive id="db" class="ocf" provider="systole" type="Dummy"/>"#;
+
+fn op(task: &str, interval_ms: u64, call: u32, rc: u32, target: i32) -> String {
+    let status = if i64::from(rc) == i64::from(target) {
+        0
+    } else {
+        4
+    };
+    format!(
+        r#"<lrm_rsc_op id="x_{task}_{interval_ms}_{call}" operation="{task}" operation_key="x_{task}_{interval_ms}"
+           interval="{interval_ms}" call-id="{call}" rc-code="{rc}" op-status="{status}"
+           transition-key="1:1:{target}:u" last-rc-change="{}"/>"#,
+        NOW_S - 100
+    )
+}
+
+fn entry(id: &str, ops: &[String]) -> String {
+    format!(
+        r#"<lrm_resource id="{id}" class="ocf" provider="systole" type="Dummy">{}</lrm_resource>"#,
+        ops.concat()
+    )
+}
+
+#[test]
+fn a_start_makes_active_and_a_stop_makes_stopped() {
+    let started = entry("db", &[op("start", 0, 3, 0, 0)]);
+    let stopped = entry("db", &[op("start", 0, 3, 0, 0), op("stop", 0, 4, 0, 0)]);
+    let facts = facts_of(&cib(&[], DB, [&started, &stopped]));
+    assert_eq!(table(&facts), "db Started [n1] n1=0 n2=0\n");
+}
+
+#[test]
+fn a_failed_monitor_asks_for_a_stop_and_a_failed_stop_for_fencing() {
+    let monitored = entry(
+        "db",
+        &[op("start", 0, 3, 0, 0), op("monitor", 10_000, 4, 7, 0)],
+    );
+    let facts = facts_of(&cib(&[], DB, [&monitored, ""]));
+    assert_eq!(table(&facts), "db Started [n1] failed stop n1=0 n2=0\n");
+
+    let stuck = entry("db", &[op("start", 0, 3, 0, 0), op("stop", 0, 4, 1, 0)]);
+    let facts = facts_of(&cib(&[], DB, [&stuck, ""]));
+    assert_eq!(
+        table(&facts),
+        "db Started [n1] failed stop n1=-INFINITY n2=0\n"
+    );
+    assert!(facts.nodes[facts.node_order[0]].unclean);
+
+    let facts = facts_of(&cib(&[("fencing-enabled", "false")], DB, [&stuck, ""]));
+    assert_eq!(
+        table(&facts),
+        "db Started [n1] failed unmanaged blocked n1=-INFINITY n2=0\n"
+    );
+}
+
+#[test]
+fn what_is_not_managed_stays_where_it_is() {
+    let started = entry("db", &[op("start", 0, 3, 0, 0)]);
+    let facts = facts_of(&cib(&[("maintenance-mode", "true")], DB, [&started, ""]));
+    assert_eq!(
+        table(&facts),
+        "db Started [n1] unmanaged n1=INFINITY n2=0\n"
+    );
+}
+
+#[test]
+fn history_without_configuration_is_a_removed_resource() {
+    let started = entry("gone", &[op("start", 0, 3, 0, 0)]);
+    let facts = facts_of(&cib(&[], "", [&started, ""]));
+    assert_eq!(
+        table(&facts),
+        "gone Started [n1] removed n1=-INFINITY n2=-INFINITY\n"
+    );
+}
+
+#[test]
+fn instances_are_numbered_as_histories_are_read() {
+    let clone = format!(r#"<clone id="c">{DB}</clone>"#);
+    let started = entry("db", &[op("start", 0, 3, 0, 0)]);
+    let facts = facts_of(&cib(&[], &clone, ["", &started]));
+    assert_eq!(
+        table(&facts),
+        "db:0 Started [n2] n1=0 n2=0\ndb:1 Stopped [] n1=0 n2=0\n"
+    );
+}
+
+#[test]
+fn the_last_block_wins_and_inside_a_block_the_first_pair() {
+    let db = r#"<primitive id="db" class="ocf" provider="systole" type="Dummy">
+        <meta_attributes id="a"><nvpair id="a1" name="priority" value="1"/></meta_attributes>
+        <meta_attributes id="b"><nvpair id="b1" name="priority" value="2"/><nvpair id="b2" name="priority" value="3"/></meta_attributes>
+        <meta_attributes id="c" score="-1"><nvpair id="c1" name="priority" value="4"/><nvpair id="c2" name="notify" value="true"/></meta_attributes>
+        </primitive>"#;
+    let facts = facts_of(&cib(&[], db, ["", ""]));
+    let rsc = &facts.rscs[facts.top[0]];
+    assert_eq!(rsc.priority.value(), 2);
+    assert!(rsc.flags.notify);
+}
+
+#[test]
+fn a_template_lends_its_operations_unless_they_are_overridden() {
+    let resources = r#"<template id="t" class="ocf" provider="systole" type="Dummy"><operations>
+            <op id="t1" name="monitor" interval="10s"/><op id="t2" name="start" interval="0" timeout="7s"/>
+        </operations></template>
+        <primitive id="db" template="t"><operations><op id="p1" name="monitor" interval="20s"/></operations></primitive>"#;
+    let facts = facts_of(&cib(&[], resources, ["", ""]));
+    let db = facts.top[0];
+    let ids: Vec<&str> = facts.rscs[db].ops.iter().map(|op| &*op.id).collect();
+    assert_eq!(ids, ["p1", "t2"]);
+    assert_eq!(facts.op_meta(db, None, "start", 0).timeout_ms, 7_000);
+    assert_eq!(facts.op_meta(db, None, "stop", 0).timeout_ms, 20_000);
+}
+
+#[test]
+fn failures_count_until_they_expire() {
+    let db = r#"<primitive id="db" class="ocf" provider="systole" type="Dummy"><meta_attributes id="m">
+        <nvpair id="m1" name="failure-timeout" value="50s"/></meta_attributes></primitive>"#;
+    let text = cib(&[], db, ["", ""]).replacen(
+        "<lrm ",
+        &format!(
+            r#"<transient_attributes id="1"><instance_attributes id="s">
+            <nvpair id="s1" name="fail-count-db#monitor_10000" value="2"/>
+            <nvpair id="s2" name="fail-count-db#start_0" value="INFINITY"/>
+            <nvpair id="s3" name="last-failure-db#monitor_10000" value="{}"/>
+            </instance_attributes></transient_attributes><lrm "#,
+            NOW_S - 51
+        ),
+        1,
+    );
+    let facts = facts_of(&text);
+    let (db, node) = (facts.top[0], facts.node_order[0]);
+    let mut off = super::TimeoutsOff::new();
+    let mut count = |effective| {
+        let query = super::FailQuery {
+            effective,
+            launched: true,
+        };
+        facts
+            .fail_count(&mut off, db, node, query)
+            .count
+            .to_string()
+    };
+    assert_eq!((count(false), count(true)), ("INFINITY".into(), "0".into()));
+}
+
+#[test]
+fn a_bundle_is_containers_addresses_connections_and_instances() {
+    let bundle = format!(
+        r#"<bundle id="b"><docker image="i" replicas="2"/><network ip-range-start="10.0.0.253" control-port="3200"/>{DB}</bundle>"#
+    );
+    let facts = facts_of(&cib(&[], &bundle, ["", ""]));
+    let ids: Vec<String> = facts
+        .descend(facts.top[0])
+        .iter()
+        .map(|&at| facts.rscs[at].id.to_string())
+        .collect();
+    assert_eq!(
+        ids,
+        [
+            "b",
+            "b-docker-0",
+            "b-ip-10.0.0.253",
+            "b-0",
+            "b-docker-1",
+            "b-ip-10.0.0.254",
+            "b-1",
+            "b-clone",
+            "db:0",
+            "db:1"
+        ]
+    );
+    let container = facts.rsc_by_id("b-docker-1").expect("made");
+    assert_eq!(
+        facts.params(container, None).get("run_opts"),
+        Some(
+            " --restart=no -h b-1 -e PCMK_stderr=1 -e PCMK_remote_port=3200 \
+             -v /etc/pacemaker/authkey:/etc/pacemaker/authkey -v /var/log/pacemaker/bundles/b-1:/var/log \
+             -p 10.0.0.254:3200:3200  --add-host=b-0:10.0.0.253 --add-host=b-1:10.0.0.254"
+        )
+    );
+    assert_eq!(facts.nodes.len(), 4);
+}
+
+#[test]
+fn a_lost_node_is_unclean_and_a_node_never_seen_too() {
+    let text = cib(&[], DB, ["", ""]).replacen(
+        r#"in_ccm="true" crmd="online""#,
+        r#"in_ccm="false" crmd="offline""#,
+        1,
+    );
+    let facts = facts_of(&text);
+    let reasons: Vec<String> = facts
+        .wishes
+        .iter()
+        .filter_map(|wish| match wish {
+            super::Wish::Fence {
+                reason,
+                priority_delay,
+                ..
+            } => Some(format!("{reason} {priority_delay}")),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(reasons, ["peer is no longer part of the cluster true"]);
+
+    let text = cib(&[], DB, ["", ""]).replace(
+        r#"<node id="2" uname="n2"/>"#,
+        r#"<node id="2" uname="n2"/><node id="3" uname="n3"/>"#,
+    );
+    let facts = facts_of(&text);
+    let third = facts.node_by_name("n3").expect("configured");
+    assert!(facts.nodes[third].unclean && !facts.nodes[third].online);
+}
+
+#[test]
+fn rules_see_the_time_and_say_when_to_look_again() {
+    let db = r#"<primitive id="db" class="ocf" provider="systole" type="Dummy">
+        <meta_attributes id="m"><rule id="r" boolean-op="and"><date_expression id="d" operation="in_range"
+            start="2023-11-14 22:00:00Z" end="2023-11-14 23:00:00Z"/></rule>
+            <nvpair id="m1" name="target-role" value="Stopped"/></meta_attributes></primitive>"#;
+    let facts = facts_of(&cib(&[], db, ["", ""]));
+    assert_eq!(
+        facts.rscs[facts.top[0]].target_role,
+        Some(crate::terms::Role::Stopped)
+    );
+    assert_eq!(facts.recheck_by(), Some(1_700_002_801));
+    assert_eq!(facts.counts.disabled, 1);
+}
