@@ -147,6 +147,19 @@ impl Machine {
         active.map(|(id, _)| id.clone()).collect()
     }
 
+    /// How to stop all that may run here, for the one who must do it without this executor. Fence
+    /// devices run nowhere.
+    pub fn stop_calls(&self) -> Vec<Invocation> {
+        let calls = self
+            .resources
+            .values()
+            .filter_map(|rsc| rsc.memory.stop_call());
+        calls
+            .filter(|call| !call.agent.is_fencing())
+            .cloned()
+            .collect()
+    }
+
     /// Operations that run now, for displays: `RSC_TASK_INTERVAL`.
     pub fn running(&self) -> Vec<OpKey> {
         let running = self

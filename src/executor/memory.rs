@@ -19,6 +19,9 @@ pub(super) struct Memory {
     recurring: Vec<Execution>,
     /// Parameters (not `CRM_meta_*`) of the last start, reload or monitor that found it running.
     params: Option<Vec<(String, String)>>,
+    /// How to stop what may run here, whoever has to do it. Other than [`Memory::active`] it also knows
+    /// what a probe found, and what a failed start may have left.
+    stop: Option<Invocation>,
 }
 
 impl Memory {
@@ -32,6 +35,24 @@ impl Memory {
         if starts && found {
             self.params = Some(plain(&order.params));
         }
+        self.stop = match (order.op.task.as_str(), found) {
+            ("stop", true) => None,
+            ("monitor", _) if outcome.rc.0 == 7 => None,
+            ("monitor", false) => self.stop.take(),
+            _ => Some(Invocation {
+                agent: order.agent.clone(),
+                rsc: order.op.rsc.clone(),
+                task: "stop".to_owned(),
+                params: self.params.clone().unwrap_or_else(|| plain(&order.params)),
+                timeout_ms: EMERGENCY_STOP_MS,
+                kill_process_only: false,
+            }),
+        };
+    }
+
+    /// How to stop what may run here.
+    pub(super) fn stop_call(&self) -> Option<&Invocation> {
+        self.stop.as_ref()
     }
 
     /// A result is reported.

@@ -56,6 +56,8 @@ pub struct Picture {
     pub running: Vec<OpKey>,
     /// Resources that count as active here.
     pub active: Vec<RscId>,
+    /// How to stop all that may run here.
+    pub stops: Vec<Invocation>,
     /// Anything runs or waits for its turn.
     pub busy: bool,
 }
@@ -220,6 +222,7 @@ impl Shell {
             let new = Picture {
                 running: self.machine.running(),
                 active: self.machine.active(),
+                stops: self.machine.stop_calls(),
                 busy: self.machine.busy(),
             };
             std::mem::replace(picture, new.clone()) != new

@@ -31,6 +31,17 @@ fn span(text: Option<&str>) -> u64 {
     crate::terms::span::ms_or_zero(text)
 }
 
+/// A transaction holds no transactions.
+fn transaction(mut commands: Vec<Command>) -> Command {
+    match commands.pop() {
+        Some(only) if commands.is_empty() => only,
+        last => {
+            commands.extend(last);
+            Command::transaction(commands)
+        }
+    }
+}
+
 impl Machine {
     pub(super) fn begin(&mut self, action: Action, effects: &mut Vec<Effect>) {
         let State::Walking(t) = &mut self.state else {
@@ -112,7 +123,7 @@ impl Machine {
             }
             ("do_shutdown", Some(name)) => self.shut_down(key, action, &name, effects),
             ("clear_failcount", Some(_)) => {
-                let commands = failure::clear(&self.cib, action);
+                let commands = failure::clear(action).into_iter().collect();
                 self.write_for(action, commands, effects);
             }
             ("lrm_delete" | "delete", Some(name)) => {
@@ -148,7 +159,7 @@ impl Machine {
         if commands.is_empty() {
             self.confirm(action.id);
         } else {
-            self.write(purpose, Command::transaction(commands), effects);
+            self.write(purpose, transaction(commands), effects);
         }
     }
 

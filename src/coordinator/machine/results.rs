@@ -99,9 +99,6 @@ impl Machine {
         };
         let ignored = action.as_ref().and_then(|a| a.meta("on_fail")) == Some("ignore");
         effects.push(Effect::Say(say_result(&what, entry)));
-        if failed && entry.status != Some(ExecStatus::Cancelled) {
-            self.count_failure(node, entry, ignored, effects);
-        }
         let State::Walking(t) = &mut self.state else {
             if entry.interval_ms == 0 || failed {
                 self.abort(
@@ -137,30 +134,6 @@ impl Machine {
         }
     }
 
-    fn count_failure(
-        &mut self,
-        node: &str,
-        entry: &Entry,
-        ignored: bool,
-        effects: &mut Vec<Effect>,
-    ) {
-        // On its own, a node only decides what runs on it; counts are for the cluster to keep.
-        if !matches!(self.authority, Authority::Leader(_)) {
-            return;
-        }
-        let offsets = match &self.state {
-            State::Walking(t) => (
-                t.walk.graph.failed_start_offset,
-                t.walk.graph.failed_stop_offset,
-            ),
-            _ => failure::default_offsets(self.option(&["start-failure-is-fatal"]).as_deref()),
-        };
-        if let Some(command) = failure::count(&self.cib, node, entry, offsets, ignored, self.now_s)
-        {
-            self.write(Purpose::Other, command, effects);
-        }
-    }
-
     /// Actions without an answer in time fail, and that is recorded. // spec cluster §9.3
     pub(super) fn expire(&mut self, now: Mono, effects: &mut Vec<Effect>) {
         let State::Walking(t) = &mut self.state else {
@@ -184,7 +157,7 @@ impl Machine {
             self.abort(Abort::restart("Action lost"), &action.key, effects);
             if action.kind == ActionKind::Resource
                 && matches!(self.authority, Authority::Leader(_))
-                && let Some(command) = failure::timed_out(&action, &key, self.now_s)
+                && let Some(command) = failure::timed_out(&self.cib, &action, &key, self.now_s)
             {
                 self.write(Purpose::Other, command, effects);
             }

@@ -2,8 +2,10 @@
 
 use super::*;
 use crate::cib::apply;
+use crate::cib::status::node_state::Place;
+use crate::cib::status::record::{self, Counting};
 use crate::graph::{NodeRef, RscRef, Synapse};
-use crate::terms::Score;
+use crate::terms::{AgentName, ExecStatus, OcfExit, OpKey};
 use crate::xml::Element;
 
 struct World {
@@ -119,26 +121,30 @@ impl World {
         let action = &order.action;
         let (node, rsc) = (
             action.node.clone().expect("placed"),
-            action.rsc.clone().expect("of a resource"),
+            action.rsc.clone().expect("real"),
         );
-        let op = Element::new("lrm_rsc_op")
-            .with("id", format!("{}_last_0", rsc.id))
-            .with("operation", &action.task)
-            .with("interval", action.interval_ms().to_string())
-            .with("transition-key", order.key.to_string())
-            .with("call-id", "1")
-            .with("rc-code", rc.to_string())
-            .with("op-status", "0");
-        let resource = Element::new("lrm_resource")
-            .with("id", rsc.id.as_str())
-            .with_child(op);
-        let lrm = Element::new("lrm")
-            .with("id", &node.uuid)
-            .with_child(Element::new("lrm_resources").with_child(resource));
-        let state = Element::new("node_state")
-            .with("id", &node.uuid)
-            .with_child(lrm);
-        self.write(&Command::modify("status", state).or_create());
+        let execution = record::Execution {
+            agent: AgentName::new(&rsc.class, rsc.provider.as_deref(), &rsc.kind),
+            op: OpKey::new(rsc.id.clone(), action.task.clone(), action.interval_ms()),
+            key: order.key.clone(),
+            call_id: 1,
+            status: ExecStatus::Done,
+            rc: OcfExit(rc),
+            exit_reason: String::new(),
+            last_rc_change_s: Some(1_700_000_000),
+            exec_ms: Some(3),
+            queue_ms: Some(0),
+            digests: record::Digests::default(),
+            feature_set: String::new(),
+            node: node.name.clone(),
+            notify: None,
+            migrate: None,
+            container: None,
+            shutdown_lock: None,
+            ignore_failure: false,
+        };
+        let place = Place::new(&node.uuid, node.name);
+        self.write(&record::result(&place, &execution, Counting::of(&self.cib)));
     }
 
     fn attribute(&self, node: &str, name: &str) -> Option<String> {
@@ -412,10 +418,4 @@ fn a_coordinator_that_leaves_does_so_last() {
     let start = Arc::clone(&w.orders[0]);
     w.result(&start, 0);
     assert_eq!(w.told, [(NodeId(1), Deed::Shutdown)]);
-}
-
-#[test]
-fn offsets_follow_the_option() {
-    assert_eq!(failure::default_offsets(Some("false")).0, Score::new(1));
-    assert_eq!(failure::default_offsets(None).0, Score::INFINITY);
 }
