@@ -98,7 +98,7 @@ impl<'f> Gathered<'f> {
 }
 
 /// What target-role asks for: of the clone, or else of its first instance.
-fn configured_role(facts: &Facts, rsc: RscIdx) -> Option<Role> {
+pub(super) fn configured_role(facts: &Facts, rsc: RscIdx) -> Option<Role> {
     let it = &facts.rscs[rsc];
     let of = |rsc: RscIdx| facts.rscs[rsc].meta.get("target-role");
     let text = of(rsc).or_else(|| it.children.first().and_then(|child| of(*child)))?;

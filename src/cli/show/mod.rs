@@ -9,9 +9,10 @@ mod page;
 mod resources;
 mod sections;
 mod status;
+pub mod xml;
 
 pub use nodes::node_list;
 pub use page::{Entry, Page};
 pub use resources::resource_list;
-pub use sections::{failed_actions, node_attributes, tickets};
+pub use sections::{fail_counts, failed_actions, node_attributes, tickets};
 pub use status::{Wanted, counts_line, instances, status};

@@ -127,13 +127,13 @@ pub(super) fn state(facts: &Facts, node: NodeIdx) -> &'static str {
 
 /// What the health attributes of a node say. (spec 4 §4.3)
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Health {
+pub(super) enum Health {
     Good,
     Middling,
     Bad,
 }
 
-fn health(facts: &Facts, node: NodeIdx) -> Health {
+pub(super) fn health(facts: &Facts, node: NodeIdx) -> Health {
     let options = &facts.options;
     if options.health_strategy == HealthStrategy::None {
         return Health::Good;

@@ -189,7 +189,7 @@ fn agent(facts: &Facts, rsc: RscIdx) -> String {
 }
 
 /// What is under way, in one word.
-fn pending_word(facts: &Facts, rsc: RscIdx) -> Option<&'static str> {
+pub(super) fn pending_word(facts: &Facts, rsc: RscIdx) -> Option<&'static str> {
     match &*facts.rscs[rsc].pending.as_ref()?.task {
         "start" => Some("Starting"),
         "stop" => Some("Stopping"),

@@ -3,30 +3,46 @@
 use super::page::Entry;
 use super::resources::is_masked;
 use super::status::Wanted;
-use crate::policy::facts::{Facts, FailedOp, HistoryOp};
+use crate::policy::facts::{Facts, FailQuery, FailedOp, HistoryOp};
 use crate::policy::{NodeIdx, RscIdx};
 use crate::terms::{DateTime, ExecStatus, OcfExit, span};
 
 /// `Node Attributes`, of nodes that are online and have any worth showing.
 pub fn node_attributes(facts: &Facts, wanted: &Wanted) -> Option<Entry> {
+    let lists: Vec<Entry> = shown_attributes(facts, wanted)
+        .into_iter()
+        .map(|(node, attributes)| {
+            let lines = attributes
+                .into_iter()
+                .map(|(name, value, expected)| Entry::Item(attribute_line(name, value, expected)));
+            Entry::List(format!("Node: {}", facts.nodes[node].name), lines.collect())
+        })
+        .collect();
+    (!lists.is_empty()).then(|| Entry::List("Node Attributes".into(), lists))
+}
+
+/// A node with its attributes: name, value, and what a ping resource would set if all its hosts answered.
+type Attributes<'f> = (NodeIdx, Vec<(&'f str, &'f str, Option<i64>)>);
+
+pub(super) fn shown_attributes<'f>(facts: &'f Facts, wanted: &Wanted) -> Vec<Attributes<'f>> {
     let online = facts
         .node_order
         .iter()
         .copied()
         .filter(|node| facts.nodes[*node].online);
     let shown = online.filter(|node| wanted.shows_node(facts, *node));
-    let lists: Vec<Entry> = shown
-        .filter_map(|node| {
-            let attributes = facts.nodes[node].attributes.iter();
-            let lines: Vec<Entry> = attributes
-                .filter(|(name, _)| is_shown(name))
-                .map(|(name, value)| Entry::Item(attribute_line(facts, node, name, value)))
-                .collect();
-            let title = format!("Node: {}", facts.nodes[node].name);
-            (!lines.is_empty()).then_some(Entry::List(title, lines))
+    shown
+        .map(|node| {
+            let attributes = facts.nodes[node]
+                .attributes
+                .iter()
+                .filter(|(name, _)| is_shown(name));
+            let with_expected = attributes
+                .map(|(name, value)| (name, value, expected_connectivity(facts, node, name)));
+            (node, with_expected.collect::<Vec<_>>())
         })
-        .collect();
-    (!lists.is_empty()).then(|| Entry::List("Node Attributes".into(), lists))
+        .filter(|(_, attributes)| !attributes.is_empty())
+        .collect()
 }
 
 /// Attributes of the cluster's own bookkeeping are not shown.
@@ -42,9 +58,9 @@ fn is_shown(name: &str) -> bool {
     !OWN.iter().any(|prefix| name.starts_with(prefix))
 }
 
-fn attribute_line(facts: &Facts, node: NodeIdx, name: &str, value: &str) -> String {
+fn attribute_line(name: &str, value: &str, expected: Option<i64>) -> String {
     let mut line = format!("{name:<32}\t: {value:<10}");
-    if let Some(expected) = expected_connectivity(facts, node, name) {
+    if let Some(expected) = expected {
         let value: i64 = value.parse().unwrap_or(0);
         if value <= 0 {
             line.push_str("\t: Connectivity is lost");
@@ -85,15 +101,64 @@ fn expected_connectivity(facts: &Facts, node: NodeIdx, name: &str) -> Option<i64
 
 /// `Failed Resource Actions`, in the technical form or as a sentence.
 pub fn failed_actions(facts: &Facts, wanted: &Wanted) -> Option<Entry> {
-    let shown = facts.failed_ops.iter().filter(|failed| {
-        !is_masked(facts, failed)
-            && wanted.shows_node(facts, failed.node)
-            && wanted.shows_rsc(facts, failed.rsc)
-    });
-    let lines: Vec<Entry> = shown
+    let lines: Vec<Entry> = shown_failures(facts, wanted)
         .map(|failed| Entry::Item(failed_line(facts, failed, wanted)))
         .collect();
     (!lines.is_empty()).then(|| Entry::List("Failed Resource Actions".into(), lines))
+}
+
+pub(super) fn shown_failures<'f>(
+    facts: &'f Facts,
+    wanted: &Wanted,
+) -> impl Iterator<Item = &'f FailedOp> {
+    facts.failed_ops.iter().filter(|failed| {
+        !is_masked(facts, failed)
+            && wanted.shows_node(facts, failed.node)
+            && wanted.shows_rsc(facts, failed.rsc)
+    })
+}
+
+/// `Migration Summary`: fail counts of each node that is online.
+pub fn fail_counts(facts: &Facts, wanted: &Wanted) -> Entry {
+    let mut lists = Vec::new();
+    let mut off = facts.timeouts_off.clone();
+    let online = facts
+        .node_order
+        .iter()
+        .copied()
+        .filter(|node| facts.nodes[*node].online);
+    for node in online.filter(|node| wanted.shows_node(facts, *node)) {
+        let entries = facts.history.iter().filter(|entry| entry.node == node);
+        let lines: Vec<Entry> = entries
+            .filter_map(|entry| Some((entry, entry.rsc?)))
+            .filter(|(_, rsc)| wanted.shows_rsc(facts, *rsc))
+            .filter_map(|(entry, rsc)| {
+                let query = FailQuery {
+                    effective: true,
+                    launched: false,
+                };
+                let failed = facts.fail_count(&mut off, rsc, node, query);
+                (failed.count.value() > 0).then(|| {
+                    let threshold = facts.rscs[rsc].threshold.value();
+                    let (id, count) = (&entry.id, failed.count.value());
+                    let mut line =
+                        format!("{id}: migration-threshold={threshold} fail-count={count}");
+                    if failed.last_failure_s > 0 {
+                        let date = wanted.date(failed.last_failure_s);
+                        line.push_str(&format!(" last-failure='{date}'"));
+                    }
+                    Entry::Item(line)
+                })
+            })
+            .collect();
+        if !lines.is_empty() {
+            lists.push(Entry::List(
+                format!("Node: {}", facts.nodes[node].name),
+                lines,
+            ));
+        }
+    }
+    Entry::List("Migration Summary".into(), lists)
 }
 
 fn failed_line(facts: &Facts, failed: &FailedOp, wanted: &Wanted) -> String {

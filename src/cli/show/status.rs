@@ -2,7 +2,7 @@
 
 use super::page::Entry;
 use super::resources::{is_disabled, parts_of};
-use super::{failed_actions, node_attributes, node_list, resource_list, tickets};
+use super::{fail_counts, failed_actions, node_attributes, node_list, resource_list, tickets};
 use crate::policy::facts::{Facts, Kind};
 use crate::policy::{NodeIdx, RscIdx};
 use crate::terms::Role;
@@ -26,6 +26,8 @@ pub struct Wanted {
     pub by_node: bool,
     /// The sections beside nodes and resources.
     pub attributes: bool,
+    /// Fail counts of resources on nodes.
+    pub fail_counts: bool,
     /// Failed operations.
     pub failures: bool,
     /// Tickets.
@@ -75,6 +77,9 @@ pub fn status(facts: &Facts, wanted: &Wanted) -> Vec<Entry> {
     sections.push(resource_list(facts, wanted));
     if wanted.attributes {
         sections.extend(node_attributes(facts, wanted));
+    }
+    if wanted.fail_counts {
+        sections.push(fail_counts(facts, wanted));
     }
     if wanted.failures {
         sections.extend(failed_actions(facts, wanted));

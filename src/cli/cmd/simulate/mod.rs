@@ -203,6 +203,7 @@ fn simulate(options: &Options, report: &mut Report) -> Result<CrmExit, Failure> 
         pending: true,
         technical: true,
         attributes: options.attributes,
+        fail_counts: options.failcounts,
         failures: options.failcounts,
         ..Wanted::default()
     };
