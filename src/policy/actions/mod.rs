@@ -3,4 +3,85 @@
 //! Leaves: `Plan`: actions, relations between them, and orderings that will become relations.
 //! May touch: nothing; it is pure.
 
+mod bundle;
+mod cleanup;
+mod clone;
+pub(super) mod fencing;
+mod group;
+mod migration;
+pub(super) mod notify;
+mod orders;
 pub mod plan;
+mod primitive;
+mod probe;
+mod promotable;
+mod reconfigure;
+mod recurring;
+mod remote;
+pub(super) mod request;
+mod steps;
+mod wishes;
+
+use super::assign::Placement;
+use super::constraints::Constraints;
+use super::facts::{Facts, Kind};
+use super::{NodeIdx, RscIdx};
+use plan::{ActIdx, Kinds, Plan, Side, Task};
+
+/// One run of the step: what it reads, and the plan that it makes.
+pub(super) struct Make<'a> {
+    pub(super) facts: &'a Facts,
+    pub(super) place: &'a Placement,
+    pub(super) plan: Plan,
+}
+
+/// Step 4: what must be done. The order of work shows in the numbers of actions. spec 3 §2
+#[must_use]
+pub fn plan(facts: &Facts, constraints: &Constraints, place: &Placement) -> Plan {
+    let mut make = Make { facts, place, plan: Plan::new(place.now.clone()) };
+    make.wishes();
+    orders::from_constraints(&mut make.plan, facts, constraints);
+    make.definitions();
+    make.after_placement();
+    if facts.options.enable_startup_probes {
+        make.probes();
+    }
+    make.clear_removed();
+    for rsc in &place.order {
+        make.create(*rsc);
+    }
+    make.order_remote();
+    make.fence_and_shut_down();
+    make.plan
+}
+
+impl Make<'_> {
+    /// The actions of a resource of any kind.
+    fn create(&mut self, rsc: RscIdx) {
+        match self.facts.rscs[rsc].kind {
+            Kind::Primitive => self.create_primitive(rsc),
+            Kind::Group(_) => self.create_group(rsc),
+            Kind::Clone(_) => self.create_clone(rsc),
+            Kind::Bundle(_) => self.create_bundle(rsc),
+        }
+    }
+
+    /// What lost its node in the assignment takes its actions along. spec 3 §3.6
+    fn after_placement(&mut self) {
+        for rsc in self.facts.rscs.indexes() {
+            if self.plan.now.rscs[rsc].dropped {
+                self.plan.after_drop(rsc);
+            }
+        }
+    }
+
+    /// A new ordering, with its migration equivalents.
+    fn order(&mut self, first: Side, then: Side, kinds: Kinds) {
+        orders::add(&mut self.plan, self.facts, first, then, kinds);
+    }
+
+    /// A resource's action in the usual case.
+    fn ask(&mut self, rsc: RscIdx, task: Task, node: Option<NodeIdx>, optional: bool) -> ActIdx {
+        request::task(&mut self.plan, self.facts, rsc, task, node, optional)
+    }
+}

@@ -342,6 +342,12 @@ pub struct Plan {
     pub orders: Vec<Order>,
     /// Resources and nodes as they are now.
     pub now: Now,
+    /// The notification points of clones.
+    pub notify: Vec<(RscIdx, super::notify::Points)>,
+    /// Nodes that probing took from a clone's table.
+    pub unlisted: Vec<(RscIdx, NodeIdx)>,
+    /// Contradictory orderings: propagation was stopped.
+    pub unsettled: bool,
 }
 
 impl Plan {
