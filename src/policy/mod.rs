@@ -20,6 +20,10 @@ pub mod assign;
 
 pub mod actions;
 
+pub mod ordering;
+
+pub mod emit;
+
 pub use index::{ColIdx, IdxVec, NodeIdx, RscIdx};
 pub use input::Input;
 pub use nodetable::{Discovery, Entry, NodeTable};

@@ -6,13 +6,22 @@ use super::plan::Task;
 
 impl Make<'_> {
     pub(super) fn create_bundle(&mut self, rsc: RscIdx) {
-        let Some(bundle) = self.facts.rscs[rsc].bundle() else { return };
+        let Some(bundle) = self.facts.rscs[rsc].bundle() else {
+            return;
+        };
         for replica in &bundle.replicas {
-            for part in [replica.ip, Some(replica.container), replica.connection].into_iter().flatten() {
+            for part in [replica.ip, Some(replica.container), replica.connection]
+                .into_iter()
+                .flatten()
+            {
                 self.create(part);
             }
         }
-        let containers: Vec<RscIdx> = bundle.replicas.iter().map(|replica| replica.container).collect();
+        let containers: Vec<RscIdx> = bundle
+            .replicas
+            .iter()
+            .map(|replica| replica.container)
+            .collect();
         self.create_instances(rsc, &containers);
         let Some(clone) = bundle.clone else { return };
         self.create(clone);

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::super::{NodeIdx, RscIdx};
-use crate::terms::Score;
 use super::plan::{ActIdx, Key, Kinds, Side, Task};
 use super::{Make, request};
+use crate::terms::Score;
 
 impl Make<'_> {
     /// Removes a resource's history from a node, between stop and start.
@@ -14,8 +14,16 @@ impl Make<'_> {
             return;
         }
         self.ask(rsc, Task::DELETE, Some(node), false);
-        self.order(Side::task(rsc, Task::STOP), Side::task(rsc, Task::DELETE), Kinds::ORD);
-        self.order(Side::task(rsc, Task::DELETE), Side::task(rsc, Task::START), Kinds::ORD);
+        self.order(
+            Side::task(rsc, Task::STOP),
+            Side::task(rsc, Task::DELETE),
+            Kinds::ORD,
+        );
+        self.order(
+            Side::task(rsc, Task::DELETE),
+            Side::task(rsc, Task::START),
+            Kinds::ORD,
+        );
     }
 
     /// Ends a recurring operation; its own action becomes the cancel. spec 3 §8.8 b
@@ -28,7 +36,15 @@ impl Make<'_> {
         call_id: Option<i64>,
     ) -> ActIdx {
         let key = Key::Op(task, interval_ms);
-        let idx = request::action(&mut self.plan, self.facts, rsc, key, task, Some(node), false);
+        let idx = request::action(
+            &mut self.plan,
+            self.facts,
+            rsc,
+            key,
+            task,
+            Some(node),
+            false,
+        );
         let name = Arc::clone(self.plan.name(task));
         let it = self.plan.get_mut(idx);
         it.task = Task::CANCEL;
@@ -52,9 +68,15 @@ impl Make<'_> {
                 continue;
             }
             for node in &self.facts.node_order {
-                if self.plan.now.nodes[*node].online && self.facts.failures(*rsc, *node).0 != Score::ZERO {
+                if self.plan.now.nodes[*node].online
+                    && self.facts.failures(*rsc, *node).0 != Score::ZERO
+                {
                     self.clear_failcount(*rsc, *node, None);
-                    self.order(Side::task(*rsc, Task::CLEAR), Side::task(*rsc, Task::STOP), Kinds::ORD);
+                    self.order(
+                        Side::task(*rsc, Task::CLEAR),
+                        Side::task(*rsc, Task::STOP),
+                        Kinds::ORD,
+                    );
                 }
             }
         }

@@ -33,7 +33,12 @@ impl Make<'_> {
             }
         }
         let start = self.point(collective, Task::START, !doing.starting, true);
-        let running = self.point(collective, Task::RUNNING, !doing.starting, doing.active || doing.starting);
+        let running = self.point(
+            collective,
+            Task::RUNNING,
+            !doing.starting,
+            doing.active || doing.starting,
+        );
         let stop = self.point(collective, Task::STOP, !doing.stopping, true);
         let stopped = self.point(collective, Task::STOPPED, !doing.stopping, true);
         for done in [running, stopped] {
@@ -44,15 +49,43 @@ impl Make<'_> {
         }
         let clone = matches!(self.facts.rscs[collective].kind, Kind::Clone(_));
         if clone && self.facts.rscs[collective].flags.notify {
-            notify::points(&mut self.plan, self.facts, collective, Task::START, start, running);
-            notify::points(&mut self.plan, self.facts, collective, Task::STOP, stop, stopped);
+            notify::points(
+                &mut self.plan,
+                self.facts,
+                collective,
+                Task::START,
+                start,
+                running,
+            );
+            notify::points(
+                &mut self.plan,
+                self.facts,
+                collective,
+                Task::STOP,
+                stop,
+                stopped,
+            );
             notify::cross(&mut self.plan, collective, Task::STOP, Task::START);
         }
     }
 
     /// An ordering point of a collective.
-    pub(super) fn point(&mut self, rsc: RscIdx, task: Task, optional: bool, runnable: bool) -> ActIdx {
-        request::pseudo(&mut self.plan, self.facts, rsc, Key::of(task), task, optional, runnable)
+    pub(super) fn point(
+        &mut self,
+        rsc: RscIdx,
+        task: Task,
+        optional: bool,
+        runnable: bool,
+    ) -> ActIdx {
+        request::pseudo(
+            &mut self.plan,
+            self.facts,
+            rsc,
+            Key::of(task),
+            task,
+            optional,
+            runnable,
+        )
     }
 
     fn look(&self, leaf: RscIdx, doing: &mut Doing) {

@@ -4,12 +4,18 @@ use std::sync::Arc;
 
 use super::super::facts::{Facts, Kind, NodeKind, QuorumPolicy};
 use super::super::{NodeIdx, RscIdx};
+use super::Make;
 use super::plan::{ActIdx, Flags, Key, Kinds, Order, Plan, Side, Task};
-use super::{Make, request};
 use crate::terms::Role;
 
 /// "Fence this node because ...": marks it; the action stays optional until the fencing phase. spec 3 §12.1
-pub(in super::super) fn want(plan: &mut Plan, facts: &Facts, node: NodeIdx, reason: &str, priority_delay: bool) {
+pub(in super::super) fn want(
+    plan: &mut Plan,
+    facts: &Facts,
+    node: NodeIdx,
+    reason: &str,
+    priority_delay: bool,
+) {
     if facts.is_guest(node) {
         if let Some(host) = facts.host_container(node)
             && !plan.now.rscs[host].failed
@@ -61,7 +67,13 @@ pub(in super::super) fn action(
     let idx = match plan.named(name) {
         Some(idx) => idx,
         None => {
-            let idx = plan.new_action(Task::FENCE, Key::of(name), None, Some(node), Flags::OPTIONAL | Flags::RUNNABLE);
+            let idx = plan.new_action(
+                Task::FENCE,
+                Key::of(name),
+                None,
+                Some(node),
+                Flags::OPTIONAL | Flags::RUNNABLE,
+            );
             let fact = &facts.nodes[node];
             let meta = &mut plan.get_mut(idx).meta;
             meta.set("on_node", fact.name.as_str());
@@ -78,7 +90,9 @@ pub(in super::super) fn action(
         plan.get_mut(idx).flags.clear(Flags::OPTIONAL);
     }
     if let Some(reason) = reason {
-        plan.get_mut(idx).reason.get_or_insert_with(|| Arc::from(reason));
+        plan.get_mut(idx)
+            .reason
+            .get_or_insert_with(|| Arc::from(reason));
     }
     idx
 }
@@ -99,10 +113,14 @@ fn device_digests(plan: &mut Plan, facts: &Facts, idx: ActIdx, node: NodeIdx) ->
     let attributes = &facts.nodes[node].attributes;
     let (mut all, mut secure, mut changed) = (String::new(), String::new(), false);
     for device in devices {
-        let digests = facts.unfencing_digests(device, node);
+        let digests = facts.digests(device, "stonith-on", 0, node, None, None);
         let id = &facts.rscs[device].id;
         let agent = &facts.rscs[device].agent.kind;
-        let (main, private) = (format!("{id}:{agent}:{}", digests.main), format!("{id}:{agent}:{}", digests.secure));
+        let main = format!("{id}:{agent}:{}", digests.main);
+        let private = format!(
+            "{id}:{agent}:{}",
+            digests.secure.as_deref().unwrap_or_default()
+        );
         if let Some(known) = attributes.get("#digests-all") {
             let known_secure = attributes.get("#digests-secure").unwrap_or("");
             changed |= !known.contains(&main) && !known_secure.contains(&private);
@@ -125,12 +143,27 @@ fn delay(plan: &mut Plan, facts: &Facts, idx: ActIdx, node: NodeIdx, asked: bool
     if configured <= 0 || !(asked || plan.get(idx).meta.contains(NAME)) {
         return;
     }
-    let members: Vec<NodeIdx> =
-        facts.node_order.iter().copied().filter(|node| !facts.nodes[*node].pacemaker_remote).collect();
-    let online = members.iter().filter(|node| plan.now.nodes[**node].online).count();
+    let members: Vec<NodeIdx> = facts
+        .node_order
+        .iter()
+        .copied()
+        .filter(|node| !facts.nodes[*node].pacemaker_remote)
+        .collect();
+    let online = members
+        .iter()
+        .filter(|node| plan.now.nodes[**node].online)
+        .count();
     let priority = |node: NodeIdx| facts.nodes[node].priority;
-    let top = members.iter().map(|node| priority(*node)).max().unwrap_or(0);
-    let lowest = members.iter().map(|node| priority(*node)).min().unwrap_or(0);
+    let top = members
+        .iter()
+        .map(|node| priority(*node))
+        .max()
+        .unwrap_or(0);
+    let lowest = members
+        .iter()
+        .map(|node| priority(*node))
+        .min()
+        .unwrap_or(0);
     let applies = !facts.nodes[node].pacemaker_remote
         && !plan.now.nodes[node].online
         && online <= members.len() / 2
@@ -143,8 +176,13 @@ fn delay(plan: &mut Plan, facts: &Facts, idx: ActIdx, node: NodeIdx, asked: bool
 /// Can the node be fenced? spec 3 §12.3
 pub(in super::super) fn possible(plan: &Plan, facts: &Facts, node: NodeIdx) -> bool {
     if facts.is_guest(node) {
-        let Some(host) = facts.host_container(node) else { return true };
-        return facts.rscs[host].active.iter().all(|on| plan.now.nodes[*on].online || possible(plan, facts, *on));
+        let Some(host) = facts.host_container(node) else {
+            return true;
+        };
+        return facts.rscs[host]
+            .active
+            .iter()
+            .all(|on| plan.now.nodes[*on].online || possible(plan, facts, *on));
     }
     if !facts.options.fencing_enabled || !facts.fence_device_known {
         return false;
@@ -159,7 +197,12 @@ pub(in super::super) fn possible(plan: &Plan, facts: &Facts, node: NodeIdx) -> b
     if !fact.pacemaker_remote || facts.options.fence_remote_without_quorum {
         return true;
     }
-    fact.connection.is_none_or(|rsc| facts.rscs[rsc].allowed.iter().all(|(on, _)| plan.now.nodes[on].online))
+    fact.connection.is_none_or(|rsc| {
+        facts.rscs[rsc]
+            .allowed
+            .iter()
+            .all(|(on, _)| plan.now.nodes[on].online)
+    })
 }
 
 /// Stop before unfencing before start, on each node. spec 3 §8.1 rule 4
@@ -170,14 +213,29 @@ pub(super) fn unfence_between(plan: &mut Plan, facts: &Facts, rsc: RscIdx) {
         }
         let unfence = Side::action(action(plan, facts, *node, Some("on"), true, None, false));
         let on_node = Kinds::ORD | Kinds::SAME_NODE;
-        plan.orders.push(Order { first: Side::task(rsc, Task::STOP), then: unfence, kinds: on_node });
+        plan.orders.push(Order {
+            first: Side::task(rsc, Task::STOP),
+            then: unfence,
+            kinds: on_node,
+        });
         let kinds = Kinds::FIRST_PULLS_LOCAL | Kinds::SAME_NODE;
-        plan.orders.push(Order { first: unfence, then: Side::task(rsc, Task::START), kinds });
+        plan.orders.push(Order {
+            first: unfence,
+            then: Side::task(rsc, Task::START),
+            kinds,
+        });
     }
 }
 
 /// An action that needs its node unfenced comes after that. spec 3 §12.4
-pub(super) fn after_unfencing(plan: &mut Plan, facts: &Facts, rsc: RscIdx, node: NodeIdx, idx: ActIdx, kinds: Kinds) {
+pub(super) fn after_unfencing(
+    plan: &mut Plan,
+    facts: &Facts,
+    rsc: RscIdx,
+    node: NodeIdx,
+    idx: ActIdx,
+    kinds: Kinds,
+) {
     let fact = &facts.rscs[rsc];
     let needs = fact.requires == super::super::facts::Requires::Unfencing;
     if !(needs || (fact.flags.fence_device && facts.unfencing)) {
@@ -221,7 +279,10 @@ impl Make<'_> {
     pub(super) fn fence_and_shut_down(&mut self) {
         let facts = self.facts;
         let managed = facts.top.iter().any(|top| {
-            facts.descend(*top).iter().any(|rsc| facts.rscs[*rsc].is_primitive() && self.plan.now.rscs[*rsc].managed)
+            facts
+                .descend(*top)
+                .iter()
+                .any(|rsc| facts.rscs[*rsc].is_primitive() && self.plan.now.rscs[*rsc].managed)
         });
         let concurrent = facts.options.concurrent_fencing;
         let (mut dc_down, mut fencings, mut shutdowns) = (None, Vec::new(), Vec::new());
@@ -235,7 +296,15 @@ impl Make<'_> {
                 continue;
             }
             if now.unclean && managed && possible(&self.plan, facts, node) {
-                let idx = action(&mut self.plan, facts, node, None, false, Some("node is unclean"), false);
+                let idx = action(
+                    &mut self.plan,
+                    facts,
+                    node,
+                    None,
+                    false,
+                    Some("node is unclean"),
+                    false,
+                );
                 self.against_everything(idx, node);
                 if facts.nodes[node].is_dc {
                     dc_down = Some(idx);
@@ -260,7 +329,11 @@ impl Make<'_> {
                 self.plan.relate(idx, dc_down, Kinds::ORD);
             }
         }
-        let before = if concurrent { &fencings[..] } else { &fencings[fencings.len().saturating_sub(1)..] };
+        let before = if concurrent {
+            &fencings[..]
+        } else {
+            &fencings[fencings.len().saturating_sub(1)..]
+        };
         for idx in before {
             self.plan.relate(*idx, dc_down, Kinds::ORD);
         }
@@ -281,10 +354,12 @@ impl Make<'_> {
     fn before_starts(&mut self, fencing: ActIdx, target: NodeIdx, rsc: RscIdx) {
         let fact = &self.facts.rscs[rsc];
         let anonymous_parent = fact.parent.filter(|parent| {
-            matches!(self.facts.rscs[*parent].kind, Kind::Clone(_)) && !self.facts.rscs[*parent].flags.unique
+            matches!(self.facts.rscs[*parent].kind, Kind::Clone(_))
+                && !self.facts.rscs[*parent].flags.unique
         });
         let known = fact.known.contains(&target)
-            || anonymous_parent.is_some_and(|parent| self.facts.rscs[parent].known.contains(&target));
+            || anonymous_parent
+                .is_some_and(|parent| self.facts.rscs[parent].known.contains(&target));
         for at in 0..self.plan.of(rsc).len() {
             let idx = self.plan.of(rsc)[at];
             let it = self.plan.get(idx);
@@ -293,8 +368,10 @@ impl Make<'_> {
                     self.plan.relate(fencing, idx, Kinds::ORD);
                 }
                 super::super::facts::Needs::Quorum => {
-                    if it.task == Task::START && self.place.allowed[rsc].contains(target) && !known {
-                        self.plan.relate(fencing, idx, Kinds::ORD | Kinds::FIRST_GATES);
+                    if it.task == Task::START && self.place.allowed[rsc].contains(target) && !known
+                    {
+                        self.plan
+                            .relate(fencing, idx, Kinds::ORD | Kinds::FIRST_GATES);
                     }
                 }
                 super::super::facts::Needs::Nothing => {}
@@ -308,7 +385,10 @@ impl Make<'_> {
         let in_bundle = self.facts.bundle_of(rsc).is_some();
         let parent_stop = self.plan.newest(self.facts.top_of(rsc), Task::STOP, None);
         for stop in self.plan.with_key_on(rsc, Key::of(Task::STOP), target) {
-            self.plan.get_mut(stop).flags.set(Flags::PSEUDO | Flags::RUNNABLE);
+            self.plan
+                .get_mut(stop)
+                .flags
+                .set(Flags::PSEUDO | Flags::RUNNABLE);
             if !ordered {
                 continue;
             }
@@ -328,9 +408,13 @@ impl Make<'_> {
             if !lost {
                 continue;
             }
-            self.plan.get_mut(demote).flags.set(Flags::PSEUDO | Flags::RUNNABLE);
+            self.plan
+                .get_mut(demote)
+                .flags
+                .set(Flags::PSEUDO | Flags::RUNNABLE);
             if !in_bundle && ordered {
-                self.plan.relate(fencing, demote, Kinds::GUEST_OK | Kinds::ORD);
+                self.plan
+                    .relate(fencing, demote, Kinds::GUEST_OK | Kinds::ORD);
             }
         }
     }
@@ -340,10 +424,22 @@ impl Make<'_> {
         let facts = self.facts;
         let container = facts.host_container(node);
         let stop = container.and_then(|rsc| self.plan.newest(rsc, Task::STOP, None));
-        let starts = container.is_some_and(|rsc| self.plan.newest(rsc, Task::START, None).is_some());
+        let starts =
+            container.is_some_and(|rsc| self.plan.newest(rsc, Task::START, None).is_some());
         let label = if starts { "reboot" } else { "off" };
-        let fencing = action(&mut self.plan, facts, node, Some(label), false, Some("guest is unclean"), false);
-        self.plan.get_mut(fencing).flags.set(Flags::PSEUDO | Flags::RUNNABLE);
+        let fencing = action(
+            &mut self.plan,
+            facts,
+            node,
+            Some(label),
+            false,
+            Some("guest is unclean"),
+            false,
+        );
+        self.plan
+            .get_mut(fencing)
+            .flags
+            .set(Flags::PSEUDO | Flags::RUNNABLE);
         match stop {
             Some(stop) => {
                 let kinds = Kinds::FIRST_GATES | Kinds::FIRST_PULLS;
@@ -368,8 +464,16 @@ impl Make<'_> {
 
     fn shut_down(&mut self, node: NodeIdx) -> ActIdx {
         let facts = self.facts;
-        let name = self.plan.task(&format!("do_shutdown-{}", facts.nodes[node].name));
-        let idx = self.plan.new_action(Task::SHUTDOWN, Key::of(name), None, Some(node), Flags::RUNNABLE);
+        let name = self
+            .plan
+            .task(&format!("do_shutdown-{}", facts.nodes[node].name));
+        let idx = self.plan.new_action(
+            Task::SHUTDOWN,
+            Key::of(name),
+            None,
+            Some(node),
+            Flags::RUNNABLE,
+        );
         self.plan.get_mut(idx).meta.set("op_no_wait", "true");
         for stop in self.plan.newest_first() {
             let it = self.plan.get(stop);
@@ -378,7 +482,10 @@ impl Make<'_> {
                 continue;
             }
             let (fact, now) = (&facts.rscs[rsc], &self.plan.now.rscs[rsc]);
-            if fact.flags.maintenance || facts.nodes[node].maintenance || !(now.managed || now.blocked) {
+            if fact.flags.maintenance
+                || facts.nodes[node].maintenance
+                || !(now.managed || now.blocked)
+            {
                 continue;
             }
             self.plan.get_mut(stop).flags.clear(Flags::OPTIONAL);
@@ -395,7 +502,9 @@ impl Make<'_> {
     pub(super) fn will_stop(&self, node: NodeIdx, container: RscIdx) -> bool {
         let (there, now) = (&self.plan.now.nodes[node], &self.plan.now.rscs[container]);
         let moves = now.orig_role > Role::Stopped
-            && now.assigned.is_some_and(|to| !self.facts.rscs[container].active.contains(&to));
+            && now
+                .assigned
+                .is_some_and(|to| !self.facts.rscs[container].active.contains(&to));
         there.remote_reset || there.unclean || now.failed || now.next_role == Role::Stopped || moves
     }
 

@@ -11,7 +11,10 @@ impl Make<'_> {
         for member in &facts.rscs[group].children {
             self.create(*member);
         }
-        let promotable = facts.rscs[group].meta.get("promotable").is_some_and(is_true);
+        let promotable = facts.rscs[group]
+            .meta
+            .get("promotable")
+            .is_some_and(is_true);
         let all = [
             Task::START,
             Task::RUNNING,
@@ -23,7 +26,15 @@ impl Make<'_> {
             Task::PROMOTED,
         ];
         for task in &all[..if promotable { 8 } else { 4 }] {
-            request::pseudo(&mut self.plan, facts, group, Key::of(*task), *task, true, true);
+            request::pseudo(
+                &mut self.plan,
+                facts,
+                group,
+                Key::of(*task),
+                *task,
+                true,
+                true,
+            );
         }
     }
 }

@@ -2,8 +2,8 @@
 //! spec 3 §8.6
 
 use super::super::{NodeIdx, RscIdx};
-use super::plan::{Flags, Kinds, Side, Task};
 use super::Make;
+use super::plan::{Flags, Kinds, Side, Task};
 
 impl Make<'_> {
     pub(super) fn may_migrate(&self, rsc: RscIdx, from: NodeIdx, to: NodeIdx) -> bool {
@@ -22,12 +22,18 @@ impl Make<'_> {
         let continues = self.plan.now.rscs[rsc].migration_target.is_some();
         let leave = (!continues).then(|| self.ask(rsc, Task::MIGRATE_TO, Some(from), true));
         let arrive = self.ask(rsc, Task::MIGRATE_FROM, Some(to), true);
-        for idx in [Some(start), Some(stop), leave, Some(arrive)].into_iter().flatten() {
+        for idx in [Some(start), Some(stop), leave, Some(arrive)]
+            .into_iter()
+            .flatten()
+        {
             self.plan.get_mut(idx).flags.set(Flags::MIGRATABLE);
         }
         self.plan.get_mut(start).flags.set(Flags::PSEUDO);
         let needs = self.plan.get(start).needs;
-        let (source, target) = (self.facts.nodes[from].name.clone(), self.facts.nodes[to].name.clone());
+        let (source, target) = (
+            self.facts.nodes[from].name.clone(),
+            self.facts.nodes[to].name.clone(),
+        );
         for idx in [leave, Some(arrive)].into_iter().flatten() {
             let it = self.plan.get_mut(idx);
             it.meta.set("migrate_source", source.as_str());
@@ -43,7 +49,11 @@ impl Make<'_> {
                 }
                 self.order(probe, Side::task(rsc, Task::MIGRATE_TO), Kinds::ORD);
                 let kinds = Kinds::ORD | Kinds::MIG_CHAIN;
-                self.order(Side::task(rsc, Task::MIGRATE_TO), Side::task(rsc, Task::MIGRATE_FROM), kinds);
+                self.order(
+                    Side::task(rsc, Task::MIGRATE_TO),
+                    Side::task(rsc, Task::MIGRATE_FROM),
+                    kinds,
+                );
             }
             None => {
                 self.plan.get_mut(arrive).needs = needs;
@@ -51,7 +61,15 @@ impl Make<'_> {
             }
         }
         let chain = Kinds::ORD | Kinds::MIG_CHAIN;
-        self.order(Side::task(rsc, Task::MIGRATE_FROM), Side::task(rsc, Task::STOP), chain);
-        self.order(Side::task(rsc, Task::MIGRATE_FROM), Side::task(rsc, Task::START), chain | Kinds::ELSE_REAL);
+        self.order(
+            Side::task(rsc, Task::MIGRATE_FROM),
+            Side::task(rsc, Task::STOP),
+            chain,
+        );
+        self.order(
+            Side::task(rsc, Task::MIGRATE_FROM),
+            Side::task(rsc, Task::START),
+            chain | Kinds::ELSE_REAL,
+        );
     }
 }

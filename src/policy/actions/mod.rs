@@ -15,7 +15,7 @@ pub mod plan;
 mod primitive;
 mod probe;
 mod promotable;
-mod reconfigure;
+pub(super) mod reconfigure;
 mod recurring;
 mod remote;
 pub(super) mod request;
@@ -33,16 +33,24 @@ pub(super) struct Make<'a> {
     pub(super) facts: &'a Facts,
     pub(super) place: &'a Placement,
     pub(super) plan: Plan,
+    /// Definition checks that wait for the assignment: resource, history entry, operation in it.
+    deferred: Vec<(RscIdx, usize, usize)>,
 }
 
 /// Step 4: what must be done. The order of work shows in the numbers of actions. spec 3 §2
 #[must_use]
 pub fn plan(facts: &Facts, constraints: &Constraints, place: &Placement) -> Plan {
-    let mut make = Make { facts, place, plan: Plan::new(place.now.clone()) };
+    let mut make = Make {
+        facts,
+        place,
+        plan: Plan::new(place.now.clone()),
+        deferred: Vec::new(),
+    };
     make.wishes();
     orders::from_constraints(&mut make.plan, facts, constraints);
     make.definitions();
     make.after_placement();
+    make.deferred_checks();
     if facts.options.enable_startup_probes {
         make.probes();
     }

@@ -22,14 +22,37 @@ pub struct Points {
 }
 
 /// Makes the points around `action` and its completion `done`. spec 3 §16.1
-pub(super) fn points(plan: &mut Plan, facts: &Facts, rsc: RscIdx, task: Task, action: ActIdx, done: ActIdx) {
+pub(super) fn points(
+    plan: &mut Plan,
+    facts: &Facts,
+    rsc: RscIdx,
+    task: Task,
+    action: ActIdx,
+    done: ActIdx,
+) {
     let pre = point(plan, facts, rsc, NotifyPhase::Pre, task, task, action, true);
-    let pre_done = point(plan, facts, rsc, NotifyPhase::ConfirmedPre, task, task, action, true);
+    let pre_done = point(
+        plan,
+        facts,
+        rsc,
+        NotifyPhase::ConfirmedPre,
+        task,
+        task,
+        action,
+        true,
+    );
     plan.relate(pre, pre_done, Kinds::ORD);
     plan.relate(pre_done, action, Kinds::ORD);
     let post = post_points(plan, facts, rsc, task, action, done);
     plan.relate(pre_done, post.0, Kinds::ORD);
-    plan.notify.push((rsc, Points { task, pre: Some((pre, pre_done)), post }));
+    plan.notify.push((
+        rsc,
+        Points {
+            task,
+            pre: Some((pre, pre_done)),
+            post,
+        },
+    ));
 }
 
 fn post_points(
@@ -42,8 +65,26 @@ fn post_points(
 ) -> (ActIdx, ActIdx) {
     let runnable = plan.get(done).runnable();
     let told = plan.get(done).task;
-    let post = point(plan, facts, rsc, NotifyPhase::Post, told, task, action, runnable);
-    let post_done = point(plan, facts, rsc, NotifyPhase::ConfirmedPost, told, task, action, runnable);
+    let post = point(
+        plan,
+        facts,
+        rsc,
+        NotifyPhase::Post,
+        told,
+        task,
+        action,
+        runnable,
+    );
+    let post_done = point(
+        plan,
+        facts,
+        rsc,
+        NotifyPhase::ConfirmedPost,
+        told,
+        task,
+        action,
+        runnable,
+    );
     for idx in [post, post_done] {
         plan.get_mut(idx).priority = 1_000_000;
     }
@@ -52,7 +93,10 @@ fn post_points(
     (post, post_done)
 }
 
-#[expect(clippy::too_many_arguments, reason = "each names one column of the table in the spec")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "each names one column of the table in the spec"
+)]
 fn point(
     plan: &mut Plan,
     facts: &Facts,
@@ -68,8 +112,19 @@ fn point(
         NotifyPhase::ConfirmedPre | NotifyPhase::ConfirmedPost => Task::NOTIFIED,
     };
     let optional = !plan.get(like).required();
-    let idx = request::pseudo(plan, facts, rsc, Key::Notify(phase, told), task, optional, runnable);
-    let (told, operation) = (Arc::clone(plan.name(told)), Arc::clone(plan.name(operation)));
+    let idx = request::pseudo(
+        plan,
+        facts,
+        rsc,
+        Key::Notify(phase, told),
+        task,
+        optional,
+        runnable,
+    );
+    let (told, operation) = (
+        Arc::clone(plan.name(told)),
+        Arc::clone(plan.name(operation)),
+    );
     let it = plan.get_mut(idx);
     it.flags.put(Flags::RUNNABLE, runnable);
     it.meta.set("notify_key_type", phase.text());
@@ -81,8 +136,14 @@ fn point(
 
 /// All have been told that `before` is over when `after` is announced.
 pub(super) fn cross(plan: &mut Plan, rsc: RscIdx, before: Task, after: Task) {
-    let of = |task: Task| plan.notify.iter().find(|(whose, points)| *whose == rsc && points.task == task);
-    let (Some((_, before)), Some((_, after))) = (of(before), of(after)) else { return };
+    let of = |task: Task| {
+        plan.notify
+            .iter()
+            .find(|(whose, points)| *whose == rsc && points.task == task)
+    };
+    let (Some((_, before)), Some((_, after))) = (of(before), of(after)) else {
+        return;
+    };
     if let (done, Some((pre, _))) = (before.post.1, after.pre) {
         plan.relate(done, pre, Kinds::ORD);
     }
@@ -90,13 +151,23 @@ pub(super) fn cross(plan: &mut Plan, rsc: RscIdx, before: Task, after: Task) {
 
 impl Make<'_> {
     /// An instance whose stop is implied by fencing is reported to the others. spec 3 §16.5
-    pub(super) fn notify_after_fencing(&mut self, rsc: RscIdx, stop: ActIdx, fencing: ActIdx, target: NodeIdx) {
+    pub(super) fn notify_after_fencing(
+        &mut self,
+        rsc: RscIdx,
+        stop: ActIdx,
+        fencing: ActIdx,
+        target: NodeIdx,
+    ) {
         let (plan, facts) = (&mut self.plan, self.facts);
         let post = post_points(plan, facts, rsc, Task::STOP, stop, fencing);
         let mut data = NvTable::new();
         data.set("notify_stop_resource", facts.rscs[rsc].id.as_str());
         data.set("notify_stop_uname", facts.nodes[target].name.as_str());
-        let points = Points { task: Task::STOP, pre: None, post };
+        let points = Points {
+            task: Task::STOP,
+            pre: None,
+            post,
+        };
         for leaf in plan.now.leaves(facts.top_of(rsc)) {
             tell(plan, facts, leaf, &points, &data, true);
         }
@@ -104,16 +175,30 @@ impl Make<'_> {
 }
 
 /// Who is told what, when the graph is built. spec 3 §16.2
-pub(in super::super) fn tell_all(plan: &mut Plan, facts: &Facts, allowed: &[NodeIdx], clone: RscIdx) {
+pub(in super::super) fn tell_all(
+    plan: &mut Plan,
+    facts: &Facts,
+    allowed: &[NodeIdx],
+    clone: RscIdx,
+) {
     let leaves = plan.now.leaves(clone);
     let (data, doing) = collect(plan, facts, allowed, clone, &leaves);
     for task in [Task::START, Task::STOP, Task::PROMOTE, Task::DEMOTE] {
-        let found = plan.notify.iter().find(|(whose, points)| *whose == clone && points.task == task);
-        let Some((_, points)) = found.cloned() else { continue };
+        let found = plan
+            .notify
+            .iter()
+            .find(|(whose, points)| *whose == clone && points.task == task);
+        let Some((_, points)) = found.cloned() else {
+            continue;
+        };
         let any = doing.contains(&task);
         if any {
             let (pre, post) = (points.pre, points.post);
-            for idx in pre.into_iter().flat_map(|(one, two)| [one, two]).chain([post.0, post.1]) {
+            for idx in pre
+                .into_iter()
+                .flat_map(|(one, two)| [one, two])
+                .chain([post.0, post.1])
+            {
                 plan.get_mut(idx).flags.clear(Flags::OPTIONAL);
             }
         }
@@ -133,7 +218,8 @@ fn collect(
     leaves: &[RscIdx],
 ) -> (NvTable, Vec<Task>) {
     const TASKS: [Task; 4] = [Task::START, Task::STOP, Task::PROMOTE, Task::DEMOTE];
-    let (mut active, mut unpromoted, mut promoted) = (Entries::new(), Entries::new(), Entries::new());
+    let (mut active, mut unpromoted, mut promoted) =
+        (Entries::new(), Entries::new(), Entries::new());
     let mut inactive: Vec<Str> = Vec::new();
     let mut tasks: [Entries; 4] = Default::default();
     for leaf in leaves {
@@ -155,7 +241,9 @@ fn collect(
         for idx in plan.of(*leaf) {
             let it = plan.get(*idx);
             let Some(node) = it.node else { continue };
-            let Some(at) = TASKS.iter().position(|task| *task == it.task) else { continue };
+            let Some(at) = TASKS.iter().position(|task| *task == it.task) else {
+                continue;
+            };
             let lost_stop = it.task == Task::STOP && plan.now.nodes[node].unclean;
             if it.required() && (it.runnable() || lost_stop) {
                 tasks[at].push((id.clone(), node));
@@ -164,16 +252,25 @@ fn collect(
     }
     let mut data = NvTable::new();
     let mut both = |name: &str, entries: &mut Entries| {
-        entries.sort_by(|(id_a, a), (id_b, b)| id_a.cmp(id_b).then_with(|| facts.nodes[*a].id.cmp(&facts.nodes[*b].id)));
+        entries.sort_by(|(id_a, a), (id_b, b)| {
+            id_a.cmp(id_b)
+                .then_with(|| facts.nodes[*a].id.cmp(&facts.nodes[*b].id))
+        });
         entries.dedup_by(|later, kept| later.0 == kept.0);
-        data.set(format!("notify_{name}_resource"), joined(entries.iter().map(|(id, _)| &**id)));
+        data.set(
+            format!("notify_{name}_resource"),
+            joined(entries.iter().map(|(id, _)| &**id)),
+        );
         let mut names: Vec<&str> = Vec::new();
         for (_, node) in entries.iter() {
             names.push(facts.nodes[*node].name.as_str());
         }
         data.set(format!("notify_{name}_uname"), joined(names.into_iter()));
     };
-    for (name, entries) in ["start", "stop", "promote", "demote"].into_iter().zip(&mut tasks) {
+    for (name, entries) in ["start", "stop", "promote", "demote"]
+        .into_iter()
+        .zip(&mut tasks)
+    {
         both(name, entries);
     }
     both("active", &mut active);
@@ -183,22 +280,45 @@ fn collect(
     both("master", &mut promoted);
     inactive.sort();
     inactive.dedup();
-    data.set("notify_inactive_resource", joined(inactive.iter().map(|id| &**id)));
+    data.set(
+        "notify_inactive_resource",
+        joined(inactive.iter().map(|id| &**id)),
+    );
     let name = |node: &NodeIdx| facts.nodes[*node].name.as_str();
     data.set("notify_available_uname", joined(allowed.iter().map(name)));
-    data.set("notify_all_uname", joined(facts.node_order.iter().map(name)));
-    if facts.rscs[clone].meta.get("container-attribute-target").is_some_and(|on| on.eq_ignore_ascii_case("host")) {
-        let host = |node: &NodeIdx| facts.host_container(*node).and_then(|container| plan.now.current(facts, container)).unwrap_or(*node);
+    data.set(
+        "notify_all_uname",
+        joined(facts.node_order.iter().map(name)),
+    );
+    if facts.rscs[clone]
+        .meta
+        .get("container-attribute-target")
+        .is_some_and(|on| on.eq_ignore_ascii_case("host"))
+    {
+        let host = |node: &NodeIdx| {
+            facts
+                .host_container(*node)
+                .and_then(|container| plan.now.current(facts, container))
+                .unwrap_or(*node)
+        };
         let hosts: Vec<NodeIdx> = facts.node_order.iter().map(host).collect();
         data.set("notify_all_hosts", joined(hosts.iter().map(name)));
     }
-    let doing = TASKS.into_iter().zip(&tasks).filter(|(_, entries)| !entries.is_empty()).map(|(task, _)| task);
+    let doing = TASKS
+        .into_iter()
+        .zip(&tasks)
+        .filter(|(_, entries)| !entries.is_empty())
+        .map(|(task, _)| task);
     (data, doing.collect())
 }
 
 fn joined<'a>(words: impl Iterator<Item = &'a str>) -> String {
     let text = words.collect::<Vec<_>>().join(" ");
-    if text.is_empty() { " ".to_owned() } else { text }
+    if text.is_empty() {
+        " ".to_owned()
+    } else {
+        text
+    }
 }
 
 /// One primitive's part. spec 3 §16.3
@@ -206,7 +326,10 @@ fn tell(plan: &mut Plan, facts: &Facts, rsc: RscIdx, points: &Points, data: &NvT
     for at in 0..plan.of(rsc).len() {
         let idx = plan.of(rsc)[at];
         let it = plan.get_mut(idx);
-        let told = matches!(it.task, Task::START | Task::STOP | Task::PROMOTE | Task::DEMOTE);
+        let told = matches!(
+            it.task,
+            Task::START | Task::STOP | Task::PROMOTE | Task::DEMOTE
+        );
         if told && it.required() && it.node.is_some() {
             it.meta.overwrite(data);
         }
@@ -220,7 +343,8 @@ fn tell(plan: &mut Plan, facts: &Facts, rsc: RscIdx, points: &Points, data: &NvT
         let stop = plan.newest(rsc, Task::STOP, None);
         for node in &facts.rscs[rsc].active {
             let there = &plan.now.nodes[*node];
-            let implied = stop.is_some_and(|stop| plan.get(stop).pseudo()) && (there.unclean || there.remote_reset);
+            let implied = stop.is_some_and(|stop| plan.get(stop).pseudo())
+                && (there.unclean || there.remote_reset);
             if implied {
                 continue;
             }
@@ -234,13 +358,19 @@ fn tell(plan: &mut Plan, facts: &Facts, rsc: RscIdx, points: &Points, data: &NvT
     }
     if matches!(task, Task::START | Task::PROMOTE) && next != Role::Stopped {
         let start = plan.newest(rsc, Task::START, None);
-        let unreachable = start.and_then(|start| plan.get(start).node).and_then(|node| facts.nodes[node].connection);
+        let unreachable = start
+            .and_then(|start| plan.get(start).node)
+            .and_then(|node| facts.nodes[node].connection);
         if let Some(connection) = unreachable
-            && plan.newest(connection, Task::START, None).is_some_and(|start| !plan.get(start).runnable())
+            && plan
+                .newest(connection, Task::START, None)
+                .is_some_and(|start| !plan.get(start).runnable())
         {
             return;
         }
-        let Some(node) = plan.now.rscs[rsc].assigned else { return };
+        let Some(node) = plan.now.rscs[rsc].assigned else {
+            return;
+        };
         if task == Task::PROMOTE || start.is_none_or(|start| !plan.get(start).required()) {
             if let Some(pre) = points.pre {
                 one(plan, facts, rsc, node, NotifyPhase::Pre, task, pre, data);
@@ -250,8 +380,24 @@ fn tell(plan: &mut Plan, facts: &Facts, rsc: RscIdx, points: &Points, data: &NvT
     }
 }
 
-fn post(plan: &mut Plan, facts: &Facts, rsc: RscIdx, node: NodeIdx, points: &Points, data: &NvTable) {
-    one(plan, facts, rsc, node, NotifyPhase::Post, points.task, points.post, data);
+fn post(
+    plan: &mut Plan,
+    facts: &Facts,
+    rsc: RscIdx,
+    node: NodeIdx,
+    points: &Points,
+    data: &NvTable,
+) {
+    one(
+        plan,
+        facts,
+        rsc,
+        node,
+        NotifyPhase::Post,
+        points.task,
+        points.post,
+        data,
+    );
     for at in 0..plan.of(rsc).len() {
         let idx = plan.of(rsc)[at];
         let it = plan.get(idx);
@@ -261,7 +407,10 @@ fn post(plan: &mut Plan, facts: &Facts, rsc: RscIdx, node: NodeIdx, points: &Poi
     }
 }
 
-#[expect(clippy::too_many_arguments, reason = "who is told, where, when, of what, between which points")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "who is told, where, when, of what, between which points"
+)]
 fn one(
     plan: &mut Plan,
     facts: &Facts,

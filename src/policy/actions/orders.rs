@@ -24,7 +24,11 @@ pub(super) fn from_constraints(plan: &mut Plan, facts: &Facts, constraints: &Con
                     OrderEnd::Gate(gate) => Side::action(gates[*gate]),
                 };
                 let (first, then) = (side(&ordering.first), side(&ordering.then));
-                plan.orders.push(Order { first, then, kinds: ordering.kinds });
+                plan.orders.push(Order {
+                    first,
+                    then,
+                    kinds: ordering.kinds,
+                });
             }
             OrderItem::Unfencing(rsc) => fencing::unfence_between(plan, facts, *rsc),
             OrderItem::Load(rsc) => load(plan, facts, *rsc),
@@ -43,7 +47,11 @@ fn load(plan: &mut Plan, facts: &Facts, rsc: RscIdx) {
     };
     for node in &facts.rscs[rsc].active {
         let idx = stopped(plan, *node);
-        plan.orders.push(Order { first: Side::task(rsc, Task::STOP), then: Side::action(idx), kinds: Kinds::LOAD });
+        plan.orders.push(Order {
+            first: Side::task(rsc, Task::STOP),
+            then: Side::action(idx),
+            kinds: Kinds::LOAD,
+        });
     }
     for node in &facts.node_order {
         if !facts.rscs[rsc].allowed.contains(*node) {
@@ -51,7 +59,11 @@ fn load(plan: &mut Plan, facts: &Facts, rsc: RscIdx) {
         }
         let idx = stopped(plan, *node);
         for task in [Task::START, Task::MIGRATE_TO] {
-            plan.orders.push(Order { first: Side::action(idx), then: Side::task(rsc, task), kinds: Kinds::LOAD });
+            plan.orders.push(Order {
+                first: Side::action(idx),
+                then: Side::task(rsc, task),
+                kinds: Kinds::LOAD,
+            });
         }
     }
 }
@@ -67,7 +79,9 @@ pub(super) fn add(plan: &mut Plan, facts: &Facts, first: Side, then: Side, kinds
     };
     let ((first_rsc, first_key), (then_rsc, then_key)) = (filled(first), filled(then));
     plan.orders.push(Order { first, then, kinds });
-    let (Some(a), Some(b), Some(Key::Op(x, 0)), Some(Key::Op(y, 0))) = (first_rsc, then_rsc, first_key, then_key) else {
+    let (Some(a), Some(b), Some(Key::Op(x, 0)), Some(Key::Op(y, 0))) =
+        (first_rsc, then_rsc, first_key, then_key)
+    else {
         return;
     };
     if a != b && !related(facts, a, b) && !related(facts, b, a) {
@@ -86,14 +100,25 @@ fn related(facts: &Facts, above: RscIdx, mut below: RscIdx) -> bool {
 }
 
 fn migration(plan: &mut Plan, facts: &Facts, (a, x): (RscIdx, Task), (b, y): (RscIdx, Task)) {
-    let (a_moves, b_moves) = (facts.rscs[a].flags.migratable, facts.rscs[b].flags.migratable);
+    let (a_moves, b_moves) = (
+        facts.rscs[a].flags.migratable,
+        facts.rscs[b].flags.migratable,
+    );
     if !b_moves {
         return;
     }
     let mut push = |x: Task, y: Task, kinds: Kinds| {
-        plan.orders.push(Order { first: Side::task(a, x), then: Side::task(b, y), kinds });
+        plan.orders.push(Order {
+            first: Side::task(a, x),
+            then: Side::task(b, y),
+            kinds,
+        });
     };
-    let unmigratable = if a_moves { Kinds::ORD | Kinds::IF_UNMIGRATABLE } else { Kinds::ORD };
+    let unmigratable = if a_moves {
+        Kinds::ORD | Kinds::IF_UNMIGRATABLE
+    } else {
+        Kinds::ORD
+    };
     let caught = facts.rscs[b].partial_target.is_some();
     match (x, y) {
         (Task::START, Task::START) => {

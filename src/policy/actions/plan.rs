@@ -363,6 +363,9 @@ impl Plan {
             names,
             orders: Vec::new(),
             now,
+            notify: Vec::new(),
+            unlisted: Vec::new(),
+            unsettled: false,
         }
     }
 

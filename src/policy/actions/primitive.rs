@@ -20,7 +20,11 @@ impl Make<'_> {
         let facts = self.facts;
         let now = &mut self.plan.now.rscs[rsc];
         if now.next_role == Role::Unknown {
-            now.next_role = if now.assigned.is_some() { Role::Started } else { Role::Stopped };
+            now.next_role = if now.assigned.is_some() {
+                Role::Started
+            } else {
+                Role::Stopped
+            };
         }
         let (assigned, next_role) = (now.assigned, now.next_role);
         let current = self.plan.now.current(facts, rsc);
@@ -58,7 +62,13 @@ impl Make<'_> {
     }
 
     /// Half-way moves and too many copies. spec 3 §8.3 steps 4, 5
-    fn several(&mut self, rsc: RscIdx, current: Option<NodeIdx>, assigned: Option<NodeIdx>, way: &mut Way) {
+    fn several(
+        &mut self,
+        rsc: RscIdx,
+        current: Option<NodeIdx>,
+        assigned: Option<NodeIdx>,
+        way: &mut Way,
+    ) {
         let facts = self.facts;
         let (all, clean) = self.plan.now.active_counts(facts, rsc);
         let now = &mut self.plan.now.rscs[rsc];
@@ -77,7 +87,11 @@ impl Make<'_> {
             now.migration_target = None;
             way.may_migrate = false;
         } else {
-            multiply = if facts.rscs[rsc].needs_fencing() { all } else { clean } > 1;
+            multiply = if facts.rscs[rsc].needs_fencing() {
+                all
+            } else {
+                clean
+            } > 1;
         }
         if multiply {
             match facts.rscs[rsc].multiple_active {
@@ -94,7 +108,13 @@ impl Make<'_> {
     }
 
     /// What stays where it is may still need a restart. spec 3 §8.3 step 7
-    fn in_place(&mut self, rsc: RscIdx, current: Option<NodeIdx>, assigned: Option<NodeIdx>, way: &mut Way) {
+    fn in_place(
+        &mut self,
+        rsc: RscIdx,
+        current: Option<NodeIdx>,
+        assigned: Option<NodeIdx>,
+        way: &mut Way,
+    ) {
         let now = &self.plan.now.rscs[rsc];
         if now.failed {
             if now.stop_if_failed {

@@ -18,7 +18,13 @@ impl Make<'_> {
                     && let Some(connection) = facts.nodes[node].connection
                     && self.connection_state(connection) == super::remote::Connection::Failed
                 {
-                    fencing::want(&mut self.plan, facts, node, "the connection is unrecoverable", false);
+                    fencing::want(
+                        &mut self.plan,
+                        facts,
+                        node,
+                        "the connection is unrecoverable",
+                        false,
+                    );
                 }
                 continue;
             }
@@ -63,7 +69,9 @@ impl Make<'_> {
                 return false;
             }
         }
-        self.plan.now.rscs[clone].children.sort_by_key(|rsc| instance::number(facts, *rsc));
+        self.plan.now.rscs[clone]
+            .children
+            .sort_by_key(|rsc| instance::number(facts, *rsc));
         let instances = self.plan.now.rscs[clone].children.clone();
         if facts.rscs[clone].flags.unique {
             let mut any = false;
@@ -72,11 +80,20 @@ impl Make<'_> {
             }
             return any;
         }
-        let known = |rsc: &RscIdx| facts.descend(*rsc).iter().any(|at| facts.rscs[*at].known.contains(&node));
+        let known = |rsc: &RscIdx| {
+            facts
+                .descend(*rsc)
+                .iter()
+                .any(|at| facts.rscs[*at].known.contains(&node))
+        };
         let chosen = instances
             .iter()
             .find(|rsc| known(rsc))
-            .or_else(|| instances.iter().find(|rsc| self.plan.now.single_assigned(**rsc) == Some(node)))
+            .or_else(|| {
+                instances
+                    .iter()
+                    .find(|rsc| self.plan.now.single_assigned(**rsc) == Some(node))
+            })
             .or(instances.first());
         chosen.copied().is_some_and(|rsc| self.probe(rsc, node))
     }
@@ -92,15 +109,26 @@ impl Make<'_> {
         }
         if self.probe_primitive(replica.container, node).is_some() && per_host == 1 {
             // A container found running keeps others away from its host.
-            for other in all.iter().filter(|other| other.container != replica.container) {
+            for other in all
+                .iter()
+                .filter(|other| other.container != replica.container)
+            {
                 let first = Side::key(replica.container, Key::of(Task::MONITOR));
-                self.order(first, Side::task(other.container, Task::START), Kinds::ORD | Kinds::SAME_NODE);
+                self.order(
+                    first,
+                    Side::task(other.container, Task::START),
+                    Kinds::ORD | Kinds::SAME_NODE,
+                );
             }
         }
         if let Some(connection) = replica.connection
             && let Some(probe) = self.probe_primitive(connection, node)
         {
-            self.order(Side::task(replica.container, Task::START), Side::action(probe), Kinds::NESTED_PROBE);
+            self.order(
+                Side::task(replica.container, Task::START),
+                Side::action(probe),
+                Kinds::NESTED_PROBE,
+            );
         }
     }
 
@@ -110,17 +138,25 @@ impl Make<'_> {
         let guest = facts.is_guest(node);
         if facts.nodes[node].pacemaker_remote
             && (fact.flags.fence_device
-                || (guest && fact.launched.iter().any(|launched| facts.rscs[*launched].flags.connection))
+                || (guest
+                    && fact
+                        .launched
+                        .iter()
+                        .any(|launched| facts.rscs[*launched].flags.connection))
                 || fact.flags.connection)
         {
             return None;
         }
-        if (fact.launcher.is_some() && !fact.flags.connection) || fact.flags.removed || fact.known.contains(&node) {
+        if (fact.launcher.is_some() && !fact.flags.connection)
+            || fact.flags.removed
+            || fact.known.contains(&node)
+        {
             return None;
         }
         let top = facts.top_of(rsc);
         let entry = self.place.allowed[rsc].get(node);
-        let exclusive = self.plan.now.rscs[rsc].exclusive_discovery || self.plan.now.rscs[top].exclusive_discovery;
+        let exclusive = self.plan.now.rscs[rsc].exclusive_discovery
+            || self.plan.now.rscs[top].exclusive_discovery;
         if exclusive && entry.is_none_or(|entry| entry.discovery != Discovery::Exclusive) {
             return None;
         }
@@ -143,28 +179,49 @@ impl Make<'_> {
         if let Some(rc) = expected {
             self.plan.get_mut(probe).meta.set("op_target_rc", rc);
         }
-        let whole = if matches!(facts.rscs[top].kind, Kind::Clone(_)) { top } else { rsc };
+        let whole = if matches!(facts.rscs[top].kind, Kind::Clone(_)) {
+            top
+        } else {
+            rsc
+        };
         let mut kinds = Kinds::ORD;
         if !self.plan.get(probe).runnable() && facts.rscs[whole].active.is_empty() {
             kinds = kinds | Kinds::FIRST_GATES;
         }
         self.order(Side::action(probe), Side::task(whole, Task::START), kinds);
-        self.order(Side::action(probe), Side::task(whole, Task::RELOAD), Kinds::ORD);
+        self.order(
+            Side::action(probe),
+            Side::task(whole, Task::RELOAD),
+            Kinds::ORD,
+        );
         Some(probe)
     }
 
     /// A guest that is not there, or won't be, is not probed: what is to start there waits instead.
     fn guest_gone(&mut self, _rsc: RscIdx, node: NodeIdx, top: RscIdx) -> bool {
-        let Some(container) = self.facts.host_container(node) else { return false };
+        let Some(container) = self.facts.host_container(node) else {
+            return false;
+        };
         let now = &self.plan.now.rscs[container];
         if now.orig_role == Role::Stopped {
-            if now.assigned.is_some_and(|to| !self.facts.rscs[container].known.contains(&to)) {
-                self.order(Side::task(container, Task::MONITOR), Side::task(top, Task::START), Kinds::ORD);
+            if now
+                .assigned
+                .is_some_and(|to| !self.facts.rscs[container].known.contains(&to))
+            {
+                self.order(
+                    Side::task(container, Task::MONITOR),
+                    Side::task(top, Task::START),
+                    Kinds::ORD,
+                );
             }
             return true;
         }
         if self.will_stop(node, container) {
-            self.order(Side::task(container, Task::STOP), Side::task(top, Task::START), Kinds::ORD);
+            self.order(
+                Side::task(container, Task::STOP),
+                Side::task(top, Task::START),
+                Kinds::ORD,
+            );
             return true;
         }
         false

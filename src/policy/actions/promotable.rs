@@ -22,12 +22,26 @@ impl Make<'_> {
         let promoted = self.point(clone, Task::PROMOTED, !promotes, true);
         let notified = self.facts.rscs[clone].flags.notify;
         if notified {
-            notify::points(&mut self.plan, self.facts, clone, Task::PROMOTE, promote, promoted);
+            notify::points(
+                &mut self.plan,
+                self.facts,
+                clone,
+                Task::PROMOTE,
+                promote,
+                promoted,
+            );
         }
         let demote = self.point(clone, Task::DEMOTE, !demotes, true);
         let demoted = self.point(clone, Task::DEMOTED, !demotes, true);
         if notified {
-            notify::points(&mut self.plan, self.facts, clone, Task::DEMOTE, demote, demoted);
+            notify::points(
+                &mut self.plan,
+                self.facts,
+                clone,
+                Task::DEMOTE,
+                demote,
+                demoted,
+            );
             notify::cross(&mut self.plan, clone, Task::STOP, Task::PROMOTE);
             notify::cross(&mut self.plan, clone, Task::START, Task::PROMOTE);
             notify::cross(&mut self.plan, clone, Task::DEMOTE, Task::PROMOTE);

@@ -16,8 +16,10 @@ impl Make<'_> {
         }
         let home = now.assigned.filter(|node| !facts.nodes[*node].maintenance);
         let runs = now.next_role != Role::Stopped || !now.managed;
-        let start = home.filter(|_| runs).map(|node| (self.ask(rsc, Task::START, Some(node), true), node));
-        for op in &fact.ops {
+        let start = home
+            .filter(|_| runs)
+            .map(|node| (self.ask(rsc, Task::START, Some(node), true), node));
+        for op in fact.ops.iter() {
             if !self.counts(rsc, op) {
                 continue;
             }
@@ -33,7 +35,15 @@ impl Make<'_> {
     }
 
     fn counts(&self, rsc: RscIdx, op: &OpConfig) -> bool {
-        const NEVER: [&str; 7] = ["stop", "start", "demote", "promote", "reload-agent", "migrate_to", "migrate_from"];
+        const NEVER: [&str; 7] = [
+            "stop",
+            "start",
+            "demote",
+            "promote",
+            "reload-agent",
+            "migrate_to",
+            "migrate_from",
+        ];
         let ops = &self.facts.rscs[rsc].ops;
         let same = |other: &&OpConfig| other.name == op.name && other.interval_ms == op.interval_ms;
         op.interval_ms > 0
@@ -49,7 +59,9 @@ impl Make<'_> {
         let existing = self.plan.with_key_on(rsc, key, node);
         let already = !self.plan.get(start).required()
             && !existing.is_empty()
-            && existing.iter().all(|idx| !self.plan.get(*idx).flags.has(Flags::RESCHEDULE));
+            && existing
+                .iter()
+                .all(|idx| !self.plan.get(*idx).flags.has(Flags::RESCHEDULE));
         let now = &self.plan.now.rscs[rsc];
         let (orig, next, managed) = (now.orig_role, now.next_role, now.managed);
         let matches = match op.role {
@@ -66,12 +78,24 @@ impl Make<'_> {
                     _ => None,
                 };
                 if let Some(before) = before {
-                    self.order(Side::action(cancel), Side::task(rsc, before), Kinds::FIRST_GATES);
+                    self.order(
+                        Side::action(cancel),
+                        Side::task(rsc, before),
+                        Kinds::FIRST_GATES,
+                    );
                 }
             }
             return;
         }
-        let idx = request::action(&mut self.plan, self.facts, rsc, key, task, Some(node), already);
+        let idx = request::action(
+            &mut self.plan,
+            self.facts,
+            rsc,
+            key,
+            task,
+            Some(node),
+            already,
+        );
         let there = &self.plan.now.nodes[node];
         if !self.plan.get(start).runnable() || !there.online || there.unclean {
             self.plan.get_mut(idx).flags.clear(Flags::RUNNABLE);
@@ -86,9 +110,17 @@ impl Make<'_> {
         self.order(Side::task(rsc, Task::START), Side::action(idx), after);
         self.order(Side::task(rsc, Task::RELOAD), Side::action(idx), after);
         if next == Role::Promoted {
-            self.order(Side::task(rsc, Task::PROMOTE), Side::action(idx), Kinds::ORD | Kinds::FIRST_GATES);
+            self.order(
+                Side::task(rsc, Task::PROMOTE),
+                Side::action(idx),
+                Kinds::ORD | Kinds::FIRST_GATES,
+            );
         } else if orig == Role::Promoted {
-            self.order(Side::task(rsc, Task::DEMOTE), Side::action(idx), Kinds::ORD | Kinds::FIRST_GATES);
+            self.order(
+                Side::task(rsc, Task::DEMOTE),
+                Side::action(idx),
+                Kinds::ORD | Kinds::FIRST_GATES,
+            );
         }
     }
 
@@ -105,7 +137,11 @@ impl Make<'_> {
                 if exists {
                     let cancel = self.cancel(rsc, node, task, op.interval_ms, None);
                     if matches!(next, Role::Started | Role::Unpromoted) {
-                        self.order(Side::action(cancel), Side::task(rsc, Task::START), Kinds::FIRST_GATES);
+                        self.order(
+                            Side::action(cancel),
+                            Side::task(rsc, Task::START),
+                            Kinds::FIRST_GATES,
+                        );
                     }
                 }
                 continue;
@@ -118,7 +154,10 @@ impl Make<'_> {
                 }
             }
             for stop in self.plan.with_key_on(rsc, Key::of(Task::STOP), node) {
-                let (required, runnable) = (self.plan.get(stop).required(), self.plan.get(stop).runnable());
+                let (required, runnable) = (
+                    self.plan.get(stop).required(),
+                    self.plan.get(stop).runnable(),
+                );
                 let it = self.plan.get_mut(idx);
                 if required && it.required() && !managed {
                     it.flags.set(Flags::OPTIONAL);
@@ -127,7 +166,8 @@ impl Make<'_> {
                     it.flags.clear(Flags::RUNNABLE);
                 }
                 if managed {
-                    self.plan.relate(stop, idx, Kinds::FIRST_PULLS | Kinds::FIRST_GATES);
+                    self.plan
+                        .relate(stop, idx, Kinds::FIRST_PULLS | Kinds::FIRST_GATES);
                 }
             }
             if !self.plan.now.clean(node) {

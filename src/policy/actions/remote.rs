@@ -29,17 +29,25 @@ impl Make<'_> {
                 return Connection::Stopped;
             }
             let node = facts.node_by_name(facts.rscs[rsc].id.as_str());
-            let fenced = node.is_some_and(|node| facts.nodes[node].fenced && !self.plan.now.nodes[node].shutdown);
-            if now.next_role == Role::Stopped && facts.rscs[rsc].reconnect_interval_ms > 0 && fenced {
+            let fenced = node.is_some_and(|node| {
+                facts.nodes[node].fenced && !self.plan.now.nodes[node].shutdown
+            });
+            if now.next_role == Role::Stopped && facts.rscs[rsc].reconnect_interval_ms > 0 && fenced
+            {
                 return Connection::Unknown;
             }
             return Connection::Failed;
         }
-        let Some(host) = host else { return Connection::Unknown };
+        let Some(host) = host else {
+            return Connection::Unknown;
+        };
         if !self.plan.now.clean(host) {
             return Connection::Resting;
         }
-        if facts.rscs[rsc].active.len() > 1 && now.migration_source.is_some() && now.migration_target.is_some() {
+        if facts.rscs[rsc].active.len() > 1
+            && now.migration_source.is_some()
+            && now.migration_target.is_some()
+        {
             return Connection::Resting;
         }
         Connection::Alive
@@ -59,7 +67,10 @@ impl Make<'_> {
                 continue;
             }
             let Some(node) = it.node else { continue };
-            let Some(connection) = facts.nodes[node].connection.filter(|_| facts.nodes[node].pacemaker_remote) else {
+            let Some(connection) = facts.nodes[node]
+                .connection
+                .filter(|_| facts.nodes[node].pacemaker_remote)
+            else {
                 continue;
             };
             if it.pseudo() {
@@ -68,7 +79,11 @@ impl Make<'_> {
             if it.task == Task::START {
                 for stop in self.plan.with_key(rsc, Key::of(Task::STOP)) {
                     if self.plan.get(stop).node.is_some_and(|from| from != node) {
-                        self.order(Side::task(connection, Task::START), Side::action(stop), Kinds::ORD);
+                        self.order(
+                            Side::task(connection, Task::START),
+                            Side::action(stop),
+                            Kinds::ORD,
+                        );
                     }
                 }
             }
@@ -85,7 +100,11 @@ impl Make<'_> {
     }
 
     fn before_stop(&mut self, rsc: RscIdx, idx: ActIdx, kinds: Kinds) {
-        self.order(Side::action(idx), Side::task(rsc, Task::STOP), Kinds::GUEST_OK | kinds);
+        self.order(
+            Side::action(idx),
+            Side::task(rsc, Task::STOP),
+            Kinds::GUEST_OK | kinds,
+        );
     }
 
     /// A move counts as a stop here.
@@ -104,7 +123,11 @@ impl Make<'_> {
         let (task, recurring) = self.counted_as(idx);
         match task {
             Task::START | Task::PROMOTE => {
-                let kinds = if state == Connection::Failed { Kinds::FIRST_PULLS } else { Kinds::NONE };
+                let kinds = if state == Connection::Failed {
+                    Kinds::FIRST_PULLS
+                } else {
+                    Kinds::NONE
+                };
                 self.after_start(connection, idx, kinds);
             }
             Task::STOP => match state {

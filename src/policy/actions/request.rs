@@ -19,7 +19,9 @@ pub(in super::super) fn action(
     node: Option<NodeIdx>,
     optional: bool,
 ) -> ActIdx {
-    let idx = plan.oldest(rsc, key, node).unwrap_or_else(|| create(plan, facts, rsc, key, task, node, optional));
+    let idx = plan
+        .oldest(rsc, key, node)
+        .unwrap_or_else(|| create(plan, facts, rsc, key, task, node, optional));
     let managed = plan.now.rscs[rsc].managed;
     let it = plan.get_mut(idx);
     let placed = it.node.is_some() && !it.pseudo();
@@ -76,7 +78,13 @@ pub(in super::super) fn named(plan: &mut Plan, name: &str) -> ActIdx {
     let name = plan.task(name);
     match plan.named(name) {
         Some(idx) => idx,
-        None => plan.new_action(name, Key::of(name), None, None, Flags::OPTIONAL | Flags::PSEUDO | Flags::RUNNABLE),
+        None => plan.new_action(
+            name,
+            Key::of(name),
+            None,
+            None,
+            Flags::OPTIONAL | Flags::PSEUDO | Flags::RUNNABLE,
+        ),
     }
 }
 
@@ -176,7 +184,10 @@ impl Side {
     /// Exactly this action.
     #[must_use]
     pub fn action(action: ActIdx) -> Side {
-        Side { rsc: None, action: Some(action), key: None }
+        Side {
+            rsc: None,
+            action: Some(action),
+            key: None,
+        }
     }
 }
-

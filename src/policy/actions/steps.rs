@@ -68,7 +68,15 @@ impl Make<'_> {
             it.flags.clear(Flags::RUNNABLE);
         }
         if self.facts.rscs[rsc].requires == Requires::Unfencing {
-            let unfence = fencing::action(&mut self.plan, self.facts, node, Some("on"), true, None, false);
+            let unfence = fencing::action(
+                &mut self.plan,
+                self.facts,
+                node,
+                Some("on"),
+                true,
+                None,
+                false,
+            );
             self.plan.relate(stop, unfence, Kinds::THEN_PULLS);
         }
         stop
@@ -77,7 +85,14 @@ impl Make<'_> {
     fn start(&mut self, rsc: RscIdx, node: Option<NodeIdx>, optional: bool) {
         let start = self.ask(rsc, Task::START, node, true);
         if let Some(node) = node {
-            fencing::after_unfencing(&mut self.plan, self.facts, rsc, node, start, Kinds::FIRST_PULLS);
+            fencing::after_unfencing(
+                &mut self.plan,
+                self.facts,
+                rsc,
+                node,
+                start,
+                Kinds::FIRST_PULLS,
+            );
         }
         if self.plan.get(start).runnable() && !optional {
             self.plan.get_mut(start).flags.clear(Flags::OPTIONAL);

@@ -10,7 +10,12 @@ impl Make<'_> {
         let facts = self.facts;
         for wish in &facts.wishes {
             match wish {
-                Wish::Recurring { rsc, node, task, interval_ms } => {
+                Wish::Recurring {
+                    rsc,
+                    node,
+                    task,
+                    interval_ms,
+                } => {
                     let task = self.plan.task(task);
                     let key = Key::Op(task, *interval_ms);
                     request::action(&mut self.plan, facts, *rsc, key, task, Some(*node), true);
@@ -26,10 +31,28 @@ impl Make<'_> {
                         self.plan.get_mut(stop).flags.set(Flags::OPTIONAL);
                     }
                 }
-                Wish::Fence { node, reason, priority_delay, .. } => {
-                    fencing::action(&mut self.plan, facts, *node, None, true, Some(reason), *priority_delay);
+                Wish::Fence {
+                    node,
+                    reason,
+                    priority_delay,
+                    ..
+                } => {
+                    fencing::action(
+                        &mut self.plan,
+                        facts,
+                        *node,
+                        None,
+                        true,
+                        Some(reason),
+                        *priority_delay,
+                    );
                 }
-                Wish::ClearFailcount { rsc, node, after_fencing, .. } => {
+                Wish::ClearFailcount {
+                    rsc,
+                    node,
+                    after_fencing,
+                    ..
+                } => {
                     self.clear_failcount(*rsc, *node, *after_fencing);
                 }
                 Wish::LrmDelete { rsc, node } => self.forget_lock(*rsc, *node),
@@ -37,7 +60,15 @@ impl Make<'_> {
             }
         }
         for (node, reason) in &self.place.fencing {
-            fencing::action(&mut self.plan, facts, *node, None, true, Some(reason), false);
+            fencing::action(
+                &mut self.plan,
+                facts,
+                *node,
+                None,
+                true,
+                Some(reason),
+                false,
+            );
         }
         for (rsc, node) in &self.place.dropped_locks {
             self.forget_lock(*rsc, *node);
@@ -45,11 +76,17 @@ impl Make<'_> {
     }
 
     /// Required, and nobody waits for its result.
-    pub(super) fn clear_failcount(&mut self, rsc: RscIdx, node: NodeIdx, after_fencing: Option<NodeIdx>) {
+    pub(super) fn clear_failcount(
+        &mut self,
+        rsc: RscIdx,
+        node: NodeIdx,
+        after_fencing: Option<NodeIdx>,
+    ) {
         let clear = self.ask(rsc, Task::CLEAR, Some(node), false);
         self.plan.get_mut(clear).meta.set("op_no_wait", "true");
         if let Some(remote) = after_fencing {
-            let fence = fencing::action(&mut self.plan, self.facts, remote, None, true, None, false);
+            let fence =
+                fencing::action(&mut self.plan, self.facts, remote, None, true, None, false);
             self.plan.relate(fence, clear, Kinds::FIRST_PULLS);
         }
     }

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use super::super::RscIdx;
 use super::super::actions::plan::{ActIdx, Flags, Task};
 use super::super::assign::colocation;
-use super::super::RscIdx;
 use super::settle::Settle;
 use crate::terms::{Role, Score};
 
@@ -30,10 +30,16 @@ impl Settle<'_> {
         }
         for colocation in colocation::with_this(self.facts, self.place, &self.plan.now, rsc) {
             let colocation = self.place.colocations[colocation].clone();
-            if colocation.score < Score::INFINITY || (task == Task::PROMOTE && colocation.primary_role != Role::Promoted) {
+            if colocation.score < Score::INFINITY
+                || (task == Task::PROMOTE && colocation.primary_role != Role::Promoted)
+            {
                 continue;
             }
-            let theirs = if colocation.dependent_role == Role::Promoted { Task::PROMOTE } else { Task::START };
+            let theirs = if colocation.dependent_role == Role::Promoted {
+                Task::PROMOTE
+            } else {
+                Task::START
+            };
             self.block(colocation.dependent, theirs, cause);
         }
     }
@@ -44,7 +50,8 @@ impl Settle<'_> {
             if self.plan.get(own).task != task || !self.plan.get(own).runnable() {
                 continue;
             }
-            let reason: Arc<str> = Arc::from(format!("colocation with {}", self.facts.rscs[cause].id));
+            let reason: Arc<str> =
+                Arc::from(format!("colocation with {}", self.facts.rscs[cause].id));
             let action = self.plan.get_mut(own);
             action.flags.clear(Flags::RUNNABLE);
             action.reason.get_or_insert(reason);

@@ -6,8 +6,15 @@ use super::super::facts::{Facts, Kind};
 use super::super::{NodeIdx, RscIdx};
 
 /// An action's flags as an ordering sees them whose other side is on `other`. spec 3 §14.3
-pub(super) fn seen(plan: &mut Plan, facts: &Facts, action: ActIdx, other: Option<NodeIdx>) -> Flags {
-    let Some(rsc) = plan.get(action).rsc else { return plan.get(action).flags };
+pub(super) fn seen(
+    plan: &mut Plan,
+    facts: &Facts,
+    action: ActIdx,
+    other: Option<NodeIdx>,
+) -> Flags {
+    let Some(rsc) = plan.get(action).rsc else {
+        return plan.get(action).flags;
+    };
     match facts.rscs[rsc].kind {
         Kind::Primitive => plan.get(action).flags,
         Kind::Group(_) | Kind::Bundle(_) => of(plan, facts, action, None),
@@ -26,8 +33,15 @@ pub(super) fn seen(plan: &mut Plan, facts: &Facts, action: ActIdx, other: Option
 }
 
 /// An action's flags, derived from members if it is a collective's; limited to `node` if given.
-pub(in super::super) fn of(plan: &mut Plan, facts: &Facts, action: ActIdx, node: Option<NodeIdx>) -> Flags {
-    let Some(rsc) = plan.get(action).rsc else { return plan.get(action).flags };
+pub(in super::super) fn of(
+    plan: &mut Plan,
+    facts: &Facts,
+    action: ActIdx,
+    node: Option<NodeIdx>,
+) -> Flags {
+    let Some(rsc) = plan.get(action).rsc else {
+        return plan.get(action).flags;
+    };
     match facts.rscs[rsc].kind {
         Kind::Primitive => plan.get(action).flags,
         Kind::Group(_) => group(plan, rsc, action, node),
@@ -55,20 +69,30 @@ fn group(plan: &mut Plan, rsc: RscIdx, action: ActIdx, node: Option<NodeIdx>) ->
                     plan.get_mut(action).flags.clear(Flags::RUNNABLE);
                 }
             }
-            None if member_task != Task::STOP && member_task != Task::DEMOTE => result.clear(Flags::RUNNABLE),
+            None if member_task != Task::STOP && member_task != Task::DEMOTE => {
+                result.clear(Flags::RUNNABLE)
+            }
             None => {}
         }
     }
     result
 }
 
-fn instances(plan: &mut Plan, facts: &Facts, rsc: RscIdx, action: ActIdx, node: Option<NodeIdx>) -> Flags {
+fn instances(
+    plan: &mut Plan,
+    facts: &Facts,
+    rsc: RscIdx,
+    action: ActIdx,
+    node: Option<NodeIdx>,
+) -> Flags {
     let mut result = ALL;
     let task = instance_task(plan, facts, rsc, action);
     let mut any_runnable = false;
     for instance in instances_for(plan, facts, rsc, task) {
         let primitive = matches!(facts.rscs[instance].kind, Kind::Primitive);
-        let Some(own) = plan.newest(instance, task, node.filter(|_| primitive)) else { continue };
+        let Some(own) = plan.newest(instance, task, node.filter(|_| primitive)) else {
+            continue;
+        };
         let flags = of(plan, facts, own, node);
         if flags.required() && result.has(Flags::OPTIONAL) {
             result.clear(Flags::OPTIONAL);
@@ -94,17 +118,26 @@ pub(super) fn instance_task(plan: &Plan, facts: &Facts, rsc: RscIdx, action: Act
         task = told;
     }
     let first = plan.now.rscs[rsc].children.first();
-    if first.is_some_and(|first| matches!(facts.rscs[*first].kind, Kind::Primitive)) { task.folded() } else { task }
+    if first.is_some_and(|first| matches!(facts.rscs[*first].kind, Kind::Primitive)) {
+        task.folded()
+    } else {
+        task
+    }
 }
 
 /// Who does it: a clone's instances; of a bundle its containers, or the bundled instances for what only they do.
 pub(super) fn instances_for(plan: &Plan, facts: &Facts, rsc: RscIdx, task: Task) -> Vec<RscIdx> {
     match &facts.rscs[rsc].kind {
         Kind::Bundle(bundle) => match task {
-            Task::START | Task::RUNNING | Task::STOP | Task::STOPPED => {
-                bundle.replicas.iter().map(|replica| replica.container).collect()
-            }
-            _ => bundle.clone.map(|clone| plan.now.rscs[clone].children.clone()).unwrap_or_default(),
+            Task::START | Task::RUNNING | Task::STOP | Task::STOPPED => bundle
+                .replicas
+                .iter()
+                .map(|replica| replica.container)
+                .collect(),
+            _ => bundle
+                .clone
+                .map(|clone| plan.now.rscs[clone].children.clone())
+                .unwrap_or_default(),
         },
         _ => plan.now.rscs[rsc].children.clone(),
     }

@@ -1,9 +1,9 @@
 //! Orderings between resources become relations between the actions that exist. spec 3 §13
 
+use super::super::RscIdx;
 use super::super::actions::plan::{ActIdx, Flags, Key, Kinds, Order, Plan, Side, Task};
 use super::super::actions::request;
 use super::super::facts::Facts;
-use super::super::RscIdx;
 use crate::terms::Role;
 
 /// All orderings, in order of creation: one may create an action that a later one finds.
@@ -50,7 +50,15 @@ fn one(plan: &mut Plan, facts: &Facts, order: &Order) {
         if then.rsc == Some(rsc) || already_so(plan, facts, rsc, task) {
             return;
         }
-        firsts.push(request::action(plan, facts, rsc, Key::Op(task, interval), task, None, true));
+        firsts.push(request::action(
+            plan,
+            facts,
+            rsc,
+            Key::Op(task, interval),
+            task,
+            None,
+            true,
+        ));
     }
     for action in firsts {
         match (then.rsc, then.action) {
@@ -91,7 +99,9 @@ fn attach(plan: &mut Plan, first: Option<ActIdx>, then: Side, mut kinds: Kinds) 
             Some(first) => {
                 plan.relate(first, action, kinds);
             }
-            None if kinds.has(Kinds::FIRST_PULLS) => plan.get_mut(action).flags.clear(Flags::RUNNABLE),
+            None if kinds.has(Kinds::FIRST_PULLS) => {
+                plan.get_mut(action).flags.clear(Flags::RUNNABLE)
+            }
             None => {}
         }
     }

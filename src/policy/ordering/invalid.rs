@@ -13,7 +13,8 @@ pub(super) fn disable(plan: &mut Plan, facts: &Facts) {
                 plan.get_mut(then).ins[at].kinds = Kinds::NONE;
                 continue;
             }
-            let to_migration = plan.get(then).task == Task::MIGRATE_TO && plan.get(then).rsc.is_some();
+            let to_migration =
+                plan.get(then).task == Task::MIGRATE_TO && plan.get(then).rsc.is_some();
             if input.kinds == Kinds::LOAD && to_migration && loops(plan, facts, then, then, at) {
                 plan.get_mut(then).ins[at].kinds = Kinds::NONE;
             }
@@ -22,9 +23,17 @@ pub(super) fn disable(plan: &mut Plan, facts: &Facts) {
 }
 
 /// Something in a guest can't be ordered before something of the guest itself.
-fn guest_against_host(plan: &Plan, facts: &Facts, first: ActIdx, then: ActIdx, kinds: Kinds) -> bool {
+fn guest_against_host(
+    plan: &Plan,
+    facts: &Facts,
+    first: ActIdx,
+    then: ActIdx,
+    kinds: Kinds,
+) -> bool {
     let (first, then) = (plan.get(first), plan.get(then));
-    let (Some(_), Some(host), Some(node)) = (first.rsc, then.rsc, first.node) else { return false };
+    let (Some(_), Some(host), Some(node)) = (first.rsc, then.rsc, first.node) else {
+        return false;
+    };
     !kinds.has(Kinds::GUEST_OK)
         && !facts.rscs[host].launched.is_empty()
         && facts.is_guest(node)

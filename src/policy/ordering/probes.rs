@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use super::super::RscIdx;
 use super::super::actions::plan::{ActIdx, Key, Kinds, Plan, Task};
 use super::super::assign::Placement;
 use super::super::facts::{Facts, Kind};
-use super::super::RscIdx;
 use super::{expand, instance};
 
 /// All probe orderings, after orderings have become relations and before these have any effect.
@@ -30,15 +30,26 @@ fn before_starts(plan: &mut Plan, facts: &Facts, leaf: RscIdx, probe: ActIdx) {
     let top = facts.top_of(leaf);
     for at in (0..plan.get(probe).outs.len()).rev() {
         let (after, kinds) = plan.get(probe).outs[at];
-        let Some(rsc) = plan.get(after).rsc else { continue };
+        let Some(rsc) = plan.get(after).rsc else {
+            continue;
+        };
         let collective = matches!(facts.rscs[rsc].kind, Kind::Clone(_) | Kind::Bundle(_));
-        if !collective || kinds.has(Kinds::FIRST_GATES) || rsc != top || plan.get(after).task != Task::START {
+        if !collective
+            || kinds.has(Kinds::FIRST_GATES)
+            || rsc != top
+            || plan.get(after).task != Task::START
+        {
             continue;
         }
         for behind in (0..plan.get(after).outs.len()).rev() {
             let (start, _) = plan.get(after).outs[behind];
-            let Some(own) = plan.get(start).rsc else { continue };
-            if plan.get(start).task == Task::START && facts.top_of(own) == top && facts.rscs[own].active.is_empty() {
+            let Some(own) = plan.get(start).rsc else {
+                continue;
+            };
+            if plan.get(start).task == Task::START
+                && facts.top_of(own) == top
+                && facts.rscs[own].active.is_empty()
+            {
                 plan.relate(probe, start, Kinds::ORD | Kinds::FIRST_GATES);
             }
         }
@@ -86,12 +97,17 @@ fn restart_of(
             }
         }
     }
-    let interleaved = rsc.filter(|rsc| matches!(kind, Some(Kind::Clone(_) | Kind::Bundle(_))) && facts.interleave(*rsc));
-    let partner = interleaved.and_then(|rsc| instance::compatible(facts, place, &plan.now, rsc, leaf, None, false));
+    let interleaved = rsc.filter(|rsc| {
+        matches!(kind, Some(Kind::Clone(_) | Kind::Bundle(_))) && facts.interleave(*rsc)
+    });
+    let partner = interleaved
+        .and_then(|rsc| instance::compatible(facts, place, &plan.now, rsc, leaf, None, false));
     for at in (0..plan.get(after).outs.len()).rev() {
         let (next, kinds) = plan.get(after).outs[at];
         if !kinds.has(Kinds::FIRST_PULLS) {
-            let (Some(rsc), Some(next_rsc)) = (rsc, plan.get(next).rsc) else { continue };
+            let (Some(rsc), Some(next_rsc)) = (rsc, plan.get(next).rsc) else {
+                continue;
+            };
             let collective = !matches!(facts.rscs[rsc].kind, Kind::Primitive);
             let next_fact = &facts.rscs[next_rsc];
             let plain = matches!(next_fact.kind, Kind::Primitive | Kind::Group(_));
@@ -118,11 +134,15 @@ fn before_what_follows_stops(plan: &mut Plan, facts: &Facts) {
         if order.kinds == Kinds::NONE || then.rsc == Some(first_rsc) {
             continue;
         }
-        let stop_action = first.action.is_some_and(|action| plan.get(action).task == Task::STOP);
+        let stop_action = first
+            .action
+            .is_some_and(|action| plan.get(action).task == Task::STOP);
         if !stop_action && first.key != Some(Key::of(Task::STOP)) {
             continue;
         }
-        let then_stops = then.action.is_some_and(|action| plan.get(action).task == Task::STOP)
+        let then_stops = then
+            .action
+            .is_some_and(|action| plan.get(action).task == Task::STOP)
             || then.key == Some(Key::of(Task::STOP));
         if let Some(then_rsc) = then.rsc
             && facts.rscs[first_rsc].launcher == Some(then_rsc)
@@ -154,7 +174,9 @@ fn before_what_follows_stops(plan: &mut Plan, facts: &Facts) {
             let node = plan.get(probe).node;
             for action in &thens {
                 let after = plan.get(*action);
-                let unfencing = after.task == Task::FENCE && after.meta.get("stonith_action") == Some("on") && after.node == node;
+                let unfencing = after.task == Task::FENCE
+                    && after.meta.get("stonith_action") == Some("on")
+                    && after.node == node;
                 let leaving = after.task == Task::SHUTDOWN && after.node != node;
                 if !unfencing && !leaving {
                     plan.relate(probe, *action, kinds);

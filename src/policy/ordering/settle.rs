@@ -21,9 +21,20 @@ pub(in super::super) struct Settle<'a> {
 }
 
 impl<'a> Settle<'a> {
-    pub(super) fn new(facts: &'a Facts, constraints: &'a Constraints, place: &'a Placement, plan: Plan) -> Settle<'a> {
+    pub(super) fn new(
+        facts: &'a Facts,
+        constraints: &'a Constraints,
+        place: &'a Placement,
+        plan: Plan,
+    ) -> Settle<'a> {
         let budget = 1_000_000 + 2_000 * plan.len() as u64;
-        Settle { facts, constraints, place, plan, budget }
+        Settle {
+            facts,
+            constraints,
+            place,
+            plan,
+            budget,
+        }
     }
 
     /// Did the walk end by itself?
@@ -58,7 +69,8 @@ impl<'a> Settle<'a> {
                 continue;
             }
             let mut first = input.first;
-            if input.kinds.has(Kinds::THEN_CANCELS) && self.plan.get(then).required()
+            if input.kinds.has(Kinds::THEN_CANCELS)
+                && self.plan.get(then).required()
                 && let Some(rsc) = self.plan.get(first).rsc
             {
                 self.plan.get_mut(first).flags.set(Flags::OPTIONAL);
@@ -116,7 +128,8 @@ impl<'a> Settle<'a> {
 
     fn foreign(&self, first: ActIdx, then: ActIdx) -> bool {
         let (first, then) = (self.plan.get(first).rsc, self.plan.get(then).rsc);
-        first != then && !matches!((first, then), (Some(first), Some(then)) if self.is_ancestor(first, then))
+        first != then
+            && !matches!((first, then), (Some(first), Some(then)) if self.is_ancestor(first, then))
     }
 
     fn is_ancestor(&self, above: RscIdx, mut below: RscIdx) -> bool {
@@ -134,13 +147,23 @@ impl<'a> Settle<'a> {
         let action = self.plan.get(first);
         let Some(rsc) = action.rsc else { return first };
         let fact = &self.facts.rscs[rsc];
-        if matches!(fact.kind, Kind::Primitive) || is_notify(action.key) || action.interval_ms() > 0 {
+        if matches!(fact.kind, Kind::Primitive) || is_notify(action.key) || action.interval_ms() > 0
+        {
             return first;
         }
-        let Key::Op(task, _) = action.key else { return first };
-        let Some(done) = task.completed() else { return first };
-        let told = fact.flags.notify && (matches!(fact.kind, Kind::Clone(_)) || self.facts.bundle_of(rsc).is_some());
-        let key = if told { Key::Notify(NotifyPhase::ConfirmedPost, done) } else { Key::of(done) };
+        let Key::Op(task, _) = action.key else {
+            return first;
+        };
+        let Some(done) = task.completed() else {
+            return first;
+        };
+        let told = fact.flags.notify
+            && (matches!(fact.kind, Kind::Clone(_)) || self.facts.bundle_of(rsc).is_some());
+        let key = if told {
+            Key::Notify(NotifyPhase::ConfirmedPost, done)
+        } else {
+            Key::of(done)
+        };
         self.plan.newest_key(rsc, key).unwrap_or(first)
     }
 }

@@ -18,7 +18,10 @@ pub(super) struct Changed {
 
 impl Changed {
     pub(super) fn and(self, other: Changed) -> Changed {
-        Changed { first: self.first || other.first, then: self.then || other.then }
+        Changed {
+            first: self.first || other.first,
+            then: self.then || other.then,
+        }
     }
 }
 
@@ -37,7 +40,13 @@ const MIG: Flags = Flags::MIGRATABLE;
 
 impl Settle<'_> {
     /// Applies input `at` of `then`. spec 3 §14.4
-    pub(super) fn apply(&mut self, then: ActIdx, at: usize, first_seen: Flags, then_seen: Flags) -> Changed {
+    pub(super) fn apply(
+        &mut self,
+        then: ActIdx,
+        at: usize,
+        first_seen: Flags,
+        then_seen: Flags,
+    ) -> Changed {
         let mut changed = Changed::default();
         let input = self.plan.get(then).ins[at];
         let first = input.first;
@@ -52,11 +61,21 @@ impl Settle<'_> {
             self.plan.get_mut(then).ins[at].kinds = kinds;
             node = self.plan.get(first).node;
         }
-        let pull = |flags: Flags, filter: Flags, kind: Kinds| Pull { flags, filter, kind, node };
+        let pull = |flags: Flags, filter: Flags, kind: Kinds| Pull {
+            flags,
+            filter,
+            kind,
+            node,
+        };
 
         if kinds.has(Kinds::FIRST_PULLS) {
             if let Some(rsc) = then_rsc {
-                changed = changed.and(self.update(rsc, first, then, pull(only_opt, OPT, Kinds::FIRST_PULLS)));
+                changed = changed.and(self.update(
+                    rsc,
+                    first,
+                    then,
+                    pull(only_opt, OPT, Kinds::FIRST_PULLS),
+                ));
             } else if first_seen.required() && !self.plan.get(then).required() {
                 self.plan.get_mut(then).flags.clear(OPT);
                 changed.then = true;
@@ -65,11 +84,21 @@ impl Settle<'_> {
         if kinds.has(Kinds::RESTART_STOP)
             && let Some(rsc) = then_rsc
         {
-            changed = changed.and(self.update(rsc, first, then, pull(first_seen, OPT | RUN, Kinds::RESTART_STOP)));
+            changed = changed.and(self.update(
+                rsc,
+                first,
+                then,
+                pull(first_seen, OPT | RUN, Kinds::RESTART_STOP),
+            ));
         }
         if kinds.has(Kinds::THEN_PULLS) {
             if let Some(rsc) = first_rsc {
-                changed = changed.and(self.update(rsc, first, then, pull(first_seen, OPT, Kinds::THEN_PULLS)));
+                changed = changed.and(self.update(
+                    rsc,
+                    first,
+                    then,
+                    pull(first_seen, OPT, Kinds::THEN_PULLS),
+                ));
             } else if first_seen.required() && self.plan.get(first).runnable() {
                 self.plan.get_mut(first).flags.clear(RUN);
                 changed.first = true;
@@ -78,11 +107,21 @@ impl Settle<'_> {
         if kinds.has(Kinds::PROMOTED_THEN_PULLS)
             && let Some(rsc) = then_rsc
         {
-            changed = changed.and(self.update(rsc, first, then, pull(only_opt, OPT, Kinds::PROMOTED_THEN_PULLS)));
+            changed = changed.and(self.update(
+                rsc,
+                first,
+                then,
+                pull(only_opt, OPT, Kinds::PROMOTED_THEN_PULLS),
+            ));
         }
         if kinds.has(Kinds::MIN_RUN) {
             if let Some(rsc) = then_rsc {
-                changed = changed.and(self.update(rsc, first, then, pull(first_seen, RUN, Kinds::MIN_RUN)));
+                changed = changed.and(self.update(
+                    rsc,
+                    first,
+                    then,
+                    pull(first_seen, RUN, Kinds::MIN_RUN),
+                ));
             } else if first_seen.runnable() {
                 let action = self.plan.get_mut(then);
                 action.count_before += 1;
@@ -99,27 +138,44 @@ impl Settle<'_> {
             if !first_seen.runnable() && active {
                 self.plan.get_mut(then).ins[at].kinds = Kinds::NONE;
             } else {
-                changed = changed.and(self.update(rsc, first, then, pull(first_seen, RUN, Kinds::FIRST_GATES)));
+                changed = changed.and(self.update(
+                    rsc,
+                    first,
+                    then,
+                    pull(first_seen, RUN, Kinds::FIRST_GATES),
+                ));
             }
         }
         if kinds.has(Kinds::FIRST_GATES) {
             if let Some(rsc) = then_rsc {
-                changed = changed.and(self.update(rsc, first, then, pull(first_seen, RUN, Kinds::FIRST_GATES)));
+                changed = changed.and(self.update(
+                    rsc,
+                    first,
+                    then,
+                    pull(first_seen, RUN, Kinds::FIRST_GATES),
+                ));
             } else if !first_seen.runnable() && self.plan.get(then).runnable() {
                 self.plan.get_mut(then).flags.clear(RUN);
                 changed.then = true;
             }
         }
-        for (kind, filter) in
-            [(Kinds::MIG_CHAIN, OPT), (Kinds::ELSE_REAL, OPT), (Kinds::ORD, RUN), (Kinds::ONE_WAY, RUN)]
-        {
+        for (kind, filter) in [
+            (Kinds::MIG_CHAIN, OPT),
+            (Kinds::ELSE_REAL, OPT),
+            (Kinds::ORD, RUN),
+            (Kinds::ONE_WAY, RUN),
+        ] {
             if kinds.has(kind)
                 && let Some(rsc) = then_rsc
             {
-                changed = changed.and(self.update(rsc, first, then, pull(first_seen, filter, kind)));
+                changed =
+                    changed.and(self.update(rsc, first, then, pull(first_seen, filter, kind)));
             }
         }
-        if kinds.has(Kinds::FIRST_SHOWS_THEN) && self.plan.get(first).runnable() && first_seen.required() {
+        if kinds.has(Kinds::FIRST_SHOWS_THEN)
+            && self.plan.get(first).runnable()
+            && first_seen.required()
+        {
             self.plan.get_mut(then).flags.set(Flags::SHOW_ALWAYS);
         }
         if kinds.has(Kinds::THEN_SHOWS_FIRST) && then_seen.required() {
@@ -131,7 +187,11 @@ impl Settle<'_> {
         {
             let now = &self.plan.now.rscs[rsc];
             let stop = self.plan.get(first);
-            if !now.managed && now.blocked && stop.task == Task::STOP && !stop.runnable() && self.plan.get(then).runnable()
+            if !now.managed
+                && now.blocked
+                && stop.task == Task::STOP
+                && !stop.runnable()
+                && self.plan.get(then).runnable()
             {
                 self.plan.get_mut(then).flags.clear(RUN);
                 changed.then = true;
@@ -186,7 +246,11 @@ impl Settle<'_> {
                 }
             }
             Kinds::PROMOTED_THEN_PULLS if counts(OPT) && then_was.required() => {
-                let promoted = self.plan.get(then).rsc.is_some_and(|rsc| self.plan.now.rscs[rsc].orig_role == Role::Promoted);
+                let promoted = self
+                    .plan
+                    .get(then)
+                    .rsc
+                    .is_some_and(|rsc| self.plan.now.rscs[rsc].orig_role == Role::Promoted);
                 if promoted {
                     self.clear(first, OPT, then);
                     if !self.plan.get(then).migratable() {
@@ -211,7 +275,10 @@ impl Settle<'_> {
                 self.clear(then, MIG, first);
             }
             Kinds::FIRST_PULLS
-                if counts(OPT) && then_was.has(OPT) && pull.flags.required() && !first_was.has(MIG) =>
+                if counts(OPT)
+                    && then_was.has(OPT)
+                    && pull.flags.required()
+                    && !first_was.has(MIG) =>
             {
                 self.clear(then, OPT, first);
             }
@@ -221,7 +288,12 @@ impl Settle<'_> {
         let mut changed = Changed::default();
         if self.plan.get(then).flags != then_was {
             changed.then = true;
-            if self.plan.get(then).rsc.is_some_and(|rsc| self.facts.rscs[rsc].parent.is_some()) {
+            if self
+                .plan
+                .get(then)
+                .rsc
+                .is_some_and(|rsc| self.facts.rscs[rsc].parent.is_some())
+            {
                 self.process(then);
             }
         }
@@ -263,7 +335,11 @@ impl Settle<'_> {
             }
             if action.task == Task::START
                 && state >= Role::Started
-                && self.plan.now.single_active(self.facts, rsc).is_some_and(|node| action.node == Some(node))
+                && self
+                    .plan
+                    .now
+                    .single_active(self.facts, rsc)
+                    .is_some_and(|node| action.node == Some(node))
             {
                 return;
             }
@@ -275,7 +351,9 @@ impl Settle<'_> {
     fn group(&mut self, first: ActIdx, then: ActIdx, pull: Pull) -> Changed {
         let mut changed = self.base(first, then, pull);
         let action = self.plan.get(then);
-        let (Some(rsc), task) = (action.rsc, action.task) else { return changed };
+        let (Some(rsc), task) = (action.rsc, action.task) else {
+            return changed;
+        };
         for at in 0..self.plan.now.rscs[rsc].children.len() {
             let member = self.plan.now.rscs[rsc].children[at];
             if let Some(own) = self.plan.newest(member, task, pull.node) {
@@ -292,9 +370,13 @@ impl Settle<'_> {
         }
         let mut changed = self.base(first, then, pull);
         let action = self.plan.get(then);
-        let (Some(rsc), task) = (action.rsc, action.task) else { return changed };
+        let (Some(rsc), task) = (action.rsc, action.task) else {
+            return changed;
+        };
         for instance in instance::instances(&self.plan, self.facts, rsc) {
-            let Some(own) = self.plan.newest(instance, task, pull.node) else { continue };
+            let Some(own) = self.plan.newest(instance, task, pull.node) else {
+                continue;
+            };
             if !derived::of(&mut self.plan, self.facts, own, pull.node).runnable() {
                 continue;
             }
@@ -308,47 +390,78 @@ impl Settle<'_> {
     }
 
     fn interleaved(&self, first: ActIdx, then: ActIdx) -> bool {
-        let (Some(first_rsc), Some(then_rsc)) = (self.plan.get(first).rsc, self.plan.get(then).rsc) else { return false };
-        let collective = |rsc: RscIdx| matches!(self.facts.rscs[rsc].kind, Kind::Clone(_) | Kind::Bundle(_));
+        let (Some(first_rsc), Some(then_rsc)) = (self.plan.get(first).rsc, self.plan.get(then).rsc)
+        else {
+            return false;
+        };
+        let collective =
+            |rsc: RscIdx| matches!(self.facts.rscs[rsc].kind, Kind::Clone(_) | Kind::Bundle(_));
         if first_rsc == then_rsc || !collective(first_rsc) || !collective(then_rsc) {
             return false;
         }
         let key = self.plan.get(then).key;
-        let decides = if key.is(Task::STOP) || key.is(Task::DEMOTE) { first_rsc } else { then_rsc };
+        let decides = if key.is(Task::STOP) || key.is(Task::DEMOTE) {
+            first_rsc
+        } else {
+            then_rsc
+        };
         self.facts.interleave(decides)
     }
 
     /// Interleaving: each instance follows the instance of the other collective that is on its own node.
     fn each_with_its_own(&mut self, first: ActIdx, then: ActIdx, pull: Pull) -> Changed {
         let mut changed = Changed::default();
-        let (Some(first_rsc), Some(then_rsc)) = (self.plan.get(first).rsc, self.plan.get(then).rsc) else { return changed };
+        let (Some(first_rsc), Some(then_rsc)) = (self.plan.get(first).rsc, self.plan.get(then).rsc)
+        else {
+            return changed;
+        };
         let first_key = self.plan.get(first).key;
         let current = first_key.is(Task::STOPPED) || first_key.is(Task::DEMOTED);
         let first_task = derived::instance_task(&self.plan, self.facts, first_rsc, first);
         let then_task = self.plan.get(then).task;
         let gates = pull.kind == Kinds::FIRST_GATES || pull.kind == Kinds::FIRST_PULLS;
         for own in instance::instances(&self.plan, self.facts, then_rsc) {
-            let Some(partner) = instance::compatible(self.facts, self.place, &self.plan.now, first_rsc, own, None, current) else {
+            let Some(partner) = instance::compatible(
+                self.facts,
+                self.place,
+                &self.plan.now,
+                first_rsc,
+                own,
+                None,
+                current,
+            ) else {
                 if !current && gates && self.unassign(own) {
                     changed.then = true;
                 }
                 continue;
             };
             let first_is_bundle = matches!(self.facts.rscs[first_rsc].kind, Kind::Bundle(_));
-            let (first_who, first_node) = if first_is_bundle && first_task != Task::STOP && first_task != Task::STOPPED {
-                (self.facts.bundled_of(partner), None)
-            } else {
-                (Some(partner), pull.node)
-            };
+            let (first_who, first_node) =
+                if first_is_bundle && first_task != Task::STOP && first_task != Task::STOPPED {
+                    (self.facts.bundled_of(partner), None)
+                } else {
+                    (Some(partner), pull.node)
+                };
             let then_is_bundle = matches!(self.facts.rscs[then_rsc].kind, Kind::Bundle(_));
-            let inner = matches!(then_task, Task::PROMOTE | Task::PROMOTED | Task::DEMOTE | Task::DEMOTED);
-            let (then_who, then_node) =
-                if then_is_bundle && inner { (self.facts.bundled_of(own), None) } else { (Some(own), pull.node) };
+            let inner = matches!(
+                then_task,
+                Task::PROMOTE | Task::PROMOTED | Task::DEMOTE | Task::DEMOTED
+            );
+            let (then_who, then_node) = if then_is_bundle && inner {
+                (self.facts.bundled_of(own), None)
+            } else {
+                (Some(own), pull.node)
+            };
             let first_own = first_who.and_then(|who| self.plan.newest(who, first_task, first_node));
             let then_own = then_who.and_then(|who| self.plan.newest(who, then_task, then_node));
-            let (Some(first_own), Some(then_own)) = (first_own, then_own) else { continue };
+            let (Some(first_own), Some(then_own)) = (first_own, then_own) else {
+                continue;
+            };
             if self.plan.relate(first_own, then_own, pull.kind) {
-                changed = Changed { first: true, then: true };
+                changed = Changed {
+                    first: true,
+                    then: true,
+                };
             }
             let flags = derived::of(&mut self.plan, self.facts, first_own, pull.node);
             let rsc = self.plan.get(then_own).rsc.unwrap_or(own);

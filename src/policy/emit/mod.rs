@@ -1,0 +1,12 @@
+//! Emission turns the settled plan into the graph and the summary that a human reads.
+//! Enters: `Facts`, `Placement`, the settled `Plan`.
+//! Leaves: `Graph` and `Vec<SummaryLine>`.
+//! May touch: nothing; it is pure.
+
+mod build;
+mod params;
+pub(super) mod prune;
+pub mod summary;
+
+pub use build::graph;
+pub use summary::{SummaryLine, summary};
