@@ -24,7 +24,10 @@ pub mod ordering;
 
 pub mod emit;
 
+mod schedule;
+
 pub use index::{ColIdx, IdxVec, NodeIdx, RscIdx};
 pub use input::Input;
 pub use nodetable::{Discovery, Entry, NodeTable};
 pub use nvtable::NvTable;
+pub use schedule::{Outcome, schedule};

@@ -116,6 +116,43 @@ pub struct Contribution {
     pub cause: Cause,
 }
 
+/// Why everything is as it is.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Causes {
+    /// Every step in the arithmetic of scores, in the order in which it was done.
+    pub scores: Vec<Contribution>,
+    /// Actions that have a reason, in order of creation.
+    pub actions: Vec<ActionCause>,
+}
+
+impl Causes {
+    /// What was added to a resource's score on a node, in order.
+    pub fn of_score(&self, rsc: RscIdx, node: NodeIdx) -> impl Iterator<Item = &Contribution> {
+        self.scores
+            .iter()
+            .filter(move |it| it.rsc == rsc && it.node.is_none_or(|on| on == node))
+    }
+}
+
+/// Why an action is required, or can't be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ActionCause {
+    /// Its resource, if it has one.
+    pub rsc: Option<RscIdx>,
+    /// Its node, if it has one.
+    pub node: Option<NodeIdx>,
+    /// What it does.
+    pub task: Str,
+    /// Its key (the name of the action without resource).
+    pub interval_ms: u64,
+    /// Has to be done.
+    pub required: bool,
+    /// Can be done.
+    pub runnable: bool,
+    /// As the summary words it.
+    pub reason: Str,
+}
+
 /// Something wrong with the input that the run went on without.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Warning {

@@ -451,6 +451,10 @@ impl Plan {
     pub fn newest_first(&self) -> impl Iterator<Item = ActIdx> + use<> {
         (0..self.actions.len() as u32).rev().map(ActIdx)
     }
+    /// All, oldest first.
+    pub fn oldest_first(&self) -> impl Iterator<Item = ActIdx> + use<> {
+        (0..self.actions.len() as u32).map(ActIdx)
+    }
     /// A resource's own actions, oldest first.
     #[must_use]
     pub fn of(&self, rsc: RscIdx) -> &[ActIdx] {

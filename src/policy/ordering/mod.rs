@@ -14,15 +14,14 @@ mod update;
 
 use super::actions::plan::Plan;
 use super::assign::Placement;
-use super::constraints::Constraints;
 use super::facts::Facts;
 use settle::Settle;
 
 /// Orderings become relations, and relations act until nothing changes. spec 3 §13.4
 #[must_use]
-pub fn settle(facts: &Facts, constraints: &Constraints, place: &Placement, mut plan: Plan) -> Plan {
+pub fn settle(facts: &Facts, place: &Placement, mut plan: Plan) -> Plan {
     expand::expand(&mut plan, facts);
-    let mut walk = Settle::new(facts, constraints, place, plan);
+    let mut walk = Settle::new(facts, place, plan);
     for action in walk.plan.newest_first() {
         walk.block_colocated(action);
     }

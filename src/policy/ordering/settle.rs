@@ -5,7 +5,6 @@
 
 use super::super::actions::plan::{ActIdx, Flags, Key, Kinds, NotifyPhase, Plan, Task};
 use super::super::assign::Placement;
-use super::super::constraints::Constraints;
 use super::super::facts::{Facts, Kind};
 use super::super::{NodeIdx, RscIdx};
 use super::derived;
@@ -14,23 +13,16 @@ use super::update::{Changed, is_notify};
 /// The walk: what it reads, and the plan that it changes.
 pub(in super::super) struct Settle<'a> {
     pub(super) facts: &'a Facts,
-    pub(super) constraints: &'a Constraints,
     pub(super) place: &'a Placement,
     pub(super) plan: Plan,
     budget: u64,
 }
 
 impl<'a> Settle<'a> {
-    pub(super) fn new(
-        facts: &'a Facts,
-        constraints: &'a Constraints,
-        place: &'a Placement,
-        plan: Plan,
-    ) -> Settle<'a> {
+    pub(super) fn new(facts: &'a Facts, place: &'a Placement, plan: Plan) -> Settle<'a> {
         let budget = 1_000_000 + 2_000 * plan.len() as u64;
         Settle {
             facts,
-            constraints,
             place,
             plan,
             budget,

@@ -1,7 +1,7 @@
 //! The policy's decision in the words of this command.
 
 use crate::graph::{Drawing, Graph};
-use crate::policy::Input;
+use crate::policy::{self, Input};
 use crate::xml::Element;
 
 /// What is decided.
@@ -13,14 +13,18 @@ pub(super) struct Decision {
 }
 
 /// Ask the policy.
-// Gap: the policy's last steps are not joined yet, so that nothing is ever decided.
-pub(super) fn decide(_cib: &Element, _input: &Input) -> Decision {
-    let graph = Graph::default();
-    let drawing = Drawing::of(&graph);
+pub(super) fn decide(cib: &Element, input: &Input) -> Decision {
+    let outcome = policy::schedule(cib, input);
+    let drawing = Drawing::of(&outcome.graph);
+    let lines = outcome.scores.iter().filter(|line| line.is_score());
     Decision {
-        graph,
-        summary: Vec::new(),
-        scores: Vec::new(),
+        summary: outcome
+            .summary
+            .iter()
+            .map(policy::emit::SummaryLine::text)
+            .collect(),
+        scores: lines.map(|line| line.text(&outcome.facts)).collect(),
         drawing,
+        graph: outcome.graph,
     }
 }

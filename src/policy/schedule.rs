@@ -1,0 +1,93 @@
+//! The six steps, one line each, and what they leave together.
+
+use super::emit::{self, SummaryLine};
+use super::facts::{self, Facts};
+use super::input::Input;
+use super::report::{ActionCause, Causes, ScoreLine, Warning};
+use super::{NodeIdx, RscIdx, actions, assign, constraints, ordering};
+use crate::graph::Graph;
+use crate::xml::Element;
+
+/// What the policy leaves.
+#[derive(Debug)]
+pub struct Outcome {
+    /// What to do, in which order.
+    pub graph: Graph,
+    /// The same for a person, in the order in which it is printed.
+    pub summary: Vec<SummaryLine>,
+    /// Score and utilization lines, in the order in which the assignment came to them.
+    pub scores: Vec<ScoreLine>,
+    /// What was wrong in the input.
+    pub warnings: Vec<Warning>,
+    /// Why.
+    pub causes: Causes,
+    /// What was true, for display.
+    pub facts: Facts,
+    /// Where everything will be: resource and node, primitives only.
+    pub placed: Vec<(RscIdx, Option<NodeIdx>)>,
+}
+
+/// What the cluster must do next. The CIB is in the newest schema (`cib::upgrade`).
+#[must_use]
+pub fn schedule(cib: &Element, input: &Input) -> Outcome {
+    let facts = facts::read(cib, input);
+    let constraints = constraints::read(&facts, cib);
+    let placement = assign::assign(&facts, &constraints, input.causes);
+    let plan = actions::plan(&facts, &constraints, &placement);
+    let mut plan = ordering::settle(&facts, &placement, plan);
+    let summary = emit::summary(&facts, &placement, &mut plan);
+    let graph = emit::graph(&facts, &placement, &mut plan);
+
+    let mut warnings = facts.warnings.clone();
+    if plan.unsettled {
+        let text = "orderings contradict each other, the plan did not settle; remove one of the orderings that form a loop";
+        warnings.push(Warning {
+            text: text.to_owned(),
+        });
+    }
+    let placed = facts
+        .rscs
+        .indexes()
+        .filter(|rsc| facts.rscs[*rsc].is_primitive());
+    let placed = placed
+        .map(|rsc| (rsc, plan.now.rscs[rsc].assigned))
+        .collect();
+    let actions = if input.causes {
+        reasons(&plan)
+    } else {
+        Vec::new()
+    };
+    let causes = Causes {
+        scores: placement.contributions,
+        actions,
+    };
+    Outcome {
+        graph,
+        summary,
+        scores: placement.lines,
+        warnings,
+        causes,
+        facts,
+        placed,
+    }
+}
+
+fn reasons(plan: &actions::plan::Plan) -> Vec<ActionCause> {
+    let mut causes = Vec::new();
+    for idx in plan.oldest_first() {
+        let it = plan.get(idx);
+        let Some(reason) = it.reason.clone() else {
+            continue;
+        };
+        causes.push(ActionCause {
+            rsc: it.rsc,
+            node: it.node,
+            task: plan.name(it.task).clone(),
+            interval_ms: it.interval_ms(),
+            required: it.required(),
+            runnable: it.runnable(),
+            reason,
+        });
+    }
+    causes
+}
