@@ -140,10 +140,13 @@ const METADATA: &str = r#"<?xml version="1.0"?>
   </actions>
 </resource-agent>"#;
 
-/// The fence agent: `key=value` lines on standard input, success only by exit status 0.
-pub(super) fn agent() -> u8 {
+/// The fence agent: `key=value` lines on standard input, or the words `ACTION HOST` as `fence_hook` gives them.
+/// Success only by exit status 0.
+pub(super) fn agent(words: &[&str]) -> u8 {
     let mut input = String::new();
-    if io::stdin().read_to_string(&mut input).is_err() {
+    if let [action, plug] = words {
+        input = format!("action={action}\nplug={plug}\n");
+    } else if io::stdin().read_to_string(&mut input).is_err() {
         return 2;
     }
     let given: BTreeMap<&str, &str> = input

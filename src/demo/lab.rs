@@ -244,6 +244,17 @@ impl Lab {
         &self.dir
     }
 
+    /// The `systole` program.
+    pub fn program(&self) -> &Path {
+        &self.plan.program
+    }
+
+    /// The process id of a program that runs, as its host sees it.
+    pub fn pid(&self, job: &Job) -> Option<i32> {
+        let host = self.host(&job.host).ok()?;
+        lock(&host.state.0).started.get(&job.key).copied()
+    }
+
     /// A directory with the programs by their names.
     pub fn bin(&self) -> PathBuf {
         self.dir.join("bin")

@@ -6,10 +6,14 @@
 pub mod enclose;
 pub mod lab;
 
+pub mod cluster;
 pub mod prober;
+pub mod service;
 
 mod fence;
 mod init;
+mod report;
+mod run;
 mod wires;
 
 /// Runs a part of the demo if the program was called as one: `demo`, the inside of a host, the client's prober, or
@@ -20,8 +24,11 @@ pub fn called_as(args: &[String]) -> Option<u8> {
         .first()
         .is_some_and(|name| name.ends_with("fence_netns"));
     match words.as_slice() {
-        _ if fence_agent => Some(fence::agent()),
-        [_, "agent", "fence_netns", ..] => Some(fence::agent()),
+        _ if fence_agent => Some(fence::agent(&words[1..])),
+        [_, "agent", "fence_netns", rest @ ..] => Some(fence::agent(rest)),
+        [_, "demo", rest @ ..] => Some(run::main(rest)),
+        [_, "lab-fetch", rest @ ..] => Some(service::fetch_main(rest)),
+        [name, rest @ ..] if name.ends_with("lab-database") => Some(service::database_main(rest)),
         [_, "lab-host", rest @ ..] => Some(init::main(rest)),
         [_, "lab-prober", rest @ ..] => Some(prober::main(rest)),
         _ => None,
