@@ -129,7 +129,11 @@ fn point(
     it.flags.put(Flags::RUNNABLE, runnable);
     it.meta.set("notify_key_type", phase.text());
     it.meta.set("notify_key_operation", told);
-    it.meta.set("notify_type", phase.text());
+    let plain = match phase {
+        NotifyPhase::Pre | NotifyPhase::ConfirmedPre => NotifyPhase::Pre,
+        NotifyPhase::Post | NotifyPhase::ConfirmedPost => NotifyPhase::Post,
+    };
+    it.meta.set("notify_type", plain.text());
     it.meta.set("notify_operation", operation);
     idx
 }

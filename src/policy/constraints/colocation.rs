@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 
 use super::Reader;
+use super::ordering::Kinds;
 use super::set::{self, Named, Set};
 use crate::policy::facts::resource::Rsc;
 use crate::policy::index::{ColIdx, RscIdx};
@@ -258,6 +259,36 @@ impl Reader<'_> {
             influence: pair.influence.unwrap_or(critical),
             explicit: true,
         });
+        if pair.score.is_minus_infinite() {
+            self.apart((dependent, pair.roles.0), (primary, pair.roles.1), &pair.id);
+            self.apart((primary, pair.roles.1), (dependent, pair.roles.0), &pair.id);
+        }
+    }
+
+    /// What may never be together changes places in order: the one leaves a node before the other comes.
+    /// The spec has no section on it. Case: anti-colocation-order, anti-colocation-promoted.
+    fn apart(
+        &mut self,
+        (first, first_role): (RscIdx, Role),
+        (then, then_role): (RscIdx, Role),
+        id: &Str,
+    ) {
+        let leaves: &[&'static str] = match first_role {
+            Role::Promoted => &["demote"],
+            Role::Unpromoted => &["promote", "stop"],
+            _ => &["stop"],
+        };
+        let comes: &[&'static str] = match then_role {
+            Role::Promoted => &["promote"],
+            Role::Unpromoted => &["demote", "start"],
+            _ => &["start"],
+        };
+        for leave in leaves {
+            for come in comes {
+                let ends = ((first, (*leave).into()), (then, (*come).into()));
+                self.order(Some(id), ends.0, ends.1, Kinds::REQ_SAME_NODE);
+            }
+        }
     }
 
     /// An internal colocation.

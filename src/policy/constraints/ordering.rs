@@ -72,7 +72,7 @@ kinds! {
     GUEST_OK = 18;
     /// If then is required, first becomes optional.
     THEN_CANCELS = 19;
-    /// For completeness; nothing makes it.
+    /// Only if both are on the same node and first is required: what may never be together.
     REQ_SAME_NODE = 20;
 }
 

@@ -150,8 +150,8 @@ fn before_what_follows_stops(plan: &mut Plan, facts: &Facts) {
         {
             continue;
         }
-        let kinds = if order.kinds == Kinds::LOAD {
-            Kinds::LOAD
+        let kinds = if order.kinds == Kinds::LOAD || order.kinds == Kinds::REQ_SAME_NODE {
+            order.kinds
         } else {
             let mut kinds = Kinds::ORD;
             for extra in [Kinds::IF_UNMIGRATABLE, Kinds::SAME_NODE] {
