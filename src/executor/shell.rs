@@ -8,11 +8,11 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::clock::{self, Mono};
-use crate::process::{self, ControlGroup, How};
+use crate::process::{self, ControlGroup, How, secrets};
 use crate::terms::{AgentName, ExecStatus, OcfExit, OpKey, RscId};
 
 use super::agent::find::{self, NotFound};
-use super::agent::{Place, lsb, metadata, ocf, secrets};
+use super::agent::{Place, lsb, metadata, ocf};
 use super::calls::Calls;
 use super::machine::{Machine, Now};
 use super::vocab::{DeviceTask, Effect, Event, Invocation, Metadata, Outcome, Report, RunId};

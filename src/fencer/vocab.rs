@@ -453,8 +453,6 @@ pub enum Event {
 pub enum Effect {
     /// Run a fence agent; its end comes back as [`Event::Ended`].
     Run(RunId, AgentRun),
-    /// Kill a run.
-    Kill(RunId),
     /// Read the metadata of an agent.
     ReadFeatures(String),
     /// Tell another fencer.

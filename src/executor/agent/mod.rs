@@ -7,7 +7,6 @@ pub mod find;
 pub mod lsb;
 pub mod metadata;
 pub mod ocf;
-pub mod secrets;
 
 use std::path::PathBuf;
 
