@@ -9,11 +9,11 @@
 pub mod secrets;
 
 use std::collections::VecDeque;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::future::Future;
 use std::io;
 use std::os::fd::AsFd;
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -620,6 +620,25 @@ pub fn signal_text(signal: i32) -> String {
         other => return format!("Unknown signal {other}"),
     };
     text.to_owned()
+}
+
+/// Starts a program that outlives this one: in a session of its own, and nobody waits for it.
+///
+/// # Errors
+/// Fails when it cannot be executed.
+pub fn detach(program: &Path, args: &[&OsStr]) -> io::Result<()> {
+    #[expect(clippy::disallowed_methods, reason = "this room is the only spawn")]
+    let mut command = std::process::Command::new(program);
+    let mut child = command
+        .args(args)
+        .stdin(Stdio::null())
+        .process_group(0)
+        .spawn()?;
+    // Somebody must take note of its end, or it stays in the process table.
+    std::thread::Builder::new()
+        .name("reaper".into())
+        .spawn(move || child.wait())?;
+    Ok(())
 }
 
 #[cfg(test)]

@@ -5,4 +5,5 @@
 
 pub mod cmd;
 pub mod language;
+pub mod links;
 pub mod show;

@@ -137,6 +137,14 @@ pub(super) fn write(
     Some(commands)
 }
 
+/// Whether the entry says that the node's last life was ended by fencing.
+pub(super) fn is_known_dead(state: &Element) -> bool {
+    let last = state.get("incarnation");
+    last.is_some()
+        && last == state.get("fenced-incarnation")
+        && state.get("expected") == Some("down")
+}
+
 /// What is known of a fenced node from now on. // spec cluster §12.1
 pub(super) fn fenced(cib: &Cib, id: &str, name: &NodeName, by: &str) -> Vec<Command> {
     let mut state = Element::new("node_state")

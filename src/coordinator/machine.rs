@@ -125,6 +125,7 @@ impl Machine {
             Event::Planned { plan, graph } => self.on_planned(now, plan, *graph, effects),
             Event::Written { id, result } => self.on_written(id, result, effects),
             Event::Fenced { key, result } => self.on_fenced(&key, result, effects),
+            Event::FencedOutside { target, by } => self.on_fenced_outside(&target, &by, effects),
             Event::Done(key) => {
                 if let Some(id) = self.ours(&key) {
                     self.confirm(id);

@@ -20,6 +20,22 @@ pub fn alone(cib: &Cib, me: NodeId) -> Cib {
     Cib::new(root)
 }
 
+/// The same for a node that leaves without the cluster's help: everything stops.
+pub fn stopping(cib: &Cib) -> Cib {
+    let option = Element::new("nvpair")
+        .with("id", "leaving-stop-all-resources")
+        .with("name", "stop-all-resources")
+        .with("value", "true");
+    let set = Element::new("cluster_property_set")
+        .with("id", "leaving")
+        .with_child(option);
+    crate::cib::apply(
+        cib,
+        &crate::cib::Command::modify("crm_config", set).or_create(),
+    )
+    .cib
+}
+
 /// Marks a node as not there.
 pub(super) fn gone(state: &mut Element) {
     for (name, value) in [("in_ccm", "0"), ("crmd", "0"), ("join", "down")] {

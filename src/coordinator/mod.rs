@@ -14,6 +14,6 @@ mod walk;
 
 pub use abort::{Abort, Completion};
 pub use machine::{Machine, Settings};
-pub use minority::alone;
+pub use minority::{alone, stopping};
 pub use shell::{Handle, spawn};
 pub use vocab::{Authority, Deed, Effect, Event, Lost, Order, Peer, Picture, WriteId};

@@ -76,6 +76,13 @@ pub enum Event {
         /// How it ended.
         result: Result<String, Lost>,
     },
+    /// A node was fenced, or a person vouches for its death, without this coordinator asking.
+    FencedOutside {
+        /// The node.
+        target: NodeName,
+        /// Who did it, or says so.
+        by: String,
+    },
     /// A deed which leaves no trace in the status section was done: a shutdown request was
     /// delivered, a resource forgotten.
     Done(TransitionKey),

@@ -442,10 +442,10 @@ async fn initialized(core: &Core) -> Result<bool, Error> {
 
 /// Completes when another node leads than `leader`.
 async fn moved_on(leadership: &mut watch::Receiver<Leadership>, leader: Option<NodeId>) {
-    let other = leadership
-        .wait_for(|now| now.leader.is_some() && now.leader != leader)
-        .await;
-    if other.is_err() {
+    let elsewhere = |now: &Leadership| now.leader.is_some() && now.leader != leader;
+    // What it returns is a lock, which must not live on.
+    let gone = leadership.wait_for(elsewhere).await.is_err();
+    if gone {
         std::future::pending::<()>().await;
     }
 }

@@ -195,6 +195,29 @@ impl Machine {
         self.confirm(action.id);
     }
 
+    /// "External Fencing Operation". // spec cluster §10.1
+    pub(super) fn on_fenced_outside(
+        &mut self,
+        target: &NodeName,
+        by: &str,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(id) = self.id_of(target) else { return };
+        let known = join::state_of(&self.cib, id).is_some_and(join::is_known_dead);
+        if !matches!(self.authority, Authority::Leader(_)) || known {
+            return;
+        }
+        effects.push(Effect::Say(format!("{target} is fenced by {by}")));
+        effects.push(Effect::Condemn(id));
+        let commands = join::fenced(&self.cib, &id.to_string(), target, by);
+        self.write(Purpose::Other, transaction(commands), effects);
+        self.abort(
+            Abort::restart("External Fencing Operation"),
+            target.as_str(),
+            effects,
+        );
+    }
+
     pub(super) fn on_fenced(
         &mut self,
         key: &TransitionKey,

@@ -324,6 +324,27 @@ fn without_fencing_a_silent_node_is_lost_only_when_its_lease_has_run_out() {
 }
 
 #[test]
+fn a_person_who_vouches_for_a_death_is_a_proof() {
+    let mut w = World::new(&[("stonith-enabled", "true")]);
+    w.lead();
+    w.plan(vec![]);
+    w.step(Event::Peer(NodeId(2), Peer::Silent { heard: true }));
+    let by = || "a human".to_owned();
+    w.step(Event::FencedOutside {
+        target: "h2".into(),
+        by: by(),
+    });
+    assert_eq!(w.state("2", "expected").as_deref(), Some("down"));
+    assert_eq!(w.state("2", "proof").as_deref(), Some("a human"));
+    let version = w.cib.version();
+    w.step(Event::FencedOutside {
+        target: "h2".into(),
+        by: by(),
+    });
+    assert_eq!(w.cib.version(), version, "once is enough");
+}
+
+#[test]
 fn a_node_that_goes_on_without_quorum_is_never_called_lost_without_fencing() {
     let mut w = World::new(&[("stonith-enabled", "false"), ("no-quorum-policy", "ignore")]);
     w.lead();
