@@ -443,13 +443,16 @@ impl Make<'_> {
         match stop {
             Some(stop) => {
                 let kinds = Kinds::FIRST_GATES | Kinds::FIRST_PULLS;
-                if self.plan.get(stop).pseudo()
-                    && let Some(host) = self.plan.get(stop).node
-                {
-                    let of_host = action(&mut self.plan, facts, host, None, false, None, false);
-                    self.plan.relate(of_host, fencing, kinds);
-                }
-                self.plan.relate(stop, fencing, kinds);
+                let host = self
+                    .plan
+                    .get(stop)
+                    .node
+                    .filter(|_| self.plan.get(stop).pseudo());
+                let before = match host {
+                    Some(host) => action(&mut self.plan, facts, host, None, false, None, false),
+                    None => stop,
+                };
+                self.plan.relate(before, fencing, kinds);
             }
             None => {
                 if let Some(connection) = facts.nodes[node].connection

@@ -3,7 +3,7 @@
 use super::super::assign::instance;
 use super::super::facts::{Kind, Replica};
 use super::super::{Discovery, NodeIdx, RscIdx};
-use super::plan::{ActIdx, Key, Kinds, Side, Task};
+use super::plan::{ActIdx, Flags, Key, Kinds, Side, Task};
 use super::{Make, fencing};
 use crate::terms::Role;
 
@@ -167,6 +167,8 @@ impl Make<'_> {
             return None;
         }
         let probe = self.ask(rsc, Task::MONITOR, Some(node), false);
+        // Also of what is not managed: looking does not touch it.
+        self.plan.get_mut(probe).flags.clear(Flags::OPTIONAL);
         fencing::after_unfencing(&mut self.plan, facts, rsc, node, probe, Kinds::ORD);
         let active = fact.active.contains(&node);
         let expected = if !active {

@@ -67,7 +67,7 @@ impl Make<'_> {
         let active = fact.active.contains(&node);
         if other {
             let reason = "Device definition changed";
-            fencing::require_unfencing(&mut self.plan, facts, Some(rsc), None, reason);
+            fencing::require_unfencing(&mut self.plan, facts, Some(rsc), Some(node), reason);
             if active {
                 self.ask(rsc, Task::STOP, Some(node), false);
                 self.plan.now.rscs[rsc].start_pending = true;

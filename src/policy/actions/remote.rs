@@ -30,7 +30,12 @@ impl Make<'_> {
             }
             let node = facts.node_by_name(facts.rscs[rsc].id.as_str());
             let fenced = node.is_some_and(|node| {
-                facts.nodes[node].fenced && !self.plan.now.nodes[node].shutdown
+                let fact = &facts.nodes[node];
+                fact.fenced
+                    && fact
+                        .attributes
+                        .get("shutdown")
+                        .is_none_or(|text| text == "0")
             });
             if now.next_role == Role::Stopped && facts.rscs[rsc].reconnect_interval_ms > 0 && fenced
             {

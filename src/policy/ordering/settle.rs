@@ -150,7 +150,11 @@ impl<'a> Settle<'a> {
             return first;
         };
         let told = fact.flags.notify
-            && (matches!(fact.kind, Kind::Clone(_)) || self.facts.bundle_of(rsc).is_some());
+            && (matches!(fact.kind, Kind::Clone(_))
+                || matches!(
+                    self.facts.rscs[self.facts.root_of(rsc)].kind,
+                    Kind::Bundle(_)
+                ));
         let key = if told {
             Key::Notify(NotifyPhase::ConfirmedPost, done)
         } else {

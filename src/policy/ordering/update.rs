@@ -416,7 +416,11 @@ impl Settle<'_> {
             return changed;
         };
         let first_key = self.plan.get(first).key;
-        let current = first_key.is(Task::STOPPED) || first_key.is(Task::DEMOTED);
+        let over = |task: Task| task == Task::STOPPED || task == Task::DEMOTED;
+        let current = match first_key {
+            Key::Op(task, 0) | Key::Notify(_, task) => over(task),
+            Key::Op(..) => false,
+        };
         let first_task = derived::instance_task(&self.plan, self.facts, first_rsc, first);
         let then_task = self.plan.get(then).task;
         let gates = pull.kind == Kinds::FIRST_GATES || pull.kind == Kinds::FIRST_PULLS;
