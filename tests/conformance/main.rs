@@ -25,6 +25,8 @@ use std::sync::{Arc, Mutex};
 
 use compare::{Difference, LEVELS, Level};
 use libtest_mimic::{Arguments, Failed, Trial};
+use systole::graph;
+use systole::xml::{self, Limits};
 
 /// A recorded case.
 #[derive(Clone, serde::Deserialize)]
@@ -60,7 +62,7 @@ fn main() -> ExitCode {
             let (case, folder, found) = (case.clone(), folder.clone(), found.clone());
             let listed = known.get(&case.name).cloned().unwrap_or_default();
             Trial::test(case.name.clone(), move || {
-                let differences = hold_against_record(&case, &folder);
+                let differences = hold_against_record(&case, &folder)?;
                 let verdict = if writing {
                     Ok(())
                 } else {
@@ -108,7 +110,7 @@ fn case_folder() -> Option<PathBuf> {
 }
 
 /// Run a case both ways and compare what comes out.
-fn hold_against_record(case: &Case, folder: &Path) -> BTreeMap<Level, Difference> {
+fn hold_against_record(case: &Case, folder: &Path) -> Result<BTreeMap<Level, Difference>, String> {
     let recorded = |kind: &str| {
         let path = folder.join(kind).join(format!("{}.{kind}", case.name));
         let bytes = std::fs::read(&path).expect("a case has all its files");
@@ -146,13 +148,36 @@ fn hold_against_record(case: &Case, folder: &Path) -> BTreeMap<Level, Difference
     ];
     let (text, errors) = simulate(&input, &options, &case.args);
     let graph = std::fs::read_to_string(&graph_file).unwrap_or_default();
+    let rules = obeys_the_rules(&input, &graph);
     let want = compare::score_lines(&recorded("scores"));
     note(Level::Scores, want, compare::score_lines(&text), &errors);
     for level in [Level::Graph, Level::Attributes] {
         let rows = |text: &str| compare::graph_rows(text, level == Level::Attributes);
         note(level, rows(&recorded("exp")), rows(&graph), &errors);
     }
-    found
+    // Where the graph is known to be wrong, broken rules are part of what is wrong.
+    match (rules, found.get_mut(&Level::Graph)) {
+        (Err(broken), Some(difference)) => difference.errors.push_str(&broken),
+        (rules, _) => rules?,
+    }
+    Ok(found)
+}
+
+/// Whatever it says, a graph must keep to the rules of every graph.
+fn obeys_the_rules(input: &Path, graph: &str) -> Result<(), String> {
+    let parse = |text: &[u8]| xml::parse(text, &Limits::default()).map_err(|e| e.to_string());
+    let graph = graph::read(&parse(graph.as_bytes())?).map_err(|error| error.to_string())?;
+    let cib = parse(&std::fs::read(input).map_err(|error| error.to_string())?)?;
+    let broken = graph::check(&graph, cib.child("configuration"));
+    let lines: Vec<String> = broken
+        .iter()
+        .map(|one| format!("{:?}: {one}", one.rule))
+        .collect();
+    if lines.is_empty() {
+        Ok(())
+    } else {
+        Err(lines.join("\n"))
+    }
 }
 
 /// `systole simulate -x INPUT OPTIONS ARGS` within this process: standard output and standard error.
