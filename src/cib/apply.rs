@@ -7,7 +7,7 @@
 use super::{
     Change, Cib, Command, Error, Patch, Version,
     ops::{self, Counters},
-    patch,
+    patch, schema,
 };
 use crate::{
     terms::{DateTime, FEATURE_SET, text},
@@ -92,7 +92,11 @@ fn change(cib: &Cib, command: &Command) -> Result<Changed, Error> {
         sign(&mut new, command);
     }
     patch.set_root_change(old, &new);
-    Ok((Cib::new(new), outcome.answer, patch))
+    let next = Cib::new(new);
+    if !command.is_status_only() {
+        check_schema(cib, &next)?;
+    }
+    Ok((next, outcome.answer, patch))
 }
 
 fn check_feature_set(new: &Element) -> Result<(), Error> {
@@ -101,6 +105,24 @@ fn check_feature_set(new: &Element) -> Result<(), Error> {
             Err(Error::FeatureSet(theirs.into()))
         }
         _ => Ok(()),
+    }
+}
+
+/// What the schema speaks about is looked at only where it changed.
+fn check_schema(old: &Cib, new: &Cib) -> Result<(), Error> {
+    let same = match (old.configuration(), new.configuration()) {
+        (Some(old), Some(new)) => old.ptr_eq(new),
+        _ => false,
+    };
+    let root_same = old.root().get("validate-with") == new.root().get("validate-with");
+    if same && root_same {
+        return Ok(());
+    }
+    let found = schema::check(new);
+    if found.is_empty() {
+        Ok(())
+    } else {
+        Err(Error::Schema(found))
     }
 }
 

@@ -12,7 +12,9 @@ mod version;
 
 pub mod config;
 pub mod patch;
+pub mod schema;
 pub mod status;
+pub mod upgrade;
 
 use serde::{Deserialize, Serialize};
 

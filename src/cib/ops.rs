@@ -1,6 +1,8 @@
 //! What each operation does to the document, before anything is counted or checked. // spec cluster §2
 
-use super::{Cib, Command, Error, Flags, Op, Patch, Target, Version, sections, version::COUNTERS};
+use super::{
+    Cib, Command, Error, Flags, Op, Patch, Target, Version, sections, upgrade, version::COUNTERS,
+};
 use crate::{
     terms::Score,
     xml::{Element, Node, XPath, digest, xpath::Match},
@@ -55,7 +57,7 @@ pub(super) fn perform(root: &Element, command: &Command) -> Result<Outcome, Erro
         Op::Erase => erase(&mut new),
         Op::Bump => raise(&mut new, "epoch"),
         Op::Patch => counters = patch(&mut new, input()?)?,
-        Op::Upgrade => upgrade(&mut new)?,
+        Op::Upgrade => upgrade_all(&mut new)?,
         Op::CommitTransaction(commands) => {
             for (index, nested) in commands.iter().enumerate() {
                 if matches!(nested.op, Op::CommitTransaction(_) | Op::Query) {
@@ -454,8 +456,21 @@ fn patch(root: &mut Element, input: &Element) -> Result<Counters, Error> {
     Ok(counters)
 }
 
-fn upgrade(_root: &mut Element) -> Result<(), Error> {
-    Err(Error::AlreadyLatest)
+/// The administrator's counter is raised, the others begin anew. // spec cluster §1.2
+fn upgrade_all(root: &mut Element) -> Result<(), Error> {
+    if upgrade::is_latest(root) {
+        return Err(Error::AlreadyLatest);
+    }
+    let new = upgrade::latest(root).map_err(|violation| Error::Schema(vec![violation]))?;
+    let admin_epoch = Version::of(root).admin_epoch.saturating_add(1);
+    *root = new;
+    Version {
+        admin_epoch,
+        epoch: 1,
+        num_updates: 1,
+    }
+    .write_to(root);
+    Ok(())
 }
 
 fn select<'a>(root: &'a Element, xpath: &str) -> Result<Vec<Match<'a>>, Error> {
