@@ -57,6 +57,10 @@ impl Facts {
         op: &HistoryOp,
         address: Option<&str>,
     ) -> Verdict {
+        // An expired result must be scheduled again, whatever the parameters. // spec 1 §22.4
+        if op.force_reschedule {
+            return Verdict::Restart;
+        }
         let now = self.digests(
             rsc,
             &op.task,
@@ -65,12 +69,7 @@ impl Facts {
             Some(&op.element),
             address,
         );
-        let recorded_restart = if op.force_reschedule {
-            Some("expired")
-        } else {
-            op.element.get("op-restart-digest")
-        };
-        if let (Some(now), Some(then)) = (now.restart.as_deref(), recorded_restart)
+        if let (Some(now), Some(then)) = (&now.restart, op.element.get("op-restart-digest"))
             && now != then
         {
             return Verdict::Restart;

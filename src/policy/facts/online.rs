@@ -51,9 +51,10 @@ fn node_state(facts: &mut Facts, element: &Element, dc_uuid: Option<&str>) {
         facts.nodes[at].fenced = text::at_least(element.get("node_fenced"), 0) != 0;
         return;
     }
-    if let Some(transient) = element.child("transient_attributes") {
-        facts.add_node_attributes(at, transient, true, dc_uuid);
-    }
+    // Also without any, a node that is seen gets its own names.
+    let none = Element::new("transient_attributes");
+    let transient = element.child("transient_attributes").unwrap_or(&none);
+    facts.add_node_attributes(at, transient, true, dc_uuid);
     let node = &mut facts.nodes[at];
     node.standby |= text::is_true(node.attributes.get("standby"));
     node.maintenance |= text::is_true(node.attributes.get("maintenance"));
@@ -259,9 +260,10 @@ pub(super) fn remote_attributes(
         node.unclean = false;
         node.seen = true;
     }
-    if let Some(transient) = element.child("transient_attributes") {
-        facts.add_node_attributes(at, transient, true, dc_uuid);
-    }
+    // Also without any, a node that is seen gets its own names.
+    let none = Element::new("transient_attributes");
+    let transient = element.child("transient_attributes").unwrap_or(&none);
+    facts.add_node_attributes(at, transient, true, dc_uuid);
     let remote = facts.is_remote(at);
     let unmanaged = facts.nodes[at]
         .connection

@@ -244,8 +244,15 @@ fn check_standard(facts: &mut Facts, at: RscIdx) -> Result<(), Invalid> {
             "clone `{clone}` is promotable, but the agent of `{id}` (class {class}) can't be promoted"
         ));
     }
-    if facts.rscs[top].flags.unique && !matches!(class.as_str(), "ocf" | "stonith") {
+    if matches!(class.as_str(), "ocf" | "stonith") {
+        return Ok(());
+    }
+    if facts.rscs[top].flags.unique {
         clone::force_anonymous(facts, top, at);
+    } else {
+        // Quirk: its neighbours in a cloned group stay as they say, from the second instance on.
+        // Case: force-anon-clone-max.
+        facts.rscs[at].flags.unique = false;
     }
     Ok(())
 }
