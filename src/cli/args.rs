@@ -1,0 +1,568 @@
+//! Everything that can be said on the command line, as types; help and completion are made from the same definitions.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// The crm shell.
+#[derive(Debug, Parser)]
+#[command(
+    name = "crm",
+    version,
+    about = "Shows and changes the cluster, in the words of the crm shell",
+    disable_help_subcommand = true,
+    after_help = "Without a command, a prompt with completion and history opens.\n\n\
+        Examples:\n  \
+        crm status\n  \
+        crm configure primitive vip ocf:systole:IPaddr2 params ip=10.0.0.10 op monitor interval=10s\n  \
+        crm configure load update web.crm\n  \
+        crm resource move vip node2\n  \
+        crm explain vip"
+)]
+pub struct Crm {
+    /// Do it although there is a warning, or although it is unsafe
+    #[arg(short = 'F', long, global = true)]
+    pub force: bool,
+    /// Wait until the cluster has done what follows from it
+    #[arg(short = 'w', long, global = true)]
+    pub wait: bool,
+    /// Read commands from a file; - is standard input
+    #[arg(short = 'f', long, value_name = "FILE")]
+    pub file: Option<String>,
+    /// Work on this CIB file instead of the cluster
+    #[arg(short = 'c', long, value_name = "CIB", env = "CIB_file", global = true)]
+    pub cib: Option<String>,
+    /// What to do
+    #[command(subcommand)]
+    pub level: Option<Level>,
+}
+
+/// A line at the prompt.
+#[derive(Debug, Parser)]
+#[command(
+    name = "crm",
+    no_binary_name = true,
+    disable_help_subcommand = true,
+    disable_version_flag = true
+)]
+pub struct Line {
+    /// Do it although there is a warning
+    #[arg(short = 'F', long, global = true)]
+    pub force: bool,
+    /// Wait until the cluster is idle again
+    #[arg(short = 'w', long, global = true)]
+    pub wait: bool,
+    /// What to do
+    #[command(subcommand)]
+    pub level: Level,
+}
+
+/// The levels of the shell.
+#[derive(Debug, Subcommand)]
+pub enum Level {
+    /// What runs where, and what is wrong
+    Status(Status),
+    /// The configuration
+    #[command(subcommand_required = false, disable_help_subcommand = true)]
+    Configure {
+        /// What to do; without it, the level is entered
+        #[command(subcommand)]
+        command: Option<Configure>,
+    },
+    /// Resources: start, stop, move, clean up
+    #[command(disable_help_subcommand = true)]
+    Resource {
+        /// What to do; without it, the level is entered
+        #[command(subcommand)]
+        command: Option<Resource>,
+    },
+    /// Nodes: standby, maintenance, attributes, fencing
+    #[command(disable_help_subcommand = true)]
+    Node {
+        /// What to do; without it, the level is entered
+        #[command(subcommand)]
+        command: Option<Node>,
+    },
+    /// The cluster as a whole: found it, join it, leave it
+    #[command(disable_help_subcommand = true)]
+    Cluster {
+        /// What to do; without it, the level is entered
+        #[command(subcommand)]
+        command: Option<Cluster>,
+    },
+    /// Why a resource is where it is, and why not elsewhere
+    Explain(Explain),
+}
+
+/// `crm status`.
+#[derive(Debug, Args, Default)]
+#[command(after_help = "Examples:\n  crm status\n  crm status --live\n  crm status --json | jq .resources")]
+pub struct Status {
+    /// Show it once (the default when the output is no terminal or --live is not given)
+    #[arg(short = '1', long)]
+    pub once: bool,
+    /// Stay, and show every change
+    #[arg(short, long, conflicts_with = "once")]
+    pub live: bool,
+    /// Seconds between looks in --live
+    #[arg(short, long, default_value_t = 1.0)]
+    pub interval: f64,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+    /// As crm_mon's XML
+    #[arg(long, conflicts_with = "json")]
+    pub xml: bool,
+    /// Also what does not run
+    #[arg(short = 'r', long)]
+    pub inactive: bool,
+    /// Resources below their nodes
+    #[arg(short = 'n', long)]
+    pub by_node: bool,
+    /// Everything about everything
+    #[arg(short = 'R', long)]
+    pub detail: bool,
+    /// Node attributes
+    #[arg(short = 'A', long)]
+    pub attributes: bool,
+    /// `full` or `bynode`, as crmsh has them
+    #[arg(value_enum)]
+    pub what: Vec<StatusWord>,
+}
+
+/// Words after `status`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum StatusWord {
+    /// Everything
+    Full,
+    /// Resources below their nodes
+    Bynode,
+    /// Also what does not run
+    Inactive,
+    /// As XML
+    Xml,
+}
+
+/// Words of an object; the crm shell's own language.
+#[derive(Debug, Args)]
+pub struct Words {
+    /// The rest of the line
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
+    pub words: Vec<String>,
+}
+
+/// `crm configure`.
+#[derive(Debug, Subcommand)]
+pub enum Configure {
+    /// Show the configuration, or some objects of it
+    #[command(after_help = "Examples:\n  crm configure show\n  crm configure show vip web\n  crm configure show type:primitive\n  crm configure show xml vip")]
+    Show {
+        /// Ids, type:KIND, tag:TAG, `changed`; `xml` first shows XML
+        words: Vec<String>,
+    },
+    /// Add a resource
+    #[command(after_help = "primitive ID {[CLASS:[PROVIDER:]]TYPE|@TEMPLATE} [params NAME=VALUE ...] [meta ...] [utilization ...]\n          [op NAME interval=TIME timeout=TIME ...] ...\n\nExamples:\n  crm configure primitive vip ocf:systole:IPaddr2 params ip=10.0.0.10 cidr_netmask=24 op monitor interval=10s timeout=20s\n  crm configure primitive web systemd:nginx op monitor interval=10s\n  crm configure primitive fence1 stonith:fence_ipmilan params ip=10.0.1.1 pcmk_host_list=node1")]
+    Primitive(Words),
+    /// Add a template for primitives
+    #[command(name = "rsc_template", after_help = "Example:\n  crm configure rsc_template web-base systemd:nginx op monitor interval=10s")]
+    RscTemplate(Words),
+    /// Add a group: members start in order, on one node
+    #[command(after_help = "group ID MEMBER ... [meta NAME=VALUE ...]\n\nExample:\n  crm configure group service fs db vip")]
+    Group(Words),
+    /// Add a clone: a resource on several nodes
+    #[command(after_help = "clone ID MEMBER [meta NAME=VALUE ...]\n\nExample:\n  crm configure clone all-dlm dlm meta interleave=true\n  crm configure clone db-clone db meta promotable=true")]
+    Clone(Words),
+    /// Add a promotable clone, in the old way
+    #[command(after_help = "Example:\n  crm configure ms drbd-ms drbd meta master-max=1 notify=true")]
+    Ms(Words),
+    /// Add a bundle: a container on several nodes
+    #[command(after_help = "Example:\n  crm configure bundle httpd docker image=pcmk:http replicas=2 network ip-range-start=10.0.0.20 port-mapping port=80 primitive web")]
+    Bundle(Words),
+    /// Say where a resource may, must or must not run
+    #[command(after_help = "location ID RESOURCE|/PATTERN/|{ RESOURCES } [role=ROLE] [resource-discovery=always|never|exclusive] {SCORE: NODE | rule [SCORE:] EXPRESSION ...}\n\nExamples:\n  crm configure location near vip 100: node1\n  crm configure location never web -inf: node3\n  crm configure location net vip rule -inf: not_defined pingd or pingd lte 0")]
+    Location(Words),
+    /// Say what runs together, or apart
+    #[command(alias = "collocation", after_help = "colocation ID SCORE: RESOURCE[:ROLE] WITH[:ROLE]\n\nExamples:\n  crm configure colocation together inf: vip web\n  crm configure colocation apart -inf: db1 db2\n  crm configure colocation on-primary inf: vip db-clone:Promoted")]
+    Colocation(Words),
+    /// Say what starts before what
+    #[command(after_help = "order ID [Mandatory:|Optional:|Serialize:] FIRST[:ACTION] THEN[:ACTION] [symmetrical=false]\n\nExamples:\n  crm configure order fs-first Mandatory: fs db\n  crm configure order sets Mandatory: ( a b ) c")]
+    Order(Words),
+    /// Tie resources to a ticket
+    #[command(name = "rsc_ticket", after_help = "Example:\n  crm configure rsc_ticket site ticketA: service loss-policy=stop")]
+    RscTicket(Words),
+    /// Set cluster options
+    #[command(after_help = "Examples:\n  crm configure property no-quorum-policy=freeze\n  crm configure property maintenance-mode=true")]
+    Property(Words),
+    /// Set defaults of resources
+    #[command(name = "rsc_defaults", after_help = "Example:\n  crm configure rsc_defaults resource-stickiness=100 migration-threshold=3")]
+    RscDefaults(Words),
+    /// Set defaults of operations
+    #[command(name = "op_defaults", after_help = "Example:\n  crm configure op_defaults timeout=60s")]
+    OpDefaults(Words),
+    /// Add a node or set its attributes
+    #[command(after_help = "Example:\n  crm configure node node1 attributes rack=a utilization cpu=8")]
+    Node(Words),
+    /// Say which devices fence which node, in which order
+    #[command(name = "fencing_topology", after_help = "Example:\n  crm configure fencing_topology node1: ipmi1 pdu1,pdu2 node2: ipmi2")]
+    FencingTopology(Words),
+    /// Name a set of objects
+    #[command(after_help = "Example:\n  crm configure tag databases db1 db2")]
+    Tag(Words),
+    /// Define access rights
+    #[command(after_help = "Example:\n  crm configure role operator write meta:vip:target-role read status")]
+    Role(Words),
+    /// Give roles to a user
+    #[command(name = "acl_target", after_help = "Example:\n  crm configure acl_target alice operator")]
+    AclTarget(Words),
+    /// Give roles to a group of users
+    #[command(name = "acl_group", after_help = "Example:\n  crm configure acl_group operators operator")]
+    AclGroup(Words),
+    /// Have a program told of events
+    #[command(after_help = "Example:\n  crm configure alert mail /usr/share/systole/alert_mail to admin@example.com")]
+    Alert(Words),
+    /// Add or replace an object given as XML
+    Xml(Words),
+    /// Remove objects, with the constraints about them
+    #[command(alias = "remove", after_help = "Example:\n  crm configure delete vip\n\nA resource that runs is not deleted; stop it first, or use --force.")]
+    Delete {
+        /// Ids
+        #[arg(required = true)]
+        ids: Vec<String>,
+    },
+    /// Give an object another id
+    Rename {
+        /// The id it has
+        old: String,
+        /// The id it gets
+        new: String,
+    },
+    /// Add members to a group or take them out
+    Modgroup {
+        /// The group
+        group: String,
+        /// add or remove
+        #[arg(value_parser = ["add", "remove"])]
+        how: String,
+        /// The resource
+        member: String,
+        /// Before or after which member: `before RSC` or `after RSC`
+        place: Vec<String>,
+    },
+    /// Read objects from a file
+    #[command(after_help = "update adds and replaces objects, replace makes the configuration what the file says, push is replace.\n\nExamples:\n  crm configure load update web.crm\n  crm configure load replace - < everything.crm\n  crm configure load xml update cib.xml")]
+    Load {
+        /// [xml] update|replace|push FILE; - is standard input
+        #[arg(required = true)]
+        words: Vec<String>,
+    },
+    /// Write the configuration, or some objects of it, to a file
+    #[command(after_help = "Examples:\n  crm configure save everything.crm\n  crm configure save xml cib.xml\n  crm configure save - vip")]
+    Save {
+        /// [xml] FILE [IDS]; - is standard output
+        #[arg(required = true)]
+        words: Vec<String>,
+    },
+    /// Change objects in an editor ($EDITOR)
+    Edit {
+        /// Ids; everything without them
+        ids: Vec<String>,
+    },
+    /// Check the configuration
+    Verify,
+    /// Drop everything
+    Erase,
+    /// Show pending changes against what is in force
+    Diff,
+    /// Make pending changes effective
+    Commit {
+        /// `force`: although there are warnings
+        #[arg(value_parser = ["force"])]
+        how: Option<String>,
+    },
+    /// Drop pending changes and read the configuration again
+    Refresh,
+    /// Rewrite the configuration for the newest schema
+    Upgrade {
+        /// `force`
+        how: Option<String>,
+    },
+    /// What the cluster would do about the pending changes
+    #[command(alias = "ptest")]
+    Simulate,
+}
+
+/// `crm resource`.
+#[derive(Debug, Subcommand)]
+pub enum Resource {
+    /// Where it runs
+    #[command(alias = "show", alias = "list", alias = "locate")]
+    Status {
+        /// Resources; all without
+        ids: Vec<String>,
+    },
+    /// Let it run
+    #[command(after_help = "Example:\n  crm -w resource start vip")]
+    Start {
+        /// Resources
+        #[arg(required = true)]
+        ids: Vec<String>,
+    },
+    /// Do not let it run
+    #[command(after_help = "Example:\n  crm -w resource stop vip")]
+    Stop {
+        /// Resources
+        #[arg(required = true)]
+        ids: Vec<String>,
+    },
+    /// Stop it, wait, and start it again
+    Restart {
+        /// Resources
+        #[arg(required = true)]
+        ids: Vec<String>,
+    },
+    /// Promote instances
+    Promote {
+        /// The promotable clone
+        id: String,
+    },
+    /// Demote instances
+    Demote {
+        /// The promotable clone
+        id: String,
+    },
+    /// Move it to another node
+    #[command(alias = "migrate", after_help = "Makes a location constraint cli-prefer-RESOURCE (or cli-ban-RESOURCE-on-NODE without a node); crm resource clear removes it.\n\nExamples:\n  crm resource move vip node2\n  crm resource move vip node2 PT1H")]
+    Move {
+        /// The resource
+        id: String,
+        /// [NODE] [LIFETIME] [force]; a lifetime is an ISO 8601 duration, for example PT30M
+        words: Vec<String>,
+    },
+    /// Keep it off a node
+    #[command(after_help = "Example:\n  crm resource ban vip node1")]
+    Ban {
+        /// The resource
+        id: String,
+        /// [NODE] [LIFETIME] [force]
+        words: Vec<String>,
+    },
+    /// Remove the constraints that move and ban made
+    #[command(alias = "unmove", alias = "unmigrate", alias = "unban")]
+    Clear {
+        /// The resource
+        id: String,
+        /// Only those about this node
+        node: Option<String>,
+    },
+    /// Forget failures, and probe again where there were any
+    Cleanup {
+        /// The resource; all without
+        id: Option<String>,
+        /// The node; all without
+        node: Option<String>,
+    },
+    /// Forget everything about it, and probe again everywhere
+    #[command(alias = "reprobe")]
+    Refresh {
+        /// The resource; all without
+        id: Option<String>,
+        /// The node; all without
+        node: Option<String>,
+    },
+    /// Have the cluster manage it
+    Manage {
+        /// The resource
+        id: String,
+    },
+    /// Leave it alone: neither start, stop nor recover it
+    Unmanage {
+        /// The resource
+        id: String,
+    },
+    /// Maintenance of a resource on or off
+    Maintenance {
+        /// The resource
+        id: String,
+        /// on or off
+        #[arg(value_parser = ["on", "off", "true", "false"], default_value = "on")]
+        value: String,
+    },
+    /// Constraints about it
+    Constraints {
+        /// The resource
+        id: String,
+    },
+    /// Its fail counts
+    Failcount {
+        /// RESOURCE show|delete|set NODE [VALUE]
+        #[arg(required = true)]
+        words: Vec<String>,
+    },
+    /// Its parameters: RESOURCE show|set|delete NAME [VALUE]
+    Param {
+        /// RESOURCE show|set|delete NAME [VALUE]
+        #[arg(required = true, num_args = 3..)]
+        words: Vec<String>,
+    },
+    /// Its meta attributes: RESOURCE show|set|delete NAME [VALUE]
+    Meta {
+        /// RESOURCE show|set|delete NAME [VALUE]
+        #[arg(required = true, num_args = 3..)]
+        words: Vec<String>,
+    },
+    /// Its utilization: RESOURCE show|set|delete NAME [VALUE]
+    Utilization {
+        /// RESOURCE show|set|delete NAME [VALUE]
+        #[arg(required = true, num_args = 3..)]
+        words: Vec<String>,
+    },
+}
+
+/// `crm node`.
+#[derive(Debug, Subcommand)]
+pub enum Node {
+    /// Nodes with their attributes
+    Show {
+        /// The node; all without
+        node: Option<String>,
+    },
+    /// State of the nodes, as XML
+    Status {
+        /// The node; all without
+        node: Option<String>,
+    },
+    /// Move everything away and run nothing there
+    #[command(after_help = "Examples:\n  crm -w node standby node1\n  crm node standby node1 reboot")]
+    Standby {
+        /// [NODE] [forever|reboot]; this node without
+        words: Vec<String>,
+    },
+    /// Let it run resources again
+    Online {
+        /// The node; this node without
+        node: Option<String>,
+    },
+    /// Leave what runs there alone
+    Maintenance {
+        /// The node; this node without
+        node: Option<String>,
+    },
+    /// End maintenance
+    Ready {
+        /// The node; this node without
+        node: Option<String>,
+    },
+    /// Fence it
+    Fence {
+        /// The node
+        node: String,
+    },
+    /// Confirm that it is down, where no device can say so
+    Clearstate {
+        /// The node
+        node: String,
+    },
+    /// An attribute: NODE show|set|delete NAME [VALUE]
+    #[command(after_help = "Examples:\n  crm node attribute node1 set rack a\n  crm node attribute node1 show rack\n  crm node attribute node1 delete rack")]
+    Attribute {
+        /// NODE show|set|delete NAME [VALUE]
+        #[arg(required = true, num_args = 3..)]
+        words: Vec<String>,
+    },
+    /// Capacity: NODE show|set|delete NAME [VALUE]
+    Utilization {
+        /// NODE show|set|delete NAME [VALUE]
+        #[arg(required = true, num_args = 3..)]
+        words: Vec<String>,
+    },
+    /// An attribute that lasts until the node restarts: NODE show|set|delete NAME [VALUE]
+    #[command(name = "status-attr")]
+    StatusAttr {
+        /// NODE show|set|delete NAME [VALUE]
+        #[arg(required = true, num_args = 3..)]
+        words: Vec<String>,
+    },
+    /// Take it out of the cluster
+    Delete {
+        /// The node
+        node: String,
+    },
+}
+
+/// `crm cluster`.
+#[derive(Debug, Subcommand)]
+pub enum Cluster {
+    /// Members, leader, quorum, paths
+    Status {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Found a cluster on this machine; see `systole init --help`
+    Init(Passed),
+    /// Join a cluster; see `systole join --help`
+    #[command(alias = "add")]
+    Join(Passed),
+    /// Make a token with which one node can join
+    Token(Passed),
+    /// Take a node out of the cluster
+    #[command(alias = "delete")]
+    Remove {
+        /// The node
+        node: String,
+    },
+    /// Give a node another role
+    Role {
+        /// The node
+        node: String,
+        /// What it does
+        #[arg(value_parser = ["voter", "learner", "witness"])]
+        role: String,
+    },
+    /// Hand over leadership
+    #[command(name = "step-down")]
+    StepDown {
+        /// To this node
+        node: Option<String>,
+    },
+    /// Stop the daemon here; resources are moved away first
+    Stop,
+    /// Changes of the configuration: who, when, with which tool
+    Log {
+        /// How many
+        #[arg(short = 'n', long, default_value_t = 20)]
+        last: usize,
+    },
+    /// One change of the configuration
+    Show {
+        /// Its number
+        number: u64,
+    },
+    /// Wait until the cluster has nothing left to do
+    #[command(alias = "wait_for_startup")]
+    Wait {
+        /// At most so many seconds
+        #[arg(default_value_t = 60)]
+        seconds: u64,
+    },
+}
+
+/// Words for another command.
+#[derive(Debug, Args)]
+pub struct Passed {
+    /// Its arguments
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub words: Vec<String>,
+}
+
+/// `crm explain`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  crm explain vip\n  crm explain vip --node node2\n  crm explain vip --json")]
+pub struct Explain {
+    /// The resource
+    pub resource: String,
+    /// Why (not) on this node?
+    #[arg(short, long)]
+    pub node: Option<String>,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+}
