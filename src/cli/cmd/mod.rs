@@ -3,4 +3,42 @@
 //! Leaves: text and an exit status.
 //! May touch: files that are named, standard input and output, the daemon's socket.
 
+mod check;
+pub mod cluster;
+pub mod configure;
+mod edit;
+pub mod explain;
+pub mod node;
+mod plan;
+pub mod resource;
 pub mod simulate;
+pub mod status;
+mod wait;
+
+use crate::{
+    cib::Cib,
+    clock,
+    policy::{
+        Input,
+        facts::{self, Facts},
+    },
+};
+
+/// What is true now, as the policy sees it.
+pub(crate) fn facts_of(cib: &Cib) -> Facts {
+    facts::read(cib.root(), &Input::at(clock::wall_s()))
+}
+
+/// The first node on which a resource (or anything inside it) is active.
+pub(crate) fn running_on(facts: &Facts, id: &str) -> Option<String> {
+    let rsc = facts.rsc_named(id)?;
+    let mut open = vec![rsc];
+    while let Some(rsc) = open.pop() {
+        let it = &facts.rscs[rsc];
+        if let Some(node) = it.active.first() {
+            return Some(facts.nodes[*node].name.to_string());
+        }
+        open.extend(&it.children);
+    }
+    None
+}

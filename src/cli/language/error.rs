@@ -34,7 +34,7 @@ impl SyntaxError {
 }
 
 /// The word of `known` that was probably meant by `word`: one typing error away, or two in a long word.
-pub(crate) fn meant<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn meant<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let limit = match word.len() {
         0..=2 => 0,
         3..=5 => 1,

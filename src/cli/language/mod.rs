@@ -12,9 +12,11 @@ mod print;
 mod same;
 
 pub use document::{Document, Mode};
-pub use error::SyntaxError;
+pub use error::{SyntaxError, meant};
 pub use lex::{Statement, Word, statements};
-pub use parse::{KEYWORDS, Object, Place, parse_all, parse_statement, split_score};
+pub use parse::{
+    KEYWORDS, Object, Place, SECTIONS, is_id, parse_all, parse_statement, split_score,
+};
 pub use print::{print_object, value_text};
 
 #[cfg(test)]

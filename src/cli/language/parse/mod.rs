@@ -82,6 +82,20 @@ impl Place {
     }
 }
 
+/// The sections of a configuration that hold objects.
+pub const SECTIONS: &[&str] = &[
+    "crm_config",
+    "nodes",
+    "resources",
+    "constraints",
+    "fencing-topology",
+    "rsc_defaults",
+    "op_defaults",
+    "acls",
+    "tags",
+    "alerts",
+];
+
 /// One object of the configuration as a statement describes it.
 #[derive(Clone, Debug)]
 pub struct Object {
@@ -98,6 +112,11 @@ pub struct Object {
 }
 
 impl Object {
+    /// An element that was read as XML.
+    pub fn of(place: Place, element: Element) -> Self {
+        Object { place, element, span: 0..0, name_span: 0..0, references: Vec::new() }
+    }
+
     /// Its id; a node's name.
     pub fn id(&self) -> &str {
         match self.place {
@@ -376,7 +395,7 @@ impl<'a> Cursor<'a> {
 }
 
 /// Whether a text can be an XML id.
-pub(crate) fn is_id(text: &str) -> bool {
+pub fn is_id(text: &str) -> bool {
     let mut chars = text.chars();
     chars.next().is_some_and(|c| c.is_alphabetic() || c == '_')
         && chars.all(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.'))

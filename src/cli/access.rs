@@ -1,0 +1,130 @@
+//! The cluster as commands see it: a CIB to read, commands to send, and a daemon to ask. Offline, a file stands in.
+
+use std::{
+    fs,
+    io::Write,
+    os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    cib::{self, Cib, Command},
+    clock,
+    rpc::{AdminAnswer, AdminRequest},
+    terms::CrmExit,
+    xml::{Element, Limits, write},
+};
+
+use super::failure::Failure;
+
+/// A cluster, or a file in its place.
+pub trait Access {
+    /// The newest CIB.
+    fn cib(&mut self) -> Result<Cib, Failure>;
+
+    /// One atomic change.
+    fn write(&mut self, command: Command) -> Result<Option<Element>, Failure>;
+
+    /// Anything else that only a daemon can answer.
+    fn ask(&mut self, request: AdminRequest) -> Result<AdminAnswer, Failure>;
+
+    /// Whether a daemon is behind it.
+    fn live(&self) -> bool;
+
+    /// A change that leaves status alone or not, as a patch between two versions that were worked out here. It does not
+    /// fit when somebody changed the same elsewhere meanwhile.
+    fn apply_patch(&mut self, old: &Element, new: &Element) -> Result<bool, Failure> {
+        let patch = cib::patch::diff(old, new).without_versions();
+        if patch.changes.is_empty() {
+            return Ok(false);
+        }
+        let command = Command::new(cib::Op::Patch, cib::Target::Whole, Some(patch.to_element()));
+        self.write(command).map(|_| true).map_err(|failure| {
+            if failure.exit == CrmExit::ERROR {
+                return failure.cure("the configuration was changed by somebody else meanwhile; make the change again");
+            }
+            failure
+        })
+    }
+}
+
+/// A CIB in a file.
+#[derive(Debug)]
+pub struct File {
+    path: PathBuf,
+    read: Option<Cib>,
+}
+
+impl File {
+    /// The file need not exist until it is read.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        File { path: path.into(), read: None }
+    }
+
+    fn is_pipe(&self) -> bool {
+        fs::metadata(&self.path).is_ok_and(|data| data.file_type().is_fifo() || data.file_type().is_char_device())
+    }
+}
+
+impl Access for File {
+    fn cib(&mut self) -> Result<Cib, Failure> {
+        if let Some(cib) = &self.read {
+            return Ok(cib.clone());
+        }
+        let shown = self.path.display();
+        let bytes = fs::read(&self.path).map_err(|error| {
+            let failure = Failure::from(error);
+            Failure::new(failure.exit, format!("failed to read the CIB file {shown}: {failure}"))
+        })?;
+        let cib = Cib::parse(&bytes, &Limits::CIB)
+            .map_err(|error| Failure::new(CrmExit::DATA, format!("{shown}: {error}")))?;
+        self.read = Some(cib.clone());
+        Ok(cib)
+    }
+
+    fn write(&mut self, command: Command) -> Result<Option<Element>, Failure> {
+        let cib = self.cib()?;
+        if self.is_pipe() {
+            return Err(Failure::new(CrmExit::CANNOT_CREATE, "a CIB that comes through a pipe can't be changed"));
+        }
+        let time_s = clock::wall_s();
+        let applied = cib::apply(&cib, &command.at(time_s));
+        let answer = applied.answer?;
+        if applied.patch.is_some() {
+            store(&self.path, &write::pretty(applied.cib.root()))?;
+            self.read = Some(applied.cib);
+        }
+        Ok(answer)
+    }
+
+    fn ask(&mut self, _: AdminRequest) -> Result<AdminAnswer, Failure> {
+        Err(Failure::new(CrmExit::DISCONNECTED, "a CIB file can't do this, only a running cluster can")
+            .cure("unset CIB_file, and run it on a node of the cluster"))
+    }
+
+    fn live(&self) -> bool {
+        false
+    }
+}
+
+/// Replace a file at once: whoever reads it sees the old or the new one, whole.
+pub(crate) fn store(path: &Path, text: &str) -> Result<(), Failure> {
+    let failed = |error: std::io::Error| {
+        let failure = Failure::from(error);
+        Failure::new(failure.exit, format!("failed to write {}: {failure}", path.display()))
+    };
+    let mode = fs::metadata(path).map_or(0o600, |data| data.permissions().mode() & 0o777);
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let beside = path.with_file_name(format!(".{name}.{}", uuid::Uuid::new_v4()));
+    let mut file =
+        fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&beside).map_err(failed)?;
+    let written = file
+        .write_all(text.as_bytes())
+        .and_then(|()| file.sync_all())
+        .and_then(|()| fs::rename(&beside, path));
+    written.map_err(|error| {
+        // The half-written file is of no use to anyone.
+        let _ = fs::remove_file(&beside);
+        failed(error)
+    })
+}

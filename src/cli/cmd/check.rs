@@ -1,0 +1,292 @@
+//! What can be known to be wrong before anything is written: agents that do not exist, parameters that are missing or
+//! unknown to the agent, nodes that nobody has heard of, options with unreadable values.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use crate::{
+    cib::Cib,
+    cli::{failure::Failure, language::meant, shell::Shell},
+    executor::{self, Metadata, Place},
+    terms::{AgentName, CrmExit, Score, span, text},
+    xml::Element,
+};
+
+/// Check what differs between two CIBs. Warnings are said, errors refuse (unless forced where that makes sense).
+pub(super) fn changes(shell: &mut Shell, old: &Element, new: &Element, force: bool) -> Result<(), Failure> {
+    let changed = |element: &Element| -> bool {
+        element.id().is_none_or(|id| old.find_id(id) != Some(element))
+    };
+    let findings = find(new, &changed, &mut Agents::default());
+    tell(shell, findings, force)
+}
+
+/// Check everything, and hear the policy's warnings too.
+pub(super) fn all(shell: &mut Shell, root: &Element) -> Result<(), Failure> {
+    let mut findings = find(root, &|_| true, &mut Agents::default());
+    let facts = super::facts_of(&Cib::new(root.clone()));
+    findings.extend(facts.warnings.iter().map(|warning| Finding::warning(warning.text.clone())));
+    tell(shell, findings, false)
+}
+
+fn tell(shell: &mut Shell, findings: Vec<Finding>, force: bool) -> Result<(), Failure> {
+    let mut first: Option<Failure> = None;
+    for finding in findings {
+        match finding.wrong {
+            Some(exit) if !(force || shell.force) => {
+                let failure = Failure { exit, message: finding.text, help: finding.cure, source: None };
+                match &first {
+                    None => first = Some(failure),
+                    Some(_) => failure.tell(&mut *shell.errors, shell.colour),
+                }
+            }
+            _ => shell.warn(&finding.text),
+        }
+    }
+    first.map_or(Ok(()), Err)
+}
+
+struct Finding {
+    wrong: Option<CrmExit>,
+    text: String,
+    cure: Option<String>,
+}
+
+impl Finding {
+    fn warning(text: String) -> Self {
+        Finding { wrong: None, text, cure: None }
+    }
+
+    fn wrong(text: String, cure: String) -> Self {
+        Finding { wrong: Some(CrmExit::CONFIG), text, cure: Some(cure) }
+    }
+}
+
+fn find(root: &Element, changed: &dyn Fn(&Element) -> bool, agents: &mut Agents) -> Vec<Finding> {
+    let mut found = Vec::new();
+    let Some(configuration) = root.child("configuration") else { return found };
+    let resources = configuration.child("resources");
+    for element in resources.into_iter().flat_map(Element::descendants) {
+        if element.is("primitive") && changed(element) {
+            primitive(element, resources.expect("there are resources"), agents, &mut found);
+        }
+    }
+    let nodes: Vec<&str> = configuration
+        .child("nodes")
+        .into_iter()
+        .flat_map(|nodes| nodes.children().filter_map(|node| node.get("uname")))
+        .collect();
+    for constraint in configuration.child("constraints").into_iter().flat_map(Element::children) {
+        if !changed(constraint) {
+            continue;
+        }
+        let id = constraint.id().unwrap_or_default();
+        if let Some(node) = constraint.get("node")
+            && !nodes.iter().any(|known| known.eq_ignore_ascii_case(node))
+            && !is_remote(resources, node)
+        {
+            let cure = meant(node, nodes.iter().copied()).map(|name| format!(" (did you mean {name:?}?)"));
+            found.push(Finding::warning(format!(
+                "{id}: the node {node:?} is not known{}",
+                cure.unwrap_or_default()
+            )));
+        }
+        if constraint.get("rsc").is_some() && constraint.get("rsc") == constraint.get("with-rsc") {
+            found.push(Finding::wrong(
+                format!("{id}: {:?} is colocated with itself", constraint.get("rsc").unwrap_or_default()),
+                "name another resource in with-rsc".to_owned(),
+            ));
+        }
+        if let Some(score) = constraint.get("score")
+            && Score::parse(score).is_none()
+        {
+            found.push(Finding::wrong(
+                format!("{id}: {score:?} is no score"),
+                "a score is a whole number or [-]INFINITY".to_owned(),
+            ));
+        }
+    }
+    found
+}
+
+fn is_remote(resources: Option<&Element>, name: &str) -> bool {
+    resources.into_iter().flat_map(Element::descendants).any(|element| {
+        (element.get("type") == Some("remote") && element.id() == Some(name))
+            || (element.get("name") == Some("remote-node") && element.get("value") == Some(name))
+    })
+}
+
+fn primitive(element: &Element, resources: &Element, agents: &mut Agents, found: &mut Vec<Finding>) {
+    let id = element.id().unwrap_or_default();
+    let template = element
+        .get("template")
+        .and_then(|name| resources.children().find(|child| child.is("template") && child.id() == Some(name)));
+    let source = template.unwrap_or(element);
+    let (Some(class), Some(kind)) = (source.get("class"), source.get("type")) else { return };
+    let agent = AgentName::new(class, source.get("provider"), kind);
+    let sets: Vec<&Element> =
+        [Some(element), template].into_iter().flatten().flat_map(|from| from.children_named("instance_attributes")).collect();
+    operations(element, found);
+    let metadata = match agents.metadata(&agent) {
+        Known::Yes(metadata) => metadata,
+        Known::Unasked => return,
+        Known::No(reason) => {
+            let similar = agents.similar(&agent);
+            found.push(Finding::wrong(
+                format!("{id}: there is no agent {agent}: {reason}"),
+                match similar {
+                    Some(similar) => format!("did you mean {similar}? If it is installed on other nodes only, use --force"),
+                    None => "install it; if it is installed on other nodes only, use --force".to_owned(),
+                },
+            ));
+            return;
+        }
+    };
+    let given: Vec<&str> = sets
+        .iter()
+        .flat_map(|set| set.children_named("nvpair"))
+        .filter_map(|pair| pair.get("name"))
+        .collect();
+    let referred = sets.iter().any(|set| set.has("id-ref") || set.children().any(|pair| pair.has("id-ref")));
+    for parameter in metadata.parameters.iter().filter(|parameter| parameter.required) {
+        // A fence agent gets its target from the cluster.
+        let implied = class == "stonith" && matches!(parameter.name.as_str(), "action" | "plug" | "port");
+        if !given.contains(&parameter.name.as_str()) && !referred && !implied {
+            found.push(Finding::wrong(
+                format!("{id}: the agent {agent} needs the parameter {:?}", parameter.name),
+                format!("set it: params {}=VALUE", parameter.name),
+            ));
+        }
+    }
+    if metadata.parameters.is_empty() {
+        return;
+    }
+    for name in given {
+        let known = metadata.parameters.iter().any(|parameter| parameter.name == name);
+        let general = name.starts_with("pcmk_")
+            || name.starts_with("CRM_meta_")
+            || matches!(name, "OCF_CHECK_LEVEL" | "trace_ra" | "trace_dir" | "provides" | "stonith-timeout");
+        if !known && !general {
+            let names = metadata.parameters.iter().map(|parameter| parameter.name.as_str());
+            let cure = meant(name, names).map(|name| format!(" (did you mean {name:?}?)")).unwrap_or_default();
+            found.push(Finding::warning(format!("{id}: the agent {agent} has no parameter {name:?}{cure}")));
+        }
+    }
+}
+
+fn operations(element: &Element, found: &mut Vec<Finding>) {
+    let id = element.id().unwrap_or_default();
+    let mut seen: Vec<(&str, u64, &str)> = Vec::new();
+    for op in element.children_named("operations").flat_map(Element::children) {
+        let name = op.get("name").unwrap_or_default();
+        for attribute in ["interval", "timeout", "start-delay"] {
+            if let Some(value) = op.get(attribute)
+                && span::parse_ms(value).is_err()
+                && crate::terms::Duration::parse(value).is_none()
+            {
+                found.push(Finding::wrong(
+                    format!("{id}: {attribute}={value:?} of {name} is no time"),
+                    "write for example 10s, 500ms or PT1M".to_owned(),
+                ));
+            }
+        }
+        if let Some(enabled) = op.get("enabled")
+            && text::boolean(enabled).is_none()
+        {
+            found.push(Finding::wrong(
+                format!("{id}: enabled={enabled:?} of {name} is neither true nor false"),
+                "write true or false".to_owned(),
+            ));
+        }
+        let key = (name, span::ms_or_zero(op.get("interval")), op.get("role").unwrap_or("Started"));
+        if key.1 > 0 && seen.iter().any(|earlier| earlier.0 == key.0 && earlier.1 == key.1) {
+            found.push(Finding::warning(format!("{id}: two operations {name} have the same interval; only one of them runs")));
+        }
+        seen.push(key);
+    }
+}
+
+enum Known {
+    Yes(Metadata),
+    No(String),
+    /// This class of agents does not tell, or it can't be asked here.
+    Unasked,
+}
+
+/// What agents say of themselves, each asked once.
+#[derive(Default)]
+struct Agents {
+    asked: BTreeMap<String, Option<Metadata>>,
+}
+
+/// Where agents are on this machine, as the daemon looks for them.
+pub(crate) fn place() -> Place {
+    let folder = |name: &str, default: &str| PathBuf::from(std::env::var_os(name).unwrap_or_else(|| default.into()));
+    Place {
+        node: "localhost".into(),
+        ocf_root: folder("OCF_ROOT", "/usr/lib/ocf"),
+        own_agents: folder("SYSTOLE_AGENTS", "/usr/lib/systole/agents"),
+        tools: folder("HA_SBIN_DIR", "/usr/lib/systole/sbin"),
+        rsctmp: folder("HA_RSCTMP", "/run/resource-agents"),
+        secrets: PathBuf::from("/var/lib/systole/secrets"),
+        fence_agents: vec!["/usr/sbin".into(), "/usr/local/sbin".into()],
+        extra_env: Vec::new(),
+    }
+}
+
+impl Agents {
+    fn metadata(&mut self, agent: &AgentName) -> Known {
+        if !matches!(agent.class.as_str(), "ocf" | "stonith" | "lsb") {
+            return Known::Unasked;
+        }
+        let place = place();
+        let file = match agent.class.as_str() {
+            "stonith" => executor::agent::find::find_fence(&place, &agent.kind),
+            _ => executor::agent::find::find(&place, agent),
+        };
+        if let Err(reason) = file {
+            // Without a single agent of the kind here, this machine is no node and can't tell.
+            if !place.ocf_root.join("resource.d").exists() || builtin(agent) {
+                return Known::Unasked;
+            }
+            return Known::No(reason.to_string());
+        }
+        if agent.class == "lsb" {
+            return Known::Unasked;
+        }
+        let known = self.asked.entry(agent.to_string()).or_insert_with(|| ask(&place, agent));
+        known.clone().map_or(Known::Unasked, Known::Yes)
+    }
+
+    fn similar(&self, agent: &AgentName) -> Option<String> {
+        let place = place();
+        let root = place.ocf_root.join("resource.d");
+        let provider = agent.provider.as_deref().unwrap_or("heartbeat");
+        let names = |folder: PathBuf| -> Vec<String> {
+            let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+            entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+        };
+        if agent.class == "stonith" {
+            let all: Vec<String> = place.fence_agents.iter().cloned().flat_map(names).collect();
+            return meant(&agent.kind, all.iter().map(String::as_str)).map(|kind| format!("stonith:{kind}"));
+        }
+        for other in names(root.clone()) {
+            if root.join(&other).join(&agent.kind).exists() {
+                return Some(format!("ocf:{other}:{}", agent.kind));
+            }
+        }
+        let all = names(root.join(provider));
+        meant(&agent.kind, all.iter().map(String::as_str)).map(|kind| format!("ocf:{provider}:{kind}"))
+    }
+}
+
+/// Agents of ours that stand in for missing ones, wherever they are installed.
+fn builtin(agent: &AgentName) -> bool {
+    matches!(agent.provider.as_deref(), Some("systole"))
+        || matches!(agent.kind.as_str(), "IPaddr2" | "Dummy" | "Stateful" | "fence_hook" | "fence_pids" | "fence_watchdog" | "remote")
+}
+
+fn ask(place: &Place, agent: &AgentName) -> Option<Metadata> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
+    let text = runtime.block_on(executor::metadata_text(place, agent)).ok()?;
+    executor::agent::metadata::parse(&text).ok()
+}

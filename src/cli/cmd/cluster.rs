@@ -1,0 +1,138 @@
+//! `crm cluster`: who belongs to it, who leads, and what was changed by whom.
+
+use crate::{
+    cli::{args::Cluster, failure::Failure, shell::Shell},
+    raft::MemberRole,
+    rpc::{AdminAnswer, AdminRequest, ClusterStatus},
+    terms::{CrmExit, DateTime},
+};
+
+use super::{change, node::say, resource::edit, wait};
+
+/// Run one command of the level.
+pub fn run(shell: &mut Shell, command: Cluster) -> Result<(), Failure> {
+    match command {
+        Cluster::Status { json } => status(shell, json),
+        Cluster::Init(words) => passed(&["init"], words.words),
+        Cluster::Join(words) => passed(&["join"], words.words),
+        Cluster::Token(words) => passed(&["token"], words.words),
+        Cluster::Remove { node } => remove(shell, &node),
+        Cluster::Role { node, role } => {
+            let role = match role.as_str() {
+                "learner" => MemberRole::Learner,
+                "witness" => MemberRole::Witness,
+                _ => MemberRole::Voter,
+            };
+            say(shell, AdminRequest::SetRole { node, role })
+        }
+        Cluster::StepDown { node } => say(shell, AdminRequest::StepDown { node }),
+        Cluster::Stop => say(shell, AdminRequest::Shutdown),
+        Cluster::Log { last } => log(shell, AdminRequest::Log { last }, false),
+        Cluster::Show { number } => log(shell, AdminRequest::Show { number }, true),
+        Cluster::Wait { seconds } => wait::idle(shell, seconds),
+    }
+}
+
+fn passed(command: &[&str], words: Vec<String>) -> Result<(), Failure> {
+    let mut all: Vec<String> = command.iter().map(|word| (*word).to_owned()).collect();
+    all.extend(words);
+    crate::cli::found::run(&all)
+}
+
+/// An answer that does not belong to the question.
+pub(crate) fn unexpected(answer: &AdminAnswer) -> Failure {
+    match answer {
+        AdminAnswer::Failed { exit, message } => Failure::new(*exit, message.clone()),
+        _ => Failure::new(CrmExit::PROTOCOL, "the daemon's answer is not to what was asked")
+            .cure("daemon and tool are of different versions; install the same on both sides"),
+    }
+}
+
+/// What the daemon knows of the cluster.
+pub(crate) fn cluster_status(shell: &mut Shell) -> Result<ClusterStatus, Failure> {
+    match shell.access.ask(AdminRequest::Status)? {
+        AdminAnswer::Status(status) => Ok(*status),
+        other => Err(unexpected(&other)),
+    }
+}
+
+fn status(shell: &mut Shell, json: bool) -> Result<(), Failure> {
+    let status = cluster_status(shell)?;
+    if json {
+        let value = serde_json::to_value(&status).unwrap_or_default();
+        return shell.say(&format!("{value:#}"));
+    }
+    let leader = status.members.iter().find(|member| Some(member.id) == status.leader);
+    let mut out = format!(
+        "Cluster: {}\nQuorum: {}\nLeader: {} (term {})\nLog: {}\n\nMembers:\n",
+        status.name,
+        if status.quorate { "yes" } else { "NO" },
+        leader.map_or("none", |member| member.name.as_str()),
+        status.term,
+        status.index,
+    );
+    for member in &status.members {
+        let path = status.paths.iter().find(|(id, _)| *id == member.id);
+        let path = match path {
+            _ if member.id == status.me => "this node".to_owned(),
+            Some((_, Some(address))) => format!("reached at {address}"),
+            Some((_, None)) => "NOT reached".to_owned(),
+            None => "no path known".to_owned(),
+        };
+        let addresses: Vec<String> = member.addresses.iter().map(ToString::to_string).collect();
+        out.push_str(&format!(
+            "  {} {} ({}) at {}: {path}\n",
+            member.id,
+            member.name,
+            format!("{:?}", member.role).to_lowercase(),
+            addresses.join(", ")
+        ));
+    }
+    shell.say(&out)
+}
+
+/// Take a node out: of the cluster, and with it of the CIB.
+pub(crate) fn remove(shell: &mut Shell, node: &str) -> Result<(), Failure> {
+    if shell.access.live() {
+        return say(shell, AdminRequest::Remove { node: node.to_owned() });
+    }
+    edit(shell, |root| {
+        let entry = change::node(root, node).ok_or_else(|| super::node::no_node(root, node))?;
+        let id = entry.id().map(str::to_owned);
+        for path in [&["configuration", "nodes"][..], &["status"][..]] {
+            let mut section = Some(&mut *root);
+            for tag in path {
+                section = section.and_then(|element| element.child_mut(tag));
+            }
+            if let Some(section) = section {
+                section.retain_children(|child| child.id().map(str::to_owned) != id);
+            }
+        }
+        Ok(())
+    })
+}
+
+fn log(shell: &mut Shell, request: AdminRequest, with_patch: bool) -> Result<(), Failure> {
+    let entries = match shell.access.ask(request)? {
+        AdminAnswer::History(entries) => entries,
+        other => return Err(unexpected(&other)),
+    };
+    for entry in entries {
+        let comment = if entry.comment.is_empty() { String::new() } else { format!(": {}", entry.comment) };
+        shell.say(&format!(
+            "{:>5}  {}  {}  {} by {} on {}{comment}",
+            entry.number,
+            DateTime::from_epoch(entry.time_s),
+            entry.version,
+            if entry.client.is_empty() { "?" } else { &entry.client },
+            if entry.user.is_empty() { "?" } else { &entry.user },
+            if entry.node.is_empty() { "?" } else { &entry.node },
+        ))?;
+        if with_patch && let Some(patch) = &entry.patch {
+            let element = crate::xml::parse(patch.as_bytes(), &crate::xml::Limits::STORED);
+            let text = element.map_or_else(|_| patch.to_string(), |element| crate::xml::write::pretty(&element));
+            shell.say(&text)?;
+        }
+    }
+    Ok(())
+}

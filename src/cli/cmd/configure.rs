@@ -1,0 +1,540 @@
+//! `crm configure`: the configuration shown and changed. A change is worked out on a copy, checked, and sent as one patch.
+
+use std::{fs, io::Read, path::Path};
+
+use crate::{
+    cib::{self, Cib, Command, Op, Target},
+    cli::{
+        access::store,
+        args::Configure,
+        failure::Failure,
+        language::{Document, KEYWORDS, Mode, Object, Place, SyntaxError, parse_all, value_text},
+        shell::{Session, Shell},
+    },
+    terms::CrmExit,
+    xml::{Element, Limits, parse, write},
+};
+
+use super::check;
+
+/// Run one command of the level.
+pub fn run(shell: &mut Shell, command: Configure) -> Result<(), Failure> {
+    match command {
+        Configure::Show { words } => show(shell, &words),
+        Configure::Primitive(words) => object(shell, "primitive", words.words),
+        Configure::RscTemplate(words) => object(shell, "rsc_template", words.words),
+        Configure::Group(words) => object(shell, "group", words.words),
+        Configure::Clone(words) => object(shell, "clone", words.words),
+        Configure::Ms(words) => object(shell, "ms", words.words),
+        Configure::Bundle(words) => object(shell, "bundle", words.words),
+        Configure::Location(words) => object(shell, "location", words.words),
+        Configure::Colocation(words) => object(shell, "colocation", words.words),
+        Configure::Order(words) => object(shell, "order", words.words),
+        Configure::RscTicket(words) => object(shell, "rsc_ticket", words.words),
+        Configure::Property(words) => object(shell, "property", words.words),
+        Configure::RscDefaults(words) => object(shell, "rsc_defaults", words.words),
+        Configure::OpDefaults(words) => object(shell, "op_defaults", words.words),
+        Configure::Node(words) => object(shell, "node", words.words),
+        Configure::FencingTopology(words) => object(shell, "fencing_topology", words.words),
+        Configure::Tag(words) => object(shell, "tag", words.words),
+        Configure::Role(words) => object(shell, "role", words.words),
+        Configure::AclTarget(words) => object(shell, "acl_target", words.words),
+        Configure::AclGroup(words) => object(shell, "acl_group", words.words),
+        Configure::Alert(words) => object(shell, "alert", words.words),
+        Configure::Xml(words) => {
+            let source = format!("xml {}", words.words.join(" "));
+            change(shell, |session| put(&mut session.document, &source, Mode::Update))
+        }
+        Configure::Delete { ids } => delete(shell, &ids),
+        Configure::Rename { old, new } => rename(shell, &old, &new),
+        Configure::Modgroup { group, how, member, place } => {
+            modgroup(shell, &group, how == "add", &member, &place)
+        }
+        Configure::Load { words } => load(shell, &words),
+        Configure::Save { words } => save(shell, &words),
+        Configure::Edit { ids } => super::edit::edit(shell, &ids),
+        Configure::Verify => verify(shell),
+        Configure::Erase => change(shell, |session| {
+            let nodes = session.document.configuration().child("nodes").cloned();
+            let mut empty = Cib::empty().configuration().cloned().expect("an empty CIB has a configuration");
+            if let Some(nodes) = nodes {
+                *empty.child_or_new("nodes") = nodes;
+            }
+            session.document = Document::new(empty);
+            Ok(())
+        }),
+        Configure::Diff => {
+            let session = shell.session()?;
+            let patch = cib::patch::diff(session.base.root(), &session.changed()).without_versions();
+            let text = write::pretty(&patch.to_element());
+            if patch.changes.is_empty() { shell.say("no changes") } else { shell.say(&text) }
+        }
+        Configure::Commit { how } => commit(shell, how.is_some()),
+        Configure::Refresh => {
+            shell.session = None;
+            Ok(())
+        }
+        Configure::Upgrade { .. } => {
+            shell.access.write(Command::new(Op::Upgrade, Target::Whole, None)).map(|_| ())?;
+            shell.session = None;
+            Ok(())
+        }
+        Configure::Simulate => super::plan::show(shell),
+    }
+}
+
+/// The line that these words were: quotes where the caller's shell took them off.
+pub(crate) fn line_of(keyword: &str, words: &[String]) -> String {
+    let mut line = keyword.to_owned();
+    for word in words {
+        line.push(' ');
+        let quoted = word.contains('"') || word.contains('\'');
+        match word.split_once('=') {
+            // Already as it is written in a file.
+            _ if quoted && crate::cli::language::statements(word).is_ok_and(|found| found.len() == 1) && !blank(word) => {
+                line.push_str(word);
+            }
+            Some((name, value)) if blank(value) || quoted || value.is_empty() => {
+                line.push_str(name);
+                line.push('=');
+                line.push_str(&value_text(value));
+            }
+            None if blank(word) && !word.contains('(') && !word.contains('{') && word.contains('/') => {
+                line.push_str(&value_text(word));
+            }
+            _ => line.push_str(word),
+        }
+    }
+    line
+}
+
+fn blank(text: &str) -> bool {
+    text.contains(char::is_whitespace)
+}
+
+fn object(shell: &mut Shell, keyword: &str, words: Vec<String>) -> Result<(), Failure> {
+    let source = line_of(keyword, &words);
+    let mode = if shell.force { Mode::Update } else { Mode::Create };
+    change(shell, |session| put(&mut session.document, &source, mode))
+}
+
+/// Read statements and put them in; either all or none.
+pub(crate) fn put(document: &mut Document, source: &str, mode: Mode) -> Result<(), Failure> {
+    let wrong = |error: SyntaxError| Failure::syntax(error, source, CrmExit::CONFIG);
+    let objects = parse_all(source).map_err(wrong)?;
+    let mut changed = document.clone();
+    changed.put_all(objects, mode).map_err(|error| {
+        let exit = if error.message.starts_with("there is already") { CrmExit::EXISTS } else { CrmExit::CONFIG };
+        Failure::syntax(error, source, exit)
+    })?;
+    *document = changed;
+    Ok(())
+}
+
+/// Work a change out; outside a prompt it is committed at once.
+pub(crate) fn change(
+    shell: &mut Shell,
+    work: impl FnOnce(&mut Session) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    work(shell.session()?)?;
+    if shell.deferred { Ok(()) } else { commit(shell, false) }
+}
+
+/// Check pending changes and send them.
+pub fn commit(shell: &mut Shell, force: bool) -> Result<(), Failure> {
+    let session = shell.session()?;
+    let (old, new) = (session.base.root().clone(), session.changed());
+    let result = check::changes(shell, &old, &new, force).and_then(|()| shell.access.apply_patch(&old, &new));
+    match result {
+        Ok(changed) => {
+            shell.session = None;
+            if changed && shell.wait { super::wait::idle(shell, 3600) } else { Ok(()) }
+        }
+        Err(failure) => {
+            if !shell.deferred {
+                shell.session = None;
+            }
+            Err(failure)
+        }
+    }
+}
+
+/// Which objects the words ask for.
+fn selected(document: &Document, base: Option<&Cib>, words: &[String]) -> Result<Vec<String>, Failure> {
+    let mut found: Vec<String> = Vec::new();
+    for word in words {
+        let before = found.len();
+        if let Some(kind) = word.strip_prefix("type:") {
+            let tag = tag_of(kind);
+            let objects = document.objects();
+            found.extend(objects.iter().filter(|(place, element)| {
+                element.is(tag) || *place == Place::Property && kind == "property"
+            }).map(|(place, element)| object_name(*place, element)));
+        } else if let Some(tag) = word.strip_prefix("tag:") {
+            if let Some((_, element)) = document.find(tag) {
+                found.extend(element.children().filter_map(Element::id).map(str::to_owned));
+            }
+        } else if let Some(id) = word.strip_prefix("related:") {
+            found.extend(document.objects().iter().filter(|(_, element)| mentions(element, id)).map(
+                |(place, element)| object_name(*place, element),
+            ));
+        } else if word == "changed" {
+            let old = base.and_then(Cib::configuration).cloned().map(Document::new);
+            let objects = document.objects();
+            found.extend(objects.iter().filter(|(place, element)| {
+                let id = object_name(*place, element);
+                old.as_ref().and_then(|old| old.find(&id)).map(|(_, element)| element) != Some(element)
+            }).map(|(place, element)| object_name(*place, element)));
+            continue;
+        } else if document.find(word).is_some() {
+            found.push(word.clone());
+        }
+        if found.len() == before {
+            let names = document.objects().iter().map(|(place, element)| object_name(*place, element)).collect::<Vec<_>>();
+            let failure = Failure::new(CrmExit::NO_SUCH, format!("there is no object {word:?}"));
+            return Err(match crate::cli::language::meant(word, names.iter().map(String::as_str)) {
+                Some(meant) => failure.cure(format!("did you mean {meant:?}?")),
+                None => failure.cure("crm configure show lists all objects"),
+            });
+        }
+    }
+    Ok(found)
+}
+
+fn tag_of(kind: &str) -> &str {
+    match kind {
+        "ms" => "master",
+        "rsc_template" => "template",
+        "location" => "rsc_location",
+        "colocation" => "rsc_colocation",
+        "order" => "rsc_order",
+        "fencing_topology" => "fencing-topology",
+        "role" => "acl_role",
+        other => other,
+    }
+}
+
+fn object_name(place: Place, element: &Element) -> String {
+    match place {
+        Place::Node => element.get("uname"),
+        Place::Topology => Some("fencing_topology"),
+        _ => element.id(),
+    }
+    .unwrap_or_default()
+    .to_owned()
+}
+
+fn mentions(element: &Element, id: &str) -> bool {
+    let names = ["id", "rsc", "with-rsc", "first", "then", "template"];
+    names.iter().any(|name| element.get(name) == Some(id))
+        || element.children().any(|child| mentions(child, id))
+}
+
+/// Text of the selected objects; secrets stay in (as crmsh shows them), the CIB's ACLs decide who reads it.
+fn text_of(document: &Document, base: Option<&Cib>, words: &[String]) -> Result<String, Failure> {
+    let (as_xml, words) = match words.split_first() {
+        Some((first, rest)) if first == "xml" => (true, rest),
+        _ => (false, words),
+    };
+    if words.is_empty() {
+        return Ok(if as_xml {
+            let mut root = base.map_or_else(|| Element::new("cib"), |cib| cib.root().without_children());
+            root.push(document.configuration().clone());
+            write::pretty(&root)
+        } else {
+            document.show(|_, _| true)
+        });
+    }
+    let ids = selected(document, base, words)?;
+    if as_xml {
+        let elements = ids.iter().filter_map(|id| document.find(id));
+        return Ok(elements.map(|(_, element)| write::pretty(element)).collect());
+    }
+    Ok(document.show(|place, element| ids.contains(&object_name(place, element))))
+}
+
+fn show(shell: &mut Shell, words: &[String]) -> Result<(), Failure> {
+    let session = shell.session()?;
+    let text = text_of(&session.document, Some(&session.base), words)?;
+    if !shell.deferred {
+        shell.session = None;
+    }
+    shell.say(&text)
+}
+
+fn delete(shell: &mut Shell, ids: &[String]) -> Result<(), Failure> {
+    if !shell.force {
+        let cib = shell.cib()?;
+        let facts = super::facts_of(&cib);
+        for id in ids {
+            if let Some(node) = super::running_on(&facts, id) {
+                return Err(Failure::new(CrmExit::UNSAFE, format!("{id:?} runs on {node}"))
+                    .cure(format!("stop it first: crm -w resource stop {id} (or delete it with --force)")));
+            }
+        }
+    }
+    let mut beside = Vec::new();
+    change(shell, |session| {
+        let mut changed = session.document.clone();
+        for id in ids {
+            // A member may be gone with its group already.
+            if beside.contains(id) {
+                continue;
+            }
+            beside.extend(changed.delete(id).map_err(|message| Failure::new(CrmExit::NO_SUCH, message))?);
+        }
+        session.document = changed;
+        Ok(())
+    })?;
+    for id in beside.iter().filter(|id| !ids.contains(id)) {
+        shell.say(&format!("also deleted: {id}"))?;
+    }
+    Ok(())
+}
+
+/// Every attribute that can hold an object's id.
+const REFERENCES: &[&str] = &["id", "rsc", "with-rsc", "first", "then", "template", "reference"];
+
+fn rename(shell: &mut Shell, old: &str, new: &str) -> Result<(), Failure> {
+    if !crate::cli::language::is_id(new) {
+        return Err(Failure::usage(format!("{new:?} can't be an id"))
+            .cure("an id begins with a letter or _ and has letters, digits, '-', '_' and '.'"));
+    }
+    let facts = super::facts_of(&shell.cib()?);
+    if let Some(node) = super::running_on(&facts, old)
+        && !shell.force
+    {
+        return Err(Failure::new(CrmExit::UNSAFE, format!("{old:?} runs on {node}"))
+            .cure(format!("stop it first: crm -w resource stop {old}")));
+    }
+    change(shell, |session| {
+        if session.document.find(old).is_none() {
+            return Err(Failure::new(CrmExit::NO_SUCH, format!("there is no object {old:?}")));
+        }
+        if session.document.configuration().find_id(new).is_some() {
+            return Err(Failure::new(CrmExit::EXISTS, format!("the id {new:?} is taken"))
+                .cure("choose another id"));
+        }
+        let mut configuration = session.document.configuration().clone();
+        renamed(&mut configuration, old, new);
+        session.document = Document::new(configuration);
+        Ok(())
+    })
+}
+
+fn renamed(element: &mut Element, old: &str, new: &str) {
+    for name in REFERENCES {
+        if element.get(name) == Some(old) {
+            element.set(name, new);
+        }
+    }
+    if let Some(devices) = element.get("devices").map(str::to_owned) {
+        let devices: Vec<&str> =
+            devices.split(',').map(|device| if device == old { new } else { device }).collect();
+        element.set("devices", &devices.join(","));
+    }
+    for child in element.children_mut() {
+        renamed(child, old, new);
+    }
+}
+
+fn modgroup(shell: &mut Shell, group: &str, add: bool, member: &str, place: &[String]) -> Result<(), Failure> {
+    change(shell, |session| {
+        let Some((_, element)) = session.document.find(group).filter(|(_, element)| element.is("group")) else {
+            return Err(Failure::new(CrmExit::NO_SUCH, format!("there is no group {group:?}")));
+        };
+        let mut members: Vec<&str> =
+            element.children().filter(|child| child.is("primitive")).filter_map(Element::id).collect();
+        let at = members.iter().position(|id| *id == member);
+        match (add, at) {
+            (true, Some(_)) => {
+                return Err(Failure::new(CrmExit::EXISTS, format!("{member:?} is in {group:?} already")));
+            }
+            (false, None) => {
+                return Err(Failure::new(CrmExit::NO_SUCH, format!("{member:?} is not in {group:?}")));
+            }
+            (false, Some(at)) => {
+                members.remove(at);
+            }
+            (true, None) => {
+                let at = match place {
+                    [] => members.len(),
+                    [how, other] if how == "before" || how == "after" => {
+                        let found = members.iter().position(|id| id == other).ok_or_else(|| {
+                            Failure::new(CrmExit::NO_SUCH, format!("{other:?} is not in {group:?}"))
+                        })?;
+                        found + usize::from(how == "after")
+                    }
+                    _ => return Err(Failure::usage("expected before RESOURCE or after RESOURCE")),
+                };
+                members.insert(at, member);
+            }
+        }
+        if members.is_empty() {
+            return Err(Failure::new(CrmExit::CONFIG, format!("{member:?} is the last member of {group:?}"))
+                .cure(format!("delete the group: crm configure delete {group}")));
+        }
+        let text = session.document.text(group).unwrap_or_default();
+        let rest = text.split_once(" \\\n").map(|(_, rest)| format!(" \\\n{rest}")).unwrap_or_default();
+        let source = format!("group {group} {}{rest}", members.join(" "));
+        put(&mut session.document, &source, Mode::Define)
+    })
+}
+
+fn read_input(file: &str) -> Result<String, Failure> {
+    let mut bytes = Vec::new();
+    let read = if file == "-" {
+        std::io::stdin().lock().take(Limits::CIB.bytes as u64 + 1).read_to_end(&mut bytes)
+    } else {
+        fs::File::open(file).and_then(|opened| opened.take(Limits::CIB.bytes as u64 + 1).read_to_end(&mut bytes))
+    };
+    read.map_err(|error| {
+        let failure = Failure::from(error);
+        Failure::new(failure.exit, format!("failed to read {file}: {failure}"))
+    })?;
+    if bytes.len() > Limits::CIB.bytes {
+        return Err(Failure::new(CrmExit::DATA, format!("{file} is larger than {} bytes", Limits::CIB.bytes))
+            .cure("split it, and load the parts one after the other"));
+    }
+    String::from_utf8(bytes).map_err(|_| Failure::new(CrmExit::DATA, format!("{file} is not UTF-8 text")))
+}
+
+fn load(shell: &mut Shell, words: &[String]) -> Result<(), Failure> {
+    let mut words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let said_xml = words.first() == Some(&"xml");
+    if said_xml {
+        words.remove(0);
+    }
+    let (how, file) = match words.as_slice() {
+        [how @ ("update" | "replace" | "push"), file] => (*how, *file),
+        [file] => ("update", *file),
+        _ => {
+            return Err(Failure::usage("expected [xml] update|replace|push FILE")
+                .cure("for example: crm configure load update web.crm"));
+        }
+    };
+    let source = read_input(file)?;
+    let xml = said_xml || source.trim_start().starts_with('<');
+    change(shell, |session| match (xml, how) {
+        (true, "update") => {
+            let objects = xml_objects(&source, file)?;
+            let mut changed = session.document.clone();
+            changed
+                .put_all(objects, Mode::Update)
+                .map_err(|error| Failure::new(CrmExit::CONFIG, format!("{file}: {error}")).cure(error.help.unwrap_or_default()))?;
+            session.document = changed;
+            Ok(())
+        }
+        (true, _) => {
+            let root = parsed(&source, file)?;
+            let configuration = match root.tag() {
+                "configuration" => Some(&root),
+                _ => root.child("configuration"),
+            };
+            let configuration = configuration.cloned().ok_or_else(|| {
+                Failure::new(CrmExit::DATA, format!("{file} has no <configuration>"))
+                    .cure("load a <cib> or a <configuration>")
+            })?;
+            session.document = Document::new(configuration);
+            Ok(())
+        }
+        (false, "update") => put(&mut session.document, &source, Mode::Update),
+        (false, _) => {
+            let wrong = |error: SyntaxError| Failure::syntax(error, &source, CrmExit::CONFIG);
+            let objects = parse_all(&source).map_err(wrong)?;
+            let mut changed = session.document.clone();
+            changed.replace_all(objects).map_err(wrong)?;
+            keep_nodes(&mut changed, &session.document);
+            session.document = changed;
+            Ok(())
+        }
+    })
+}
+
+/// Nodes belong to the cluster, not to the file: those a file does not speak of stay.
+fn keep_nodes(changed: &mut Document, old: &Document) {
+    if changed.nodes().is_empty() {
+        let mut configuration = changed.configuration().clone();
+        if let Some(nodes) = old.configuration().child("nodes") {
+            *configuration.child_or_new("nodes") = nodes.clone();
+        }
+        *changed = Document::new(configuration);
+    }
+}
+
+fn parsed(source: &str, file: &str) -> Result<Element, Failure> {
+    parse(source, &Limits::CIB).map_err(|error| {
+        Failure::new(CrmExit::DATA, format!("{file}: {error}")).cure("nothing was changed; correct the file and load it again")
+    })
+}
+
+/// The objects of an XML document: a CIB, a configuration, a section, or one object.
+fn xml_objects(source: &str, file: &str) -> Result<Vec<Object>, Failure> {
+    let root = parsed(source, file)?;
+    let configuration = match root.tag() {
+        "cib" => root.child("configuration").cloned().unwrap_or_else(|| Element::new("configuration")),
+        "configuration" => root,
+        "crm_config" | "nodes" | "resources" | "constraints" | "tags" | "rsc_defaults" | "op_defaults"
+        | "acls" | "alerts" | "fencing-topology" => Element::new("configuration").with_child(root),
+        tag => match Place::of_tag(tag) {
+            Some(place) => Element::new("configuration").with_child(Element::new(place.section()).with_child(root)),
+            None => {
+                return Err(Failure::new(CrmExit::DATA, format!("{file}: <{tag}> is no object of the configuration"))
+                    .cure("load a <cib>, a <configuration>, one of its sections, or an object"));
+            }
+        },
+    };
+    let mut found = Vec::new();
+    for section in configuration.children() {
+        let known = crate::cli::language::SECTIONS.iter().any(|known| section.is(known));
+        if !known {
+            return Err(Failure::new(
+                CrmExit::CONFIG,
+                format!("{file}: line {}: <{}> is no section of a configuration", section.line(), section.tag()),
+            ));
+        }
+        if section.is("fencing-topology") {
+            found.push(Object::of(Place::Topology, section.clone()));
+            continue;
+        }
+        for element in section.children() {
+            let place = match section.tag() {
+                "rsc_defaults" => Some(Place::RscDefaults),
+                "op_defaults" => Some(Place::OpDefaults),
+                _ => Place::of_tag(element.tag()).filter(|place| section.is(place.section())),
+            };
+            let Some(place) = place else {
+                return Err(Failure::new(
+                    CrmExit::CONFIG,
+                    format!("{file}: line {}: <{}> does not belong into <{}>", element.line(), element.tag(), section.tag()),
+                )
+                .cure("remove it, or put it where it belongs"));
+            };
+            found.push(Object::of(place, element.clone()));
+        }
+    }
+    Ok(found)
+}
+
+fn save(shell: &mut Shell, words: &[String]) -> Result<(), Failure> {
+    let as_xml = words.first().is_some_and(|word| word == "xml");
+    let Some((file, ids)) = words[usize::from(as_xml)..].split_first() else {
+        return Err(Failure::usage("the name of the file is missing").cure("crm configure save [xml] FILE [IDS]"));
+    };
+    let session = shell.session()?;
+    let mut wanted: Vec<String> = if as_xml { vec!["xml".to_owned()] } else { Vec::new() };
+    wanted.extend(ids.iter().cloned());
+    let text = text_of(&session.document, Some(&session.base), &wanted)?;
+    if file == "-" { shell.say(&text) } else { store(Path::new(file), &text) }
+}
+
+fn verify(shell: &mut Shell) -> Result<(), Failure> {
+    let session = shell.session()?;
+    let root = session.changed();
+    check::all(shell, &root)
+}
+
+/// Whether a word begins a statement of the language.
+pub fn is_statement(word: &str) -> bool {
+    KEYWORDS.contains(&word) || matches!(word, "collocation" | "master")
+}

@@ -1,0 +1,449 @@
+//! `crm resource`: resources told to run, to stop, to be elsewhere.
+
+use crate::{
+    cli::{
+        args::Resource,
+        failure::Failure,
+        language::{Document, meant},
+        shell::Shell,
+    },
+    clock,
+    rpc::{AdminAnswer, AdminRequest},
+    terms::{CrmExit, DateTime, Duration},
+    xml::Element,
+};
+
+use super::{
+    change::{self, Set},
+    facts_of, wait,
+};
+
+/// Run one command of the level.
+pub fn run(shell: &mut Shell, command: Resource) -> Result<(), Failure> {
+    match command {
+        Resource::Status { ids } => status(shell, &ids),
+        Resource::Start { ids } => target_role(shell, &ids, "Started"),
+        Resource::Stop { ids } => target_role(shell, &ids, "Stopped"),
+        Resource::Restart { ids } => restart(shell, &ids),
+        Resource::Promote { id } => meta(shell, &id, "target-role", "Promoted"),
+        Resource::Demote { id } => meta(shell, &id, "target-role", "Unpromoted"),
+        Resource::Move { id, words } => relocate(shell, &id, &words, true),
+        Resource::Ban { id, words } => relocate(shell, &id, &words, false),
+        Resource::Clear { id, node } => clear(shell, &id, node.as_deref()),
+        Resource::Cleanup { id, node } => cleanup(shell, id, node, false),
+        Resource::Refresh { id, node } => cleanup(shell, id, node, true),
+        Resource::Manage { id } => meta(shell, &id, "is-managed", "true"),
+        Resource::Unmanage { id } => meta(shell, &id, "is-managed", "false"),
+        Resource::Maintenance { id, value } => {
+            let on = matches!(value.as_str(), "on" | "true");
+            meta(shell, &id, "maintenance", if on { "true" } else { "false" })
+        }
+        Resource::Constraints { id } => constraints(shell, &id),
+        Resource::Failcount { words } => failcount(shell, &words),
+        Resource::Param { words } => pair(shell, Set::Params, &words),
+        Resource::Meta { words } => pair(shell, Set::Meta, &words),
+        Resource::Utilization { words } => pair(shell, Set::Utilization, &words),
+    }
+}
+
+/// The error that there is no such resource, with the one that was perhaps meant.
+pub(crate) fn no_resource(root: &Element, id: &str) -> Failure {
+    let resources = root.descend(&["configuration", "resources"]);
+    let names: Vec<&str> = resources
+        .into_iter()
+        .flat_map(Element::descendants)
+        .filter(|element| change::is_resource(element.tag()))
+        .filter_map(Element::id)
+        .collect();
+    let failure = Failure::new(CrmExit::NO_SUCH, format!("there is no resource {id:?}"));
+    match meant(id, names.iter().copied()) {
+        Some(meant) => failure.cure(format!("did you mean {meant:?}?")),
+        None => failure.cure("crm resource status lists all resources"),
+    }
+}
+
+/// Change the CIB by one patch.
+pub(crate) fn edit(
+    shell: &mut Shell,
+    work: impl FnOnce(&mut Element) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let old = shell.cib()?.into_root();
+    let mut new = old.clone();
+    work(&mut new)?;
+    let changed = shell.access.apply_patch(&old, &new)?;
+    if changed && shell.wait { wait::idle(shell, 3600) } else { Ok(()) }
+}
+
+/// The resource whose meta attributes rule: a clone for its member.
+fn ruling(root: &Element, id: &str) -> Result<String, Failure> {
+    let (element, parent) = change::resource(root, id).ok_or_else(|| no_resource(root, id))?;
+    Ok(match parent {
+        Some(parent) if matches!(parent.tag(), "clone" | "master") => parent.id(),
+        _ => element.id(),
+    }
+    .unwrap_or(id)
+    .to_owned())
+}
+
+fn put_meta(root: &mut Element, id: &str, name: &str, value: Option<&str>) -> Result<(), Failure> {
+    let id = ruling(root, id)?;
+    let used = change::used(root);
+    change::with_resource(root, &id, &mut |element| {
+        change::put(element, Set::Meta, name, value, &id, &used);
+        // What members say of their own would stand against it.
+        for member in element.children_mut().filter(|child| change::is_resource(child.tag())) {
+            without(member, name);
+        }
+    });
+    Ok(())
+}
+
+fn without(element: &mut Element, name: &str) {
+    change::put(element, Set::Meta, name, None, "", &Default::default());
+    for member in element.children_mut().filter(|child| change::is_resource(child.tag())) {
+        without(member, name);
+    }
+}
+
+fn meta(shell: &mut Shell, id: &str, name: &str, value: &str) -> Result<(), Failure> {
+    edit(shell, |root| put_meta(root, id, name, Some(value)))
+}
+
+fn target_role(shell: &mut Shell, ids: &[String], role: &str) -> Result<(), Failure> {
+    edit(shell, |root| ids.iter().try_for_each(|id| put_meta(root, id, "target-role", Some(role))))
+}
+
+fn restart(shell: &mut Shell, ids: &[String]) -> Result<(), Failure> {
+    if !shell.access.live() {
+        return Err(Failure::new(CrmExit::DISCONNECTED, "a resource can't be restarted in a CIB file"));
+    }
+    let root = shell.cib()?.into_root();
+    let mut before = Vec::new();
+    for id in ids {
+        let id = ruling(&root, id)?;
+        let (element, _) = change::resource(&root, &id).ok_or_else(|| no_resource(&root, &id))?;
+        before.push((id, change::get(element, Set::Meta, "target-role").map(str::to_owned)));
+    }
+    target_role(shell, ids, "Stopped")?;
+    let stopped = stopped(shell, ids);
+    // Whatever came of it, nothing stays stopped because of us.
+    edit(shell, |root| {
+        before.iter().try_for_each(|(id, role)| {
+            put_meta(root, id, "target-role", role.as_deref().filter(|role| *role != "Stopped"))
+        })
+    })?;
+    stopped
+}
+
+fn stopped(shell: &mut Shell, ids: &[String]) -> Result<(), Failure> {
+    let end = clock::Mono::now().plus(600_000);
+    loop {
+        let facts = facts_of(&shell.cib()?);
+        let Some(busy) = ids.iter().find(|id| super::running_on(&facts, id).is_some()) else { return Ok(()) };
+        if clock::Mono::now() >= end {
+            return Err(Failure::new(CrmExit::TIMEOUT, format!("{busy:?} did not stop within 10 minutes"))
+                .cure(format!("crm explain {busy}")));
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+}
+
+fn status(shell: &mut Shell, ids: &[String]) -> Result<(), Failure> {
+    let cib = shell.cib()?;
+    let facts = facts_of(&cib);
+    if ids.is_empty() {
+        let wanted = crate::cli::show::Wanted { inactive: true, ..Default::default() };
+        let mut page = crate::cli::show::Page::new();
+        page.entry(0, &crate::cli::show::resource_list(&facts, &wanted));
+        return shell.say(page.text());
+    }
+    for id in ids {
+        let Some(rsc) = facts.rsc_named(id) else { return Err(no_resource(cib.root(), id)) };
+        let mut lines = Vec::new();
+        let mut open = vec![rsc];
+        while let Some(rsc) = open.pop() {
+            let it = &facts.rscs[rsc];
+            if it.children.is_empty() {
+                for node in &it.active {
+                    let role = if it.role == crate::terms::Role::Promoted { " Promoted" } else { "" };
+                    lines.push(format!("resource {id} is running on: {}{role}", facts.nodes[*node].name));
+                }
+            }
+            open.extend(it.children.iter().rev());
+        }
+        lines.dedup();
+        if lines.is_empty() {
+            lines.push(format!("resource {id} is NOT running"));
+        }
+        shell.say(&lines.join("\n"))?;
+    }
+    Ok(())
+}
+
+/// Where a resource is to go or not to go, and for how long.
+struct Wish {
+    node: Option<String>,
+    until: Option<String>,
+}
+
+fn wish(shell: &mut Shell, root: &Element, words: &[String]) -> Result<Wish, Failure> {
+    let mut wish = Wish { node: None, until: None };
+    for word in words {
+        if word == "force" {
+            shell.force = true;
+        } else if word.starts_with('P') && Duration::parse(word).is_some() {
+            let duration = Duration::parse(word).unwrap_or_else(|| Duration::from_seconds(0));
+            let end = DateTime::from_epoch(clock::wall_s()).plus(&duration);
+            wish.until = Some(end.to_string());
+        } else if let Some(node) = change::node(root, word) {
+            wish.node = node.get("uname").map(str::to_owned);
+        } else if wish.node.is_none() && facts_of(&crate::cib::Cib::new(root.clone())).nodes.iter().any(|node| node.name.as_str() == word) {
+            wish.node = Some(word.clone());
+        } else {
+            return Err(super::node::no_node(root, word));
+        }
+    }
+    Ok(wish)
+}
+
+fn relocate(shell: &mut Shell, id: &str, words: &[String], prefer: bool) -> Result<(), Failure> {
+    let root = shell.cib()?.into_root();
+    let (element, _) = change::resource(&root, id).ok_or_else(|| no_resource(&root, id))?;
+    let cloned = matches!(element.tag(), "clone" | "master" | "bundle");
+    let wish = wish(shell, &root, words)?;
+    let facts = facts_of(&crate::cib::Cib::new(root.clone()));
+    let current = super::running_on(&facts, id);
+    let (prefer, node) = match (prefer, wish.node) {
+        (_, Some(node)) => (prefer, node),
+        (_, None) => match &current {
+            Some(node) if !cloned => (false, node.clone()),
+            Some(_) => {
+                return Err(Failure::usage(format!("{id:?} runs on several nodes")).cure("name the node"));
+            }
+            None => {
+                return Err(Failure::new(CrmExit::NO_SUCH, format!("{id:?} runs nowhere, so it can't move away"))
+                    .cure(format!("name the node: crm resource move {id} NODE")));
+            }
+        },
+    };
+    if prefer && !cloned && current.as_deref() == Some(node.as_str()) && !shell.force {
+        return Err(Failure::new(CrmExit::ERROR, format!("{id:?} is on {node} already"))
+            .cure("name another node, or use --force to keep it there"));
+    }
+    edit(shell, |root| {
+        let constraints = root.child_or_new("configuration").child_or_new("constraints");
+        constraints.retain_children(|child| !made_by_us(child, id, (!prefer).then_some(node.as_str())));
+        constraints.push(wanted_place(id, &node, prefer, wish.until.as_deref()));
+        Ok(())
+    })?;
+    if !prefer {
+        shell.warn(&format!(
+            "{id} is banned from {node} until: crm resource clear {id}{}",
+            wish.until.map(|until| format!(" (or {until})")).unwrap_or_default()
+        ));
+    }
+    Ok(())
+}
+
+/// A constraint as `crm_resource --move` and `--ban` make it.
+fn wanted_place(id: &str, node: &str, prefer: bool, until: Option<&str>) -> Element {
+    let (kind, score) = if prefer { ("prefer", "INFINITY") } else { ("ban", "-INFINITY") };
+    let own = if prefer { format!("cli-prefer-{id}") } else { format!("cli-ban-{id}-on-{node}") };
+    let element = Element::new("rsc_location").with("id", own).with("rsc", id).with("role", "Started");
+    match until {
+        None => element.with("node", node).with("score", score),
+        Some(until) => element.with_child(
+            Element::new("rule")
+                .with("id", format!("cli-{kind}-rule-{id}"))
+                .with("score", score)
+                .with("boolean-op", "and")
+                .with_child(
+                    Element::new("expression")
+                        .with("id", format!("cli-{kind}-expr-{id}"))
+                        .with("attribute", "#uname")
+                        .with("operation", "eq")
+                        .with("value", node)
+                        .with("type", "string"),
+                )
+                .with_child(
+                    Element::new("date_expression")
+                        .with("id", format!("cli-{kind}-lifetime-end-{id}"))
+                        .with("operation", "lt")
+                        .with("end", until),
+                ),
+        ),
+    }
+}
+
+/// Whether a constraint came from move or ban of this resource, about this node if one is named.
+pub(crate) fn made_by_us(constraint: &Element, rsc: &str, node: Option<&str>) -> bool {
+    let Some(id) = constraint.id() else { return false };
+    let ours = constraint.is("rsc_location")
+        && (id == format!("cli-prefer-{rsc}")
+            || id == format!("cli-standby-{rsc}")
+            || id.strip_prefix(&format!("cli-ban-{rsc}-on-")).is_some());
+    let about = |node: &str| {
+        constraint.get("node") == Some(node)
+            || constraint.descendants().any(|part| part.get("attribute") == Some("#uname") && part.get("value") == Some(node))
+    };
+    ours && node.is_none_or(about)
+}
+
+fn clear(shell: &mut Shell, id: &str, node: Option<&str>) -> Result<(), Failure> {
+    edit(shell, |root| {
+        change::resource(root, id).ok_or_else(|| no_resource(root, id))?;
+        root.child_or_new("configuration")
+            .child_or_new("constraints")
+            .retain_children(|child| !made_by_us(child, id, node));
+        Ok(())
+    })
+}
+
+fn cleanup(shell: &mut Shell, id: Option<String>, node: Option<String>, refresh: bool) -> Result<(), Failure> {
+    let root = shell.cib()?.into_root();
+    if let Some(id) = &id
+        && change::resource(&root, id).is_none()
+        && !root.child("status").is_some_and(|status| status.find_id(id).is_some())
+    {
+        return Err(no_resource(&root, id));
+    }
+    if let Some(node) = &node
+        && change::node(&root, node).is_none()
+    {
+        return Err(super::node::no_node(&root, node));
+    }
+    if shell.access.live() {
+        let answer = shell.access.ask(AdminRequest::Cleanup { rsc: id, node, refresh })?;
+        if let AdminAnswer::Text(text) = answer {
+            shell.say(&text)?;
+        }
+        return if shell.wait { wait::idle(shell, 3600) } else { Ok(()) };
+    }
+    edit(shell, |root| {
+        forget(root, id.as_deref(), node.as_deref(), refresh);
+        Ok(())
+    })
+}
+
+/// Drop history and fail counts from the status section. // spec cluster §11
+pub(crate) fn forget(root: &mut Element, id: Option<&str>, node: Option<&str>, refresh: bool) {
+    let members: Option<Vec<String>> = id.map(|id| {
+        let inside = change::resource(root, id).map(|(element, _)| element);
+        let found = inside.into_iter().flat_map(Element::descendants);
+        let mut names: Vec<String> = found
+            .filter(|element| element.is("primitive"))
+            .filter_map(Element::id)
+            .map(str::to_owned)
+            .collect();
+        names.push(id.to_owned());
+        names
+    });
+    let about = |name: &str| {
+        let base = name.split(':').next().unwrap_or(name);
+        members.as_ref().is_none_or(|members| members.iter().any(|member| member == base))
+    };
+    let Some(status) = root.child_mut("status") else { return };
+    for state in status.children_mut() {
+        if node.is_some_and(|node| state.get("uname") != Some(node)) {
+            continue;
+        }
+        let mut failed: Vec<String> = Vec::new();
+        if let Some(transient) = state.child_mut("transient_attributes") {
+            for set in transient.children_mut() {
+                set.retain_children(|pair| {
+                    let name = pair.get("name").unwrap_or_default();
+                    let rest = name.strip_prefix("fail-count-").or_else(|| name.strip_prefix("last-failure-"));
+                    let Some(rest) = rest else { return true };
+                    let rsc = rest.split('#').next().unwrap_or(rest);
+                    if about(rsc) {
+                        failed.push(rsc.to_owned());
+                    }
+                    !about(rsc)
+                });
+            }
+        }
+        if let Some(resources) = state.child_mut("lrm").and_then(|lrm| lrm.child_mut("lrm_resources")) {
+            resources.retain_children(|entry| {
+                let id = entry.id().unwrap_or_default();
+                let base = id.split(':').next().unwrap_or(id);
+                !about(id) || !(refresh || failed.iter().any(|name| name == base || name == id))
+            });
+        }
+    }
+}
+
+fn constraints(shell: &mut Shell, id: &str) -> Result<(), Failure> {
+    let cib = shell.cib()?;
+    change::resource(cib.root(), id).ok_or_else(|| no_resource(cib.root(), id))?;
+    let configuration = cib.configuration().cloned().unwrap_or_else(|| Element::new("configuration"));
+    let document = Document::new(configuration);
+    let text = document.show(|_, element| {
+        element.tag().starts_with("rsc_")
+            && (["rsc", "with-rsc", "first", "then"].iter().any(|name| element.get(name) == Some(id))
+                || element.descendants().any(|part| part.is("resource_ref") && part.id() == Some(id)))
+    });
+    shell.say(&text)
+}
+
+fn failcount(shell: &mut Shell, words: &[String]) -> Result<(), Failure> {
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let usage = || Failure::usage("expected RESOURCE show|delete NODE, or RESOURCE set NODE VALUE");
+    let (id, how, node, value) = match words.as_slice() {
+        [id, how @ ("show" | "delete"), node] => (*id, *how, *node, None),
+        [id, how @ "set", node, value] => (*id, *how, *node, Some(*value)),
+        _ => return Err(usage()),
+    };
+    let root = shell.cib()?.into_root();
+    change::resource(&root, id).ok_or_else(|| no_resource(&root, id))?;
+    let entry = change::node(&root, node).ok_or_else(|| super::node::no_node(&root, node))?;
+    let node_id = entry.id().unwrap_or(node).to_owned();
+    match how {
+        "show" => {
+            let facts = facts_of(&crate::cib::Cib::new(root.clone()));
+            let _ = facts;
+            let prefix = format!("fail-count-{id}");
+            let states = root.child("status").into_iter().flat_map(Element::children);
+            let pairs = states
+                .filter(|state| state.id() == Some(&node_id))
+                .flat_map(|state| state.descendants())
+                .filter(|pair| pair.is("nvpair"));
+            let sum = pairs
+                .filter(|pair| {
+                    pair.get("name").is_some_and(|name| name == prefix || name.starts_with(&format!("{prefix}#")))
+                })
+                .filter_map(|pair| crate::terms::Score::parse(pair.get("value")?))
+                .fold(crate::terms::Score::new(0), |sum, count| sum + count);
+            shell.say(&format!("scope=status  name=fail-count-{id} value={sum}"))
+        }
+        "delete" => cleanup(shell, Some(id.to_owned()), Some(node.to_owned()), false),
+        _ => edit(shell, |root| {
+            change::put_transient(root, &node_id, node, &format!("fail-count-{id}"), value);
+            Ok(())
+        }),
+    }
+}
+
+fn pair(shell: &mut Shell, set: Set, words: &[String]) -> Result<(), Failure> {
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        [id, "show", name] => {
+            let root = shell.cib()?.into_root();
+            let (element, _) = change::resource(&root, id).ok_or_else(|| no_resource(&root, id))?;
+            match change::get(element, set, name) {
+                Some(value) => shell.say(value),
+                None => Err(Failure::new(CrmExit::NO_SUCH, format!("{id}: {name:?} is not set"))),
+            }
+        }
+        [id, "set", name, value] => edit(shell, |root| put_pair(root, set, id, name, Some(value))),
+        [id, "delete", name] => edit(shell, |root| put_pair(root, set, id, name, None)),
+        _ => Err(Failure::usage("expected RESOURCE show|delete NAME, or RESOURCE set NAME VALUE")),
+    }
+}
+
+/// Set or remove one attribute of a resource.
+pub(crate) fn put_pair(root: &mut Element, set: Set, id: &str, name: &str, value: Option<&str>) -> Result<(), Failure> {
+    change::resource(root, id).ok_or_else(|| no_resource(root, id))?;
+    let used = change::used(root);
+    change::with_resource(root, id, &mut |element| change::put(element, set, name, value, id, &used));
+    Ok(())
+}

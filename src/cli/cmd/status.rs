@@ -1,0 +1,243 @@
+//! `crm status`: what runs where and what is wrong, once, as JSON, or live.
+
+use std::{
+    io::{IsTerminal, Write},
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+
+use crate::{
+    cib::Cib,
+    cli::{
+        args::{Status, StatusWord},
+        failure::Failure,
+        shell::Shell,
+        show::{self, Page, Wanted},
+    },
+    clock,
+    policy::facts::{Facts, Kind},
+    policy::RscIdx,
+    rpc::{AdminAnswer, AdminRequest, ClusterStatus},
+    terms::DateTime,
+};
+
+/// Show it.
+pub fn run(shell: &mut Shell, status: &Status) -> Result<(), Failure> {
+    if status.live && std::io::stdout().is_terminal() && !status.json {
+        return live(shell, status);
+    }
+    let text = text(shell, status)?;
+    shell.say(&text)
+}
+
+fn text(shell: &mut Shell, status: &Status) -> Result<String, Failure> {
+    let cib = shell.cib()?;
+    let cluster = cluster(shell);
+    let facts = super::facts_of(&cib);
+    if status.json {
+        return Ok(format!("{:#}", as_json(&cib, &facts, cluster.as_ref())));
+    }
+    if status.xml || status.what.contains(&StatusWord::Xml) {
+        return Ok(crate::cli::tools::crm_mon::xml(&cib, &facts, cluster.as_ref()));
+    }
+    let full = status.what.contains(&StatusWord::Full);
+    let wanted = Wanted {
+        inactive: status.inactive || full || status.what.contains(&StatusWord::Inactive),
+        pending: true,
+        detail: status.detail,
+        by_node: status.by_node || status.what.contains(&StatusWord::Bynode),
+        attributes: status.attributes || full,
+        failures: true,
+        tickets: full,
+        ..Wanted::default()
+    };
+    let mut page = Page::new();
+    for line in summary(&cib, &facts, cluster.as_ref()) {
+        page.line(&line);
+    }
+    for section in show::status(&facts, &wanted) {
+        page.space();
+        page.entry(0, &section);
+    }
+    Ok(page.into_text())
+}
+
+/// What the daemon says beside the CIB; nothing offline.
+fn cluster(shell: &mut Shell) -> Option<ClusterStatus> {
+    if !shell.access.live() {
+        return None;
+    }
+    match shell.access.ask(AdminRequest::Status) {
+        Ok(AdminAnswer::Status(status)) => Some(*status),
+        _ => None,
+    }
+}
+
+/// Name and id of the designated coordinator.
+pub(crate) fn coordinator(cib: &Cib, facts: &Facts, cluster: Option<&ClusterStatus>) -> Option<(String, String)> {
+    if let Some(cluster) = cluster {
+        let leader = cluster.members.iter().find(|member| Some(member.id) == cluster.leader)?;
+        return Some((leader.name.to_string(), leader.id.to_string()));
+    }
+    let id = cib.root().get("dc-uuid")?;
+    let node = facts.nodes.iter().find(|node| &*node.id == id)?;
+    Some((node.name.to_string(), id.to_owned()))
+}
+
+/// Whether there is a majority.
+pub(crate) fn quorate(cib: &Cib, cluster: Option<&ClusterStatus>) -> bool {
+    cluster.map_or_else(|| crate::terms::text::is_true(cib.root().get("have-quorum")), |cluster| cluster.quorate)
+}
+
+fn summary(cib: &Cib, facts: &Facts, cluster: Option<&ClusterStatus>) -> Vec<String> {
+    let mut lines = vec!["Cluster Summary:".to_owned()];
+    if let Some(cluster) = cluster {
+        lines.push(format!("  * Cluster: {}", cluster.name));
+    }
+    let quorum = if quorate(cib, cluster) { "partition with quorum" } else { "partition WITHOUT quorum" };
+    lines.push(match coordinator(cib, facts, cluster) {
+        Some((name, _)) => format!("  * Current DC: {name} - {quorum}"),
+        None => format!("  * Current DC: NONE - {quorum}"),
+    });
+    lines.push(format!("  * Last updated: {}", DateTime::from_epoch(clock::wall_s()).ctime()));
+    let root = cib.root();
+    if let Some(when) = root.get("cib-last-written") {
+        let part = |name: &str, word: &str| {
+            root.get(name).filter(|text| !text.is_empty()).map(|text| format!(" {word} {text}")).unwrap_or_default()
+        };
+        lines.push(format!(
+            "  * Last change:  {when}{}{}{}",
+            part("update-user", "by"),
+            part("update-client", "via"),
+            part("update-origin", "on")
+        ));
+    }
+    let nodes = facts.nodes.len();
+    lines.push(format!("  * {nodes} node{} configured", if nodes == 1 { "" } else { "s" }));
+    let (instances, disabled, blocked) = show::instances(facts);
+    let mut line = format!("  * {instances} resource instance{} configured", if instances == 1 { "" } else { "s" });
+    if disabled > 0 || blocked > 0 {
+        let disabled = (disabled > 0).then(|| format!("{disabled} DISABLED"));
+        let blocked = (blocked > 0).then(|| format!("{blocked} BLOCKED from further action due to failure"));
+        let parts: Vec<String> = disabled.into_iter().chain(blocked).collect();
+        line.push_str(&format!(" ({})", parts.join(", ")));
+    }
+    lines.push(line);
+    lines
+}
+
+/// The same as one JSON value; its shape is stable.
+pub(crate) fn as_json(cib: &Cib, facts: &Facts, cluster: Option<&ClusterStatus>) -> Value {
+    let nodes: Vec<Value> = facts
+        .nodes
+        .iter()
+        .map(|node| {
+            json!({
+                "id": &*node.id,
+                "name": node.name.as_str(),
+                "online": node.online,
+                "unclean": node.unclean,
+                "pending": node.pending,
+                "standby": node.standby,
+                "maintenance": node.maintenance,
+                "shutdown": node.shutdown,
+                "attributes": node.attributes.iter().filter(|(name, _)| !name.starts_with('#')).map(|(name, value)| (name.to_owned(), Value::from(value))).collect::<serde_json::Map<_, _>>(),
+                "resources_running": node.running.len(),
+            })
+        })
+        .collect();
+    let failures: Vec<Value> = facts
+        .failed_ops
+        .iter()
+        .map(|failed| {
+            json!({
+                "resource": facts.rscs[failed.rsc].id.as_str(),
+                "node": facts.nodes[failed.node].name.as_str(),
+                "operation": &*failed.key,
+                "rc": failed.rc,
+                "rc_text": crate::terms::OcfExit(failed.rc).text(),
+                "status": failed.status,
+            })
+        })
+        .collect();
+    let version = cib.version();
+    json!({
+        "cluster": cluster.map(|cluster| cluster.name.clone()),
+        "dc": coordinator(cib, facts, cluster).map(|(name, _)| name),
+        "quorate": quorate(cib, cluster),
+        "term": cluster.map(|cluster| cluster.term.0),
+        "this_node": cluster.and_then(|cluster| cluster.members.iter().find(|member| member.id == cluster.me)).map(|member| member.name.as_str()),
+        "cib": format!("{}.{}.{}", version.admin_epoch, version.epoch, version.num_updates),
+        "time": clock::wall_s(),
+        "nodes": nodes,
+        "resources": facts.top.iter().map(|rsc| resource(facts, *rsc)).collect::<Vec<_>>(),
+        "failures": failures,
+        "more": cluster.map(|cluster| cluster.more.clone()),
+    })
+}
+
+fn resource(facts: &Facts, rsc: RscIdx) -> Value {
+    let it = &facts.rscs[rsc];
+    let kind = match it.kind {
+        Kind::Primitive => "primitive",
+        Kind::Group(_) => "group",
+        Kind::Clone(_) => "clone",
+        Kind::Bundle(_) => "bundle",
+    };
+    let nodes: Vec<&str> = it.active.iter().map(|node| facts.nodes[*node].name.as_str()).collect();
+    let mut value = json!({
+        "id": it.id.as_str(),
+        "kind": kind,
+        "managed": it.flags.managed,
+        "failed": it.flags.failed,
+        "blocked": it.flags.blocked,
+        "maintenance": it.flags.maintenance,
+        "target_role": it.target_role.map(|role| role.to_string()),
+    });
+    let more = if it.children.is_empty() {
+        json!({
+            "agent": match &it.agent.provider {
+                Some(provider) => format!("{}:{provider}:{}", it.agent.class, it.agent.kind),
+                None => format!("{}:{}", it.agent.class, it.agent.kind),
+            },
+            "role": it.role.to_string(),
+            "active": !nodes.is_empty(),
+            "nodes": nodes,
+            "pending": it.pending.as_ref().map(|pending| pending.task.to_string()),
+            "orphaned": it.flags.removed,
+        })
+    } else {
+        json!({ "members": it.children.iter().map(|child| resource(facts, *child)).collect::<Vec<_>>() })
+    };
+    if let (Some(object), Value::Object(more)) = (value.as_object_mut(), more) {
+        object.extend(more);
+    }
+    value
+}
+
+/// Repaint whenever something changed; ends with Ctrl-C.
+fn live(shell: &mut Shell, status: &Status) -> Result<(), Failure> {
+    let mut shown = String::new();
+    let pause = Duration::from_secs_f64(status.interval.clamp(0.1, 3600.0));
+    loop {
+        let (text, broken) = match text(shell, status) {
+            Ok(text) => (text, false),
+            Err(failure) if shown.is_empty() => return Err(failure),
+            Err(failure) => (format!("{shown}\n*** {failure} ***\n"), true),
+        };
+        let stable = |text: &str| -> Vec<String> {
+            text.lines().filter(|line| !line.contains("Last updated:")).map(str::to_owned).collect()
+        };
+        if stable(&text) != stable(&shown) || broken {
+            // Home, then every line with its rest erased, then everything below: no flicker.
+            let lines: String = text.lines().map(|line| format!("{line}\x1b[K\n")).collect();
+            write!(shell.out, "\x1b[H{lines}\x1b[J")?;
+            shell.out.flush()?;
+            if !broken {
+                shown = text;
+            }
+        }
+        std::thread::sleep(pause);
+    }
+}

@@ -1,0 +1,139 @@
+//! One run of the shell: the cluster it speaks to, where it writes, and a configuration with changes that are not yet
+//! committed.
+
+use std::io::{IsTerminal, Write};
+
+use crate::{
+    cib::Cib,
+    cli::{
+        access::Access,
+        args::{Line, Level},
+        cmd,
+        failure::Failure,
+        language::Document,
+    },
+    terms::CrmExit,
+    xml::Element,
+};
+
+/// A configuration being edited.
+#[derive(Debug)]
+pub struct Session {
+    /// The CIB it began with.
+    pub base: Cib,
+    /// Its configuration with changes.
+    pub document: Document,
+}
+
+impl Session {
+    /// Of a CIB.
+    pub fn new(base: Cib) -> Self {
+        let configuration = base.configuration().cloned().unwrap_or_else(|| Element::new("configuration"));
+        Session { document: Document::new(configuration), base }
+    }
+
+    /// The whole CIB with the changes.
+    pub fn changed(&self) -> Element {
+        let mut root = self.base.root().clone();
+        *root.child_or_new("configuration") = self.document.configuration().clone();
+        root
+    }
+
+    /// Whether anything is not yet committed.
+    pub fn is_changed(&self) -> bool {
+        self.base.configuration() != Some(self.document.configuration())
+    }
+}
+
+/// One run.
+pub struct Shell {
+    /// The cluster.
+    pub access: Box<dyn Access>,
+    /// Standard output.
+    pub out: Box<dyn Write>,
+    /// Standard error.
+    pub errors: Box<dyn Write>,
+    /// Errors in colour.
+    pub colour: bool,
+    /// Do it although there is a warning.
+    pub force: bool,
+    /// Wait for what follows.
+    pub wait: bool,
+    /// Changes wait for a commit: at a prompt or in a file of commands.
+    pub deferred: bool,
+    /// The configuration, once it was asked for.
+    pub session: Option<Session>,
+}
+
+impl Shell {
+    /// On the standard streams.
+    pub fn new(access: Box<dyn Access>) -> Self {
+        let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        Shell {
+            access,
+            out: Box::new(std::io::stdout()),
+            errors: Box::new(std::io::stderr()),
+            colour,
+            force: false,
+            wait: false,
+            deferred: false,
+            session: None,
+        }
+    }
+
+    /// The configuration being edited.
+    pub fn session(&mut self) -> Result<&mut Session, Failure> {
+        if self.session.is_none() {
+            self.session = Some(Session::new(self.access.cib()?));
+        }
+        Ok(self.session.as_mut().expect("a session was just begun"))
+    }
+
+    /// The CIB: with pending changes at a prompt.
+    pub fn cib(&mut self) -> Result<Cib, Failure> {
+        self.access.cib()
+    }
+
+    /// Write a line for the reader.
+    pub fn say(&mut self, text: &str) -> Result<(), Failure> {
+        writeln!(self.out, "{}", text.trim_end_matches('\n')).map_err(Failure::from)
+    }
+
+    /// Say something beside the result.
+    pub fn warn(&mut self, text: &str) {
+        // Nobody is there to read it when standard error is gone.
+        let _ = writeln!(self.errors, "warning: {text}");
+    }
+
+    /// Tell a failure, and the exit code that goes with it.
+    pub fn fail(&mut self, failure: &Failure) -> CrmExit {
+        failure.tell(&mut *self.errors, self.colour);
+        failure.exit
+    }
+
+    /// Run one line that was read from arguments, a file or a prompt.
+    pub fn run(&mut self, line: Line) -> Result<(), Failure> {
+        let before = (self.force, self.wait);
+        self.force |= line.force;
+        self.wait |= line.wait;
+        let result = self.level(line.level);
+        (self.force, self.wait) = before;
+        result
+    }
+
+    fn level(&mut self, level: Level) -> Result<(), Failure> {
+        match level {
+            Level::Status(status) => cmd::status::run(self, &status),
+            Level::Configure { command: Some(command) } => cmd::configure::run(self, command),
+            Level::Resource { command: Some(command) } => cmd::resource::run(self, command),
+            Level::Node { command: Some(command) } => cmd::node::run(self, command),
+            Level::Cluster { command: Some(command) } => cmd::cluster::run(self, command),
+            Level::Explain(explain) => cmd::explain::run(self, &explain),
+            Level::Configure { command: None }
+            | Level::Resource { command: None }
+            | Level::Node { command: None }
+            | Level::Cluster { command: None } => Err(Failure::usage("a command is missing after the level")
+                .cure("see --help, or run crm without a command for a prompt")),
+        }
+    }
+}
