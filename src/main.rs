@@ -15,5 +15,8 @@ fn main() -> ExitCode {
     if let Some(code) = systole::demo::called_as(&args) {
         return ExitCode::from(code);
     }
+    if let Some(code) = systole::cli::entry::called_as(&args) {
+        return ExitCode::from(code);
+    }
     ExitCode::SUCCESS
 }

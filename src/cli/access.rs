@@ -58,11 +58,15 @@ pub struct File {
 impl File {
     /// The file need not exist until it is read.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        File { path: path.into(), read: None }
+        File {
+            path: path.into(),
+            read: None,
+        }
     }
 
     fn is_pipe(&self) -> bool {
-        fs::metadata(&self.path).is_ok_and(|data| data.file_type().is_fifo() || data.file_type().is_char_device())
+        fs::metadata(&self.path)
+            .is_ok_and(|data| data.file_type().is_fifo() || data.file_type().is_char_device())
     }
 }
 
@@ -74,7 +78,10 @@ impl Access for File {
         let shown = self.path.display();
         let bytes = fs::read(&self.path).map_err(|error| {
             let failure = Failure::from(error);
-            Failure::new(failure.exit, format!("failed to read the CIB file {shown}: {failure}"))
+            Failure::new(
+                failure.exit,
+                format!("failed to read the CIB file {shown}: {failure}"),
+            )
         })?;
         let cib = Cib::parse(&bytes, &Limits::CIB)
             .map_err(|error| Failure::new(CrmExit::DATA, format!("{shown}: {error}")))?;
@@ -85,7 +92,10 @@ impl Access for File {
     fn write(&mut self, command: Command) -> Result<Option<Element>, Failure> {
         let cib = self.cib()?;
         if self.is_pipe() {
-            return Err(Failure::new(CrmExit::CANNOT_CREATE, "a CIB that comes through a pipe can't be changed"));
+            return Err(Failure::new(
+                CrmExit::CANNOT_CREATE,
+                "a CIB that comes through a pipe can't be changed",
+            ));
         }
         let time_s = clock::wall_s();
         let applied = cib::apply(&cib, &command.at(time_s));
@@ -98,8 +108,11 @@ impl Access for File {
     }
 
     fn ask(&mut self, _: AdminRequest) -> Result<AdminAnswer, Failure> {
-        Err(Failure::new(CrmExit::DISCONNECTED, "a CIB file can't do this, only a running cluster can")
-            .cure("unset CIB_file, and run it on a node of the cluster"))
+        Err(Failure::new(
+            CrmExit::DISCONNECTED,
+            "a CIB file can't do this, only a running cluster can",
+        )
+        .cure("unset CIB_file, and run it on a node of the cluster"))
     }
 
     fn live(&self) -> bool {
@@ -111,13 +124,24 @@ impl Access for File {
 pub(crate) fn store(path: &Path, text: &str) -> Result<(), Failure> {
     let failed = |error: std::io::Error| {
         let failure = Failure::from(error);
-        Failure::new(failure.exit, format!("failed to write {}: {failure}", path.display()))
+        Failure::new(
+            failure.exit,
+            format!("failed to write {}: {failure}", path.display()),
+        )
     };
     let mode = fs::metadata(path).map_or(0o600, |data| data.permissions().mode() & 0o777);
-    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let name = path
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
     let beside = path.with_file_name(format!(".{name}.{}", uuid::Uuid::new_v4()));
-    let mut file =
-        fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&beside).map_err(failed)?;
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(&beside)
+        .map_err(failed)?;
     let written = file
         .write_all(text.as_bytes())
         .and_then(|()| file.sync_all())
@@ -127,4 +151,41 @@ pub(crate) fn store(path: &Path, text: &str) -> Result<(), Failure> {
         let _ = fs::remove_file(&beside);
         failed(error)
     })
+}
+
+/// The daemon of this node.
+pub fn daemon() -> Box<dyn Access> {
+    Box::new(Nowhere)
+}
+
+/// No daemon can be reached.
+#[derive(Debug)]
+struct Nowhere;
+
+impl Nowhere {
+    fn failure() -> Failure {
+        Failure::new(
+            CrmExit::DISCONNECTED,
+            "the cluster is not running on this node",
+        )
+        .cure("start it: systemctl start systole; or work on a file: CIB_file=FILE")
+    }
+}
+
+impl Access for Nowhere {
+    fn cib(&mut self) -> Result<Cib, Failure> {
+        Err(Nowhere::failure())
+    }
+
+    fn write(&mut self, _: Command) -> Result<Option<Element>, Failure> {
+        Err(Nowhere::failure())
+    }
+
+    fn ask(&mut self, _: AdminRequest) -> Result<AdminAnswer, Failure> {
+        Err(Nowhere::failure())
+    }
+
+    fn live(&self) -> bool {
+        true
+    }
 }

@@ -94,7 +94,9 @@ pub enum Level {
 
 /// `crm status`.
 #[derive(Debug, Args, Default)]
-#[command(after_help = "Examples:\n  crm status\n  crm status --live\n  crm status --json | jq .resources")]
+#[command(
+    after_help = "Examples:\n  crm status\n  crm status --live\n  crm status --json | jq .resources"
+)]
 pub struct Status {
     /// Show it once (the default when the output is no terminal or --live is not given)
     #[arg(short = '1', long)]
@@ -153,75 +155,126 @@ pub struct Words {
 #[derive(Debug, Subcommand)]
 pub enum Configure {
     /// Show the configuration, or some objects of it
-    #[command(after_help = "Examples:\n  crm configure show\n  crm configure show vip web\n  crm configure show type:primitive\n  crm configure show xml vip")]
+    #[command(
+        after_help = "Examples:\n  crm configure show\n  crm configure show vip web\n  crm configure show type:primitive\n  crm configure show xml vip"
+    )]
     Show {
         /// Ids, type:KIND, tag:TAG, `changed`; `xml` first shows XML
         words: Vec<String>,
     },
     /// Add a resource
-    #[command(after_help = "primitive ID {[CLASS:[PROVIDER:]]TYPE|@TEMPLATE} [params NAME=VALUE ...] [meta ...] [utilization ...]\n          [op NAME interval=TIME timeout=TIME ...] ...\n\nExamples:\n  crm configure primitive vip ocf:systole:IPaddr2 params ip=10.0.0.10 cidr_netmask=24 op monitor interval=10s timeout=20s\n  crm configure primitive web systemd:nginx op monitor interval=10s\n  crm configure primitive fence1 stonith:fence_ipmilan params ip=10.0.1.1 pcmk_host_list=node1")]
+    #[command(
+        after_help = "primitive ID {[CLASS:[PROVIDER:]]TYPE|@TEMPLATE} [params NAME=VALUE ...] [meta ...] [utilization ...]\n          [op NAME interval=TIME timeout=TIME ...] ...\n\nExamples:\n  crm configure primitive vip ocf:systole:IPaddr2 params ip=10.0.0.10 cidr_netmask=24 op monitor interval=10s timeout=20s\n  crm configure primitive web systemd:nginx op monitor interval=10s\n  crm configure primitive fence1 stonith:fence_ipmilan params ip=10.0.1.1 pcmk_host_list=node1"
+    )]
     Primitive(Words),
     /// Add a template for primitives
-    #[command(name = "rsc_template", after_help = "Example:\n  crm configure rsc_template web-base systemd:nginx op monitor interval=10s")]
+    #[command(
+        name = "rsc_template",
+        after_help = "Example:\n  crm configure rsc_template web-base systemd:nginx op monitor interval=10s"
+    )]
     RscTemplate(Words),
     /// Add a group: members start in order, on one node
-    #[command(after_help = "group ID MEMBER ... [meta NAME=VALUE ...]\n\nExample:\n  crm configure group service fs db vip")]
+    #[command(
+        after_help = "group ID MEMBER ... [meta NAME=VALUE ...]\n\nExample:\n  crm configure group service fs db vip"
+    )]
     Group(Words),
     /// Add a clone: a resource on several nodes
-    #[command(after_help = "clone ID MEMBER [meta NAME=VALUE ...]\n\nExample:\n  crm configure clone all-dlm dlm meta interleave=true\n  crm configure clone db-clone db meta promotable=true")]
+    #[command(
+        after_help = "clone ID MEMBER [meta NAME=VALUE ...]\n\nExample:\n  crm configure clone all-dlm dlm meta interleave=true\n  crm configure clone db-clone db meta promotable=true"
+    )]
     Clone(Words),
     /// Add a promotable clone, in the old way
-    #[command(after_help = "Example:\n  crm configure ms drbd-ms drbd meta master-max=1 notify=true")]
+    #[command(
+        after_help = "Example:\n  crm configure ms drbd-ms drbd meta master-max=1 notify=true"
+    )]
     Ms(Words),
     /// Add a bundle: a container on several nodes
-    #[command(after_help = "Example:\n  crm configure bundle httpd docker image=pcmk:http replicas=2 network ip-range-start=10.0.0.20 port-mapping port=80 primitive web")]
+    #[command(
+        after_help = "Example:\n  crm configure bundle httpd docker image=pcmk:http replicas=2 network ip-range-start=10.0.0.20 port-mapping port=80 primitive web"
+    )]
     Bundle(Words),
     /// Say where a resource may, must or must not run
-    #[command(after_help = "location ID RESOURCE|/PATTERN/|{ RESOURCES } [role=ROLE] [resource-discovery=always|never|exclusive] {SCORE: NODE | rule [SCORE:] EXPRESSION ...}\n\nExamples:\n  crm configure location near vip 100: node1\n  crm configure location never web -inf: node3\n  crm configure location net vip rule -inf: not_defined pingd or pingd lte 0")]
+    #[command(
+        after_help = "location ID RESOURCE|/PATTERN/|{ RESOURCES } [role=ROLE] [resource-discovery=always|never|exclusive] {SCORE: NODE | rule [SCORE:] EXPRESSION ...}\n\nExamples:\n  crm configure location near vip 100: node1\n  crm configure location never web -inf: node3\n  crm configure location net vip rule -inf: not_defined pingd or pingd lte 0"
+    )]
     Location(Words),
     /// Say what runs together, or apart
-    #[command(alias = "collocation", after_help = "colocation ID SCORE: RESOURCE[:ROLE] WITH[:ROLE]\n\nExamples:\n  crm configure colocation together inf: vip web\n  crm configure colocation apart -inf: db1 db2\n  crm configure colocation on-primary inf: vip db-clone:Promoted")]
+    #[command(
+        alias = "collocation",
+        after_help = "colocation ID SCORE: RESOURCE[:ROLE] WITH[:ROLE]\n\nExamples:\n  crm configure colocation together inf: vip web\n  crm configure colocation apart -inf: db1 db2\n  crm configure colocation on-primary inf: vip db-clone:Promoted"
+    )]
     Colocation(Words),
     /// Say what starts before what
-    #[command(after_help = "order ID [Mandatory:|Optional:|Serialize:] FIRST[:ACTION] THEN[:ACTION] [symmetrical=false]\n\nExamples:\n  crm configure order fs-first Mandatory: fs db\n  crm configure order sets Mandatory: ( a b ) c")]
+    #[command(
+        after_help = "order ID [Mandatory:|Optional:|Serialize:] FIRST[:ACTION] THEN[:ACTION] [symmetrical=false]\n\nExamples:\n  crm configure order fs-first Mandatory: fs db\n  crm configure order sets Mandatory: ( a b ) c"
+    )]
     Order(Words),
     /// Tie resources to a ticket
-    #[command(name = "rsc_ticket", after_help = "Example:\n  crm configure rsc_ticket site ticketA: service loss-policy=stop")]
+    #[command(
+        name = "rsc_ticket",
+        after_help = "Example:\n  crm configure rsc_ticket site ticketA: service loss-policy=stop"
+    )]
     RscTicket(Words),
     /// Set cluster options
-    #[command(after_help = "Examples:\n  crm configure property no-quorum-policy=freeze\n  crm configure property maintenance-mode=true")]
+    #[command(
+        after_help = "Examples:\n  crm configure property no-quorum-policy=freeze\n  crm configure property maintenance-mode=true"
+    )]
     Property(Words),
     /// Set defaults of resources
-    #[command(name = "rsc_defaults", after_help = "Example:\n  crm configure rsc_defaults resource-stickiness=100 migration-threshold=3")]
+    #[command(
+        name = "rsc_defaults",
+        after_help = "Example:\n  crm configure rsc_defaults resource-stickiness=100 migration-threshold=3"
+    )]
     RscDefaults(Words),
     /// Set defaults of operations
-    #[command(name = "op_defaults", after_help = "Example:\n  crm configure op_defaults timeout=60s")]
+    #[command(
+        name = "op_defaults",
+        after_help = "Example:\n  crm configure op_defaults timeout=60s"
+    )]
     OpDefaults(Words),
     /// Add a node or set its attributes
-    #[command(after_help = "Example:\n  crm configure node node1 attributes rack=a utilization cpu=8")]
+    #[command(
+        after_help = "Example:\n  crm configure node node1 attributes rack=a utilization cpu=8"
+    )]
     Node(Words),
     /// Say which devices fence which node, in which order
-    #[command(name = "fencing_topology", after_help = "Example:\n  crm configure fencing_topology node1: ipmi1 pdu1,pdu2 node2: ipmi2")]
+    #[command(
+        name = "fencing_topology",
+        after_help = "Example:\n  crm configure fencing_topology node1: ipmi1 pdu1,pdu2 node2: ipmi2"
+    )]
     FencingTopology(Words),
     /// Name a set of objects
     #[command(after_help = "Example:\n  crm configure tag databases db1 db2")]
     Tag(Words),
     /// Define access rights
-    #[command(after_help = "Example:\n  crm configure role operator write meta:vip:target-role read status")]
+    #[command(
+        after_help = "Example:\n  crm configure role operator write meta:vip:target-role read status"
+    )]
     Role(Words),
     /// Give roles to a user
-    #[command(name = "acl_target", after_help = "Example:\n  crm configure acl_target alice operator")]
+    #[command(
+        name = "acl_target",
+        after_help = "Example:\n  crm configure acl_target alice operator"
+    )]
     AclTarget(Words),
     /// Give roles to a group of users
-    #[command(name = "acl_group", after_help = "Example:\n  crm configure acl_group operators operator")]
+    #[command(
+        name = "acl_group",
+        after_help = "Example:\n  crm configure acl_group operators operator"
+    )]
     AclGroup(Words),
     /// Have a program told of events
-    #[command(after_help = "Example:\n  crm configure alert mail /usr/share/systole/alert_mail to admin@example.com")]
+    #[command(
+        after_help = "Example:\n  crm configure alert mail /usr/share/systole/alert_mail to admin@example.com"
+    )]
     Alert(Words),
     /// Add or replace an object given as XML
     Xml(Words),
     /// Remove objects, with the constraints about them
-    #[command(alias = "remove", after_help = "Example:\n  crm configure delete vip\n\nA resource that runs is not deleted; stop it first, or use --force.")]
+    #[command(
+        alias = "remove",
+        after_help = "Example:\n  crm configure delete vip\n\nA resource that runs is not deleted; stop it first, or use --force."
+    )]
     Delete {
         /// Ids
         #[arg(required = true)]
@@ -247,14 +300,18 @@ pub enum Configure {
         place: Vec<String>,
     },
     /// Read objects from a file
-    #[command(after_help = "update adds and replaces objects, replace makes the configuration what the file says, push is replace.\n\nExamples:\n  crm configure load update web.crm\n  crm configure load replace - < everything.crm\n  crm configure load xml update cib.xml")]
+    #[command(
+        after_help = "update adds and replaces objects, replace makes the configuration what the file says, push is replace.\n\nExamples:\n  crm configure load update web.crm\n  crm configure load replace - < everything.crm\n  crm configure load xml update cib.xml"
+    )]
     Load {
         /// [xml] update|replace|push FILE; - is standard input
         #[arg(required = true)]
         words: Vec<String>,
     },
     /// Write the configuration, or some objects of it, to a file
-    #[command(after_help = "Examples:\n  crm configure save everything.crm\n  crm configure save xml cib.xml\n  crm configure save - vip")]
+    #[command(
+        after_help = "Examples:\n  crm configure save everything.crm\n  crm configure save xml cib.xml\n  crm configure save - vip"
+    )]
     Save {
         /// [xml] FILE [IDS]; - is standard output
         #[arg(required = true)]
@@ -329,7 +386,10 @@ pub enum Resource {
         id: String,
     },
     /// Move it to another node
-    #[command(alias = "migrate", after_help = "Makes a location constraint cli-prefer-RESOURCE (or cli-ban-RESOURCE-on-NODE without a node); crm resource clear removes it.\n\nExamples:\n  crm resource move vip node2\n  crm resource move vip node2 PT1H")]
+    #[command(
+        alias = "migrate",
+        after_help = "Makes a location constraint cli-prefer-RESOURCE (or cli-ban-RESOURCE-on-NODE without a node); crm resource clear removes it.\n\nExamples:\n  crm resource move vip node2\n  crm resource move vip node2 PT1H"
+    )]
     Move {
         /// The resource
         id: String,
@@ -430,7 +490,9 @@ pub enum Node {
         node: Option<String>,
     },
     /// Move everything away and run nothing there
-    #[command(after_help = "Examples:\n  crm -w node standby node1\n  crm node standby node1 reboot")]
+    #[command(
+        after_help = "Examples:\n  crm -w node standby node1\n  crm node standby node1 reboot"
+    )]
     Standby {
         /// [NODE] [forever|reboot]; this node without
         words: Vec<String>,
@@ -461,7 +523,9 @@ pub enum Node {
         node: String,
     },
     /// An attribute: NODE show|set|delete NAME [VALUE]
-    #[command(after_help = "Examples:\n  crm node attribute node1 set rack a\n  crm node attribute node1 show rack\n  crm node attribute node1 delete rack")]
+    #[command(
+        after_help = "Examples:\n  crm node attribute node1 set rack a\n  crm node attribute node1 show rack\n  crm node attribute node1 delete rack"
+    )]
     Attribute {
         /// NODE show|set|delete NAME [VALUE]
         #[arg(required = true, num_args = 3..)]
@@ -555,7 +619,9 @@ pub struct Passed {
 
 /// `crm explain`.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  crm explain vip\n  crm explain vip --node node2\n  crm explain vip --json")]
+#[command(
+    after_help = "Examples:\n  crm explain vip\n  crm explain vip --node node2\n  crm explain vip --json"
+)]
 pub struct Explain {
     /// The resource
     pub resource: String,

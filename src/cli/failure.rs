@@ -22,7 +22,12 @@ pub struct Failure {
 impl Failure {
     /// A failure.
     pub fn new(exit: CrmExit, message: impl Into<String>) -> Self {
-        Failure { exit, message: message.into(), help: None, source: None }
+        Failure {
+            exit,
+            message: message.into(),
+            help: None,
+            source: None,
+        }
     }
 
     /// Wrong usage.
@@ -49,7 +54,11 @@ impl Failure {
 
     /// Tell it. Nothing is left to do when standard error is gone.
     pub fn tell(&self, errors: &mut dyn Write, colour: bool) {
-        let theme = if colour { GraphicalTheme::unicode() } else { GraphicalTheme::none() };
+        let theme = if colour {
+            GraphicalTheme::unicode()
+        } else {
+            GraphicalTheme::none()
+        };
         let mut text = String::new();
         let handler = GraphicalReportHandler::new_themed(theme).with_width(100);
         if handler.render_report(&mut text, self).is_err() {
@@ -69,11 +78,15 @@ impl std::error::Error for Failure {}
 
 impl Diagnostic for Failure {
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        self.help.as_ref().map(|help| Box::new(help) as Box<dyn fmt::Display>)
+        self.help
+            .as_ref()
+            .map(|help| Box::new(help) as Box<dyn fmt::Display>)
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
-        self.source.as_ref().map(|(text, _)| text as &dyn SourceCode)
+        self.source
+            .as_ref()
+            .map(|(text, _)| text as &dyn SourceCode)
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {

@@ -3,7 +3,18 @@
 //! Leaves: atomic `cib::Command`s over the daemon's socket (or to a CIB file), text and JSON.
 //! May touch: terminal, files that the user names, the local socket; agents through `crate::process`.
 
+pub mod access;
+pub mod args;
 pub mod cmd;
+pub mod entry;
+pub mod failure;
+pub mod found;
 pub mod language;
 pub mod links;
+pub mod prompt;
+pub mod shell;
 pub mod show;
+pub mod tools;
+
+#[cfg(test)]
+mod tests;

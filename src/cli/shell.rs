@@ -7,7 +7,7 @@ use crate::{
     cib::Cib,
     cli::{
         access::Access,
-        args::{Line, Level},
+        args::{Level, Line},
         cmd,
         failure::Failure,
         language::Document,
@@ -28,8 +28,14 @@ pub struct Session {
 impl Session {
     /// Of a CIB.
     pub fn new(base: Cib) -> Self {
-        let configuration = base.configuration().cloned().unwrap_or_else(|| Element::new("configuration"));
-        Session { document: Document::new(configuration), base }
+        let configuration = base
+            .configuration()
+            .cloned()
+            .unwrap_or_else(|| Element::new("configuration"));
+        Session {
+            document: Document::new(configuration),
+            base,
+        }
     }
 
     /// The whole CIB with the changes.
@@ -124,16 +130,26 @@ impl Shell {
     fn level(&mut self, level: Level) -> Result<(), Failure> {
         match level {
             Level::Status(status) => cmd::status::run(self, &status),
-            Level::Configure { command: Some(command) } => cmd::configure::run(self, command),
-            Level::Resource { command: Some(command) } => cmd::resource::run(self, command),
-            Level::Node { command: Some(command) } => cmd::node::run(self, command),
-            Level::Cluster { command: Some(command) } => cmd::cluster::run(self, command),
+            Level::Configure {
+                command: Some(command),
+            } => cmd::configure::run(self, command),
+            Level::Resource {
+                command: Some(command),
+            } => cmd::resource::run(self, command),
+            Level::Node {
+                command: Some(command),
+            } => cmd::node::run(self, command),
+            Level::Cluster {
+                command: Some(command),
+            } => cmd::cluster::run(self, command),
             Level::Explain(explain) => cmd::explain::run(self, &explain),
             Level::Configure { command: None }
             | Level::Resource { command: None }
             | Level::Node { command: None }
-            | Level::Cluster { command: None } => Err(Failure::usage("a command is missing after the level")
-                .cure("see --help, or run crm without a command for a prompt")),
+            | Level::Cluster { command: None } => {
+                Err(Failure::usage("a command is missing after the level")
+                    .cure("see --help, or run crm without a command for a prompt"))
+            }
         }
     }
 }

@@ -4,17 +4,25 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use crate::{
+    agents,
     cib::Cib,
     cli::{failure::Failure, language::meant, shell::Shell},
-    executor::{self, Metadata, Place},
+    executor::{self, Metadata, Parameter, agent::Place},
     terms::{AgentName, CrmExit, Score, span, text},
     xml::Element,
 };
 
 /// Check what differs between two CIBs. Warnings are said, errors refuse (unless forced where that makes sense).
-pub(super) fn changes(shell: &mut Shell, old: &Element, new: &Element, force: bool) -> Result<(), Failure> {
+pub(super) fn changes(
+    shell: &mut Shell,
+    old: &Element,
+    new: &Element,
+    force: bool,
+) -> Result<(), Failure> {
     let changed = |element: &Element| -> bool {
-        element.id().is_none_or(|id| old.find_id(id) != Some(element))
+        element
+            .id()
+            .is_none_or(|id| old.find_id(id) != Some(element))
     };
     let findings = find(new, &changed, &mut Agents::default());
     tell(shell, findings, force)
@@ -24,7 +32,12 @@ pub(super) fn changes(shell: &mut Shell, old: &Element, new: &Element, force: bo
 pub(super) fn all(shell: &mut Shell, root: &Element) -> Result<(), Failure> {
     let mut findings = find(root, &|_| true, &mut Agents::default());
     let facts = super::facts_of(&Cib::new(root.clone()));
-    findings.extend(facts.warnings.iter().map(|warning| Finding::warning(warning.text.clone())));
+    findings.extend(
+        facts
+            .warnings
+            .iter()
+            .map(|warning| Finding::warning(warning.text.clone())),
+    );
     tell(shell, findings, false)
 }
 
@@ -33,7 +46,12 @@ fn tell(shell: &mut Shell, findings: Vec<Finding>, force: bool) -> Result<(), Fa
     for finding in findings {
         match finding.wrong {
             Some(exit) if !(force || shell.force) => {
-                let failure = Failure { exit, message: finding.text, help: finding.cure, source: None };
+                let failure = Failure {
+                    exit,
+                    message: finding.text,
+                    help: finding.cure,
+                    source: None,
+                };
                 match &first {
                     None => first = Some(failure),
                     Some(_) => failure.tell(&mut *shell.errors, shell.colour),
@@ -53,21 +71,36 @@ struct Finding {
 
 impl Finding {
     fn warning(text: String) -> Self {
-        Finding { wrong: None, text, cure: None }
+        Finding {
+            wrong: None,
+            text,
+            cure: None,
+        }
     }
 
     fn wrong(text: String, cure: String) -> Self {
-        Finding { wrong: Some(CrmExit::CONFIG), text, cure: Some(cure) }
+        Finding {
+            wrong: Some(CrmExit::CONFIG),
+            text,
+            cure: Some(cure),
+        }
     }
 }
 
 fn find(root: &Element, changed: &dyn Fn(&Element) -> bool, agents: &mut Agents) -> Vec<Finding> {
     let mut found = Vec::new();
-    let Some(configuration) = root.child("configuration") else { return found };
+    let Some(configuration) = root.child("configuration") else {
+        return found;
+    };
     let resources = configuration.child("resources");
     for element in resources.into_iter().flat_map(Element::descendants) {
         if element.is("primitive") && changed(element) {
-            primitive(element, resources.expect("there are resources"), agents, &mut found);
+            primitive(
+                element,
+                resources.expect("there are resources"),
+                agents,
+                &mut found,
+            );
         }
     }
     let nodes: Vec<&str> = configuration
@@ -75,7 +108,11 @@ fn find(root: &Element, changed: &dyn Fn(&Element) -> bool, agents: &mut Agents)
         .into_iter()
         .flat_map(|nodes| nodes.children().filter_map(|node| node.get("uname")))
         .collect();
-    for constraint in configuration.child("constraints").into_iter().flat_map(Element::children) {
+    for constraint in configuration
+        .child("constraints")
+        .into_iter()
+        .flat_map(Element::children)
+    {
         if !changed(constraint) {
             continue;
         }
@@ -84,7 +121,8 @@ fn find(root: &Element, changed: &dyn Fn(&Element) -> bool, agents: &mut Agents)
             && !nodes.iter().any(|known| known.eq_ignore_ascii_case(node))
             && !is_remote(resources, node)
         {
-            let cure = meant(node, nodes.iter().copied()).map(|name| format!(" (did you mean {name:?}?)"));
+            let cure =
+                meant(node, nodes.iter().copied()).map(|name| format!(" (did you mean {name:?}?)"));
             found.push(Finding::warning(format!(
                 "{id}: the node {node:?} is not known{}",
                 cure.unwrap_or_default()
@@ -92,7 +130,10 @@ fn find(root: &Element, changed: &dyn Fn(&Element) -> bool, agents: &mut Agents)
         }
         if constraint.get("rsc").is_some() && constraint.get("rsc") == constraint.get("with-rsc") {
             found.push(Finding::wrong(
-                format!("{id}: {:?} is colocated with itself", constraint.get("rsc").unwrap_or_default()),
+                format!(
+                    "{id}: {:?} is colocated with itself",
+                    constraint.get("rsc").unwrap_or_default()
+                ),
                 "name another resource in with-rsc".to_owned(),
             ));
         }
@@ -109,25 +150,41 @@ fn find(root: &Element, changed: &dyn Fn(&Element) -> bool, agents: &mut Agents)
 }
 
 fn is_remote(resources: Option<&Element>, name: &str) -> bool {
-    resources.into_iter().flat_map(Element::descendants).any(|element| {
-        (element.get("type") == Some("remote") && element.id() == Some(name))
-            || (element.get("name") == Some("remote-node") && element.get("value") == Some(name))
-    })
+    resources
+        .into_iter()
+        .flat_map(Element::descendants)
+        .any(|element| {
+            (element.get("type") == Some("remote") && element.id() == Some(name))
+                || (element.get("name") == Some("remote-node")
+                    && element.get("value") == Some(name))
+        })
 }
 
-fn primitive(element: &Element, resources: &Element, agents: &mut Agents, found: &mut Vec<Finding>) {
+fn primitive(
+    element: &Element,
+    resources: &Element,
+    agents: &mut Agents,
+    found: &mut Vec<Finding>,
+) {
     let id = element.id().unwrap_or_default();
-    let template = element
-        .get("template")
-        .and_then(|name| resources.children().find(|child| child.is("template") && child.id() == Some(name)));
+    let template = element.get("template").and_then(|name| {
+        resources
+            .children()
+            .find(|child| child.is("template") && child.id() == Some(name))
+    });
     let source = template.unwrap_or(element);
-    let (Some(class), Some(kind)) = (source.get("class"), source.get("type")) else { return };
+    let (Some(class), Some(kind)) = (source.get("class"), source.get("type")) else {
+        return;
+    };
     let agent = AgentName::new(class, source.get("provider"), kind);
-    let sets: Vec<&Element> =
-        [Some(element), template].into_iter().flatten().flat_map(|from| from.children_named("instance_attributes")).collect();
+    let sets: Vec<&Element> = [Some(element), template]
+        .into_iter()
+        .flatten()
+        .flat_map(|from| from.children_named("instance_attributes"))
+        .collect();
     operations(element, found);
-    let metadata = match agents.metadata(&agent) {
-        Known::Yes(metadata) => metadata,
+    let (metadata, complete) = match agents.metadata(&agent) {
+        Known::Yes(metadata, complete) => (metadata, complete),
         Known::Unasked => return,
         Known::No(reason) => {
             let similar = agents.similar(&agent);
@@ -146,29 +203,52 @@ fn primitive(element: &Element, resources: &Element, agents: &mut Agents, found:
         .flat_map(|set| set.children_named("nvpair"))
         .filter_map(|pair| pair.get("name"))
         .collect();
-    let referred = sets.iter().any(|set| set.has("id-ref") || set.children().any(|pair| pair.has("id-ref")));
-    for parameter in metadata.parameters.iter().filter(|parameter| parameter.required) {
+    let referred = sets
+        .iter()
+        .any(|set| set.has("id-ref") || set.children().any(|pair| pair.has("id-ref")));
+    for parameter in metadata
+        .parameters
+        .iter()
+        .filter(|parameter| parameter.required)
+    {
         // A fence agent gets its target from the cluster.
-        let implied = class == "stonith" && matches!(parameter.name.as_str(), "action" | "plug" | "port");
+        let implied =
+            class == "stonith" && matches!(parameter.name.as_str(), "action" | "plug" | "port");
         if !given.contains(&parameter.name.as_str()) && !referred && !implied {
             found.push(Finding::wrong(
-                format!("{id}: the agent {agent} needs the parameter {:?}", parameter.name),
+                format!(
+                    "{id}: the agent {agent} needs the parameter {:?}",
+                    parameter.name
+                ),
                 format!("set it: params {}=VALUE", parameter.name),
             ));
         }
     }
-    if metadata.parameters.is_empty() {
+    if !complete || metadata.parameters.is_empty() {
         return;
     }
     for name in given {
-        let known = metadata.parameters.iter().any(|parameter| parameter.name == name);
+        let known = metadata
+            .parameters
+            .iter()
+            .any(|parameter| parameter.name == name);
         let general = name.starts_with("pcmk_")
             || name.starts_with("CRM_meta_")
-            || matches!(name, "OCF_CHECK_LEVEL" | "trace_ra" | "trace_dir" | "provides" | "stonith-timeout");
+            || matches!(
+                name,
+                "OCF_CHECK_LEVEL" | "trace_ra" | "trace_dir" | "provides" | "stonith-timeout"
+            );
         if !known && !general {
-            let names = metadata.parameters.iter().map(|parameter| parameter.name.as_str());
-            let cure = meant(name, names).map(|name| format!(" (did you mean {name:?}?)")).unwrap_or_default();
-            found.push(Finding::warning(format!("{id}: the agent {agent} has no parameter {name:?}{cure}")));
+            let names = metadata
+                .parameters
+                .iter()
+                .map(|parameter| parameter.name.as_str());
+            let cure = meant(name, names)
+                .map(|name| format!(" (did you mean {name:?}?)"))
+                .unwrap_or_default();
+            found.push(Finding::warning(format!(
+                "{id}: the agent {agent} has no parameter {name:?}{cure}"
+            )));
         }
     }
 }
@@ -176,7 +256,10 @@ fn primitive(element: &Element, resources: &Element, agents: &mut Agents, found:
 fn operations(element: &Element, found: &mut Vec<Finding>) {
     let id = element.id().unwrap_or_default();
     let mut seen: Vec<(&str, u64, &str)> = Vec::new();
-    for op in element.children_named("operations").flat_map(Element::children) {
+    for op in element
+        .children_named("operations")
+        .flat_map(Element::children)
+    {
         let name = op.get("name").unwrap_or_default();
         for attribute in ["interval", "timeout", "start-delay"] {
             if let Some(value) = op.get(attribute)
@@ -197,16 +280,27 @@ fn operations(element: &Element, found: &mut Vec<Finding>) {
                 "write true or false".to_owned(),
             ));
         }
-        let key = (name, span::ms_or_zero(op.get("interval")), op.get("role").unwrap_or("Started"));
-        if key.1 > 0 && seen.iter().any(|earlier| earlier.0 == key.0 && earlier.1 == key.1) {
-            found.push(Finding::warning(format!("{id}: two operations {name} have the same interval; only one of them runs")));
+        let key = (
+            name,
+            span::ms_or_zero(op.get("interval")),
+            op.get("role").unwrap_or("Started"),
+        );
+        if key.1 > 0
+            && seen
+                .iter()
+                .any(|earlier| earlier.0 == key.0 && earlier.1 == key.1)
+        {
+            found.push(Finding::warning(format!(
+                "{id}: two operations {name} have the same interval; only one of them runs"
+            )));
         }
         seen.push(key);
     }
 }
 
 enum Known {
-    Yes(Metadata),
+    /// With whether these are all of its parameters.
+    Yes(Metadata, bool),
     No(String),
     /// This class of agents does not tell, or it can't be asked here.
     Unasked,
@@ -220,7 +314,9 @@ struct Agents {
 
 /// Where agents are on this machine, as the daemon looks for them.
 pub(crate) fn place() -> Place {
-    let folder = |name: &str, default: &str| PathBuf::from(std::env::var_os(name).unwrap_or_else(|| default.into()));
+    let folder = |name: &str, default: &str| {
+        PathBuf::from(std::env::var_os(name).unwrap_or_else(|| default.into()))
+    };
     Place {
         node: "localhost".into(),
         ocf_root: folder("OCF_ROOT", "/usr/lib/ocf"),
@@ -244,17 +340,23 @@ impl Agents {
             _ => executor::agent::find::find(&place, agent),
         };
         if let Err(reason) = file {
-            // Without a single agent of the kind here, this machine is no node and can't tell.
-            if !place.ocf_root.join("resource.d").exists() || builtin(agent) {
-                return Known::Unasked;
-            }
-            return Known::No(reason.to_string());
+            return match builtin(agent) {
+                Some(known) => known,
+                // Without a single agent here, this machine is no node and can't tell.
+                None if !place.ocf_root.join("resource.d").exists() => Known::Unasked,
+                None => Known::No(reason.to_string()),
+            };
         }
         if agent.class == "lsb" {
             return Known::Unasked;
         }
-        let known = self.asked.entry(agent.to_string()).or_insert_with(|| ask(&place, agent));
-        known.clone().map_or(Known::Unasked, Known::Yes)
+        let known = self
+            .asked
+            .entry(agent.to_string())
+            .or_insert_with(|| ask(&place, agent));
+        known
+            .clone()
+            .map_or(Known::Unasked, |metadata| Known::Yes(metadata, true))
     }
 
     fn similar(&self, agent: &AgentName) -> Option<String> {
@@ -263,11 +365,14 @@ impl Agents {
         let provider = agent.provider.as_deref().unwrap_or("heartbeat");
         let names = |folder: PathBuf| -> Vec<String> {
             let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-            entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+            entries
+                .map(|entry| entry.file_name().to_string_lossy().into_owned())
+                .collect()
         };
         if agent.class == "stonith" {
             let all: Vec<String> = place.fence_agents.iter().cloned().flat_map(names).collect();
-            return meant(&agent.kind, all.iter().map(String::as_str)).map(|kind| format!("stonith:{kind}"));
+            return meant(&agent.kind, all.iter().map(String::as_str))
+                .map(|kind| format!("stonith:{kind}"));
         }
         for other in names(root.clone()) {
             if root.join(&other).join(&agent.kind).exists() {
@@ -275,18 +380,47 @@ impl Agents {
             }
         }
         let all = names(root.join(provider));
-        meant(&agent.kind, all.iter().map(String::as_str)).map(|kind| format!("ocf:{provider}:{kind}"))
+        meant(&agent.kind, all.iter().map(String::as_str))
+            .map(|kind| format!("ocf:{provider}:{kind}"))
     }
 }
 
-/// Agents of ours that stand in for missing ones, wherever they are installed.
-fn builtin(agent: &AgentName) -> bool {
-    matches!(agent.provider.as_deref(), Some("systole"))
-        || matches!(agent.kind.as_str(), "IPaddr2" | "Dummy" | "Stateful" | "fence_hook" | "fence_pids" | "fence_watchdog" | "remote")
+/// Agents of ours, which the daemon has wherever it runs.
+fn builtin(agent: &AgentName) -> Option<Known> {
+    let ours = matches!(
+        agent.provider.as_deref(),
+        Some("systole" | "heartbeat" | "pacemaker")
+    );
+    let kind = agent.kind.as_str();
+    if ours && agents::NATIVE.contains(&kind) {
+        let ip = Parameter {
+            required: true,
+            ..Parameter::named("ip")
+        };
+        return Some(Known::Yes(
+            Metadata {
+                parameters: vec![ip],
+                actions: Vec::new(),
+            },
+            false,
+        ));
+    }
+    let shell = ours && agents::OCF.iter().any(|(name, _)| *name == kind);
+    let fence = agent.is_fencing()
+        && (agents::FENCE.iter().any(|(name, _)| *name == kind)
+            || kind == "fence_watchdog"
+            || kind == "fence_netns");
+    let remote = agent.provider.as_deref() == Some("pacemaker") && kind == "remote";
+    (shell || fence || remote).then_some(Known::Unasked)
 }
 
 fn ask(place: &Place, agent: &AgentName) -> Option<Metadata> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
-    let text = runtime.block_on(executor::metadata_text(place, agent)).ok()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .ok()?;
+    let text = runtime
+        .block_on(executor::shell::metadata_text(place, agent))
+        .ok()?;
     executor::agent::metadata::parse(&text).ok()
 }

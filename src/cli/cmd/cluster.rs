@@ -43,8 +43,11 @@ fn passed(command: &[&str], words: Vec<String>) -> Result<(), Failure> {
 pub(crate) fn unexpected(answer: &AdminAnswer) -> Failure {
     match answer {
         AdminAnswer::Failed { exit, message } => Failure::new(*exit, message.clone()),
-        _ => Failure::new(CrmExit::PROTOCOL, "the daemon's answer is not to what was asked")
-            .cure("daemon and tool are of different versions; install the same on both sides"),
+        _ => Failure::new(
+            CrmExit::PROTOCOL,
+            "the daemon's answer is not to what was asked",
+        )
+        .cure("daemon and tool are of different versions; install the same on both sides"),
     }
 }
 
@@ -62,7 +65,10 @@ fn status(shell: &mut Shell, json: bool) -> Result<(), Failure> {
         let value = serde_json::to_value(&status).unwrap_or_default();
         return shell.say(&format!("{value:#}"));
     }
-    let leader = status.members.iter().find(|member| Some(member.id) == status.leader);
+    let leader = status
+        .members
+        .iter()
+        .find(|member| Some(member.id) == status.leader);
     let mut out = format!(
         "Cluster: {}\nQuorum: {}\nLeader: {} (term {})\nLog: {}\n\nMembers:\n",
         status.name,
@@ -94,7 +100,12 @@ fn status(shell: &mut Shell, json: bool) -> Result<(), Failure> {
 /// Take a node out: of the cluster, and with it of the CIB.
 pub(crate) fn remove(shell: &mut Shell, node: &str) -> Result<(), Failure> {
     if shell.access.live() {
-        return say(shell, AdminRequest::Remove { node: node.to_owned() });
+        return say(
+            shell,
+            AdminRequest::Remove {
+                node: node.to_owned(),
+            },
+        );
     }
     edit(shell, |root| {
         let entry = change::node(root, node).ok_or_else(|| super::node::no_node(root, node))?;
@@ -118,19 +129,38 @@ fn log(shell: &mut Shell, request: AdminRequest, with_patch: bool) -> Result<(),
         other => return Err(unexpected(&other)),
     };
     for entry in entries {
-        let comment = if entry.comment.is_empty() { String::new() } else { format!(": {}", entry.comment) };
+        let comment = if entry.comment.is_empty() {
+            String::new()
+        } else {
+            format!(": {}", entry.comment)
+        };
         shell.say(&format!(
             "{:>5}  {}  {}  {} by {} on {}{comment}",
             entry.number,
             DateTime::from_epoch(entry.time_s),
             entry.version,
-            if entry.client.is_empty() { "?" } else { &entry.client },
-            if entry.user.is_empty() { "?" } else { &entry.user },
-            if entry.node.is_empty() { "?" } else { &entry.node },
+            if entry.client.is_empty() {
+                "?"
+            } else {
+                &entry.client
+            },
+            if entry.user.is_empty() {
+                "?"
+            } else {
+                &entry.user
+            },
+            if entry.node.is_empty() {
+                "?"
+            } else {
+                &entry.node
+            },
         ))?;
         if with_patch && let Some(patch) = &entry.patch {
             let element = crate::xml::parse(patch.as_bytes(), &crate::xml::Limits::STORED);
-            let text = element.map_or_else(|_| patch.to_string(), |element| crate::xml::write::pretty(&element));
+            let text = element.map_or_else(
+                |_| patch.to_string(),
+                |element| crate::xml::write::pretty(&element),
+            );
             shell.say(&text)?;
         }
     }

@@ -43,20 +43,28 @@ pub fn run(shell: &mut Shell, command: Configure) -> Result<(), Failure> {
         Configure::Alert(words) => object(shell, "alert", words.words),
         Configure::Xml(words) => {
             let source = format!("xml {}", words.words.join(" "));
-            change(shell, |session| put(&mut session.document, &source, Mode::Update))
+            change(shell, |session| {
+                put(&mut session.document, &source, Mode::Update)
+            })
         }
         Configure::Delete { ids } => delete(shell, &ids),
         Configure::Rename { old, new } => rename(shell, &old, &new),
-        Configure::Modgroup { group, how, member, place } => {
-            modgroup(shell, &group, how == "add", &member, &place)
-        }
+        Configure::Modgroup {
+            group,
+            how,
+            member,
+            place,
+        } => modgroup(shell, &group, how == "add", &member, &place),
         Configure::Load { words } => load(shell, &words),
         Configure::Save { words } => save(shell, &words),
         Configure::Edit { ids } => super::edit::edit(shell, &ids),
         Configure::Verify => verify(shell),
         Configure::Erase => change(shell, |session| {
             let nodes = session.document.configuration().child("nodes").cloned();
-            let mut empty = Cib::empty().configuration().cloned().expect("an empty CIB has a configuration");
+            let mut empty = Cib::empty()
+                .configuration()
+                .cloned()
+                .expect("an empty CIB has a configuration");
             if let Some(nodes) = nodes {
                 *empty.child_or_new("nodes") = nodes;
             }
@@ -65,9 +73,14 @@ pub fn run(shell: &mut Shell, command: Configure) -> Result<(), Failure> {
         }),
         Configure::Diff => {
             let session = shell.session()?;
-            let patch = cib::patch::diff(session.base.root(), &session.changed()).without_versions();
+            let patch =
+                cib::patch::diff(session.base.root(), &session.changed()).without_versions();
             let text = write::pretty(&patch.to_element());
-            if patch.changes.is_empty() { shell.say("no changes") } else { shell.say(&text) }
+            if patch.changes.is_empty() {
+                shell.say("no changes")
+            } else {
+                shell.say(&text)
+            }
         }
         Configure::Commit { how } => commit(shell, how.is_some()),
         Configure::Refresh => {
@@ -75,7 +88,10 @@ pub fn run(shell: &mut Shell, command: Configure) -> Result<(), Failure> {
             Ok(())
         }
         Configure::Upgrade { .. } => {
-            shell.access.write(Command::new(Op::Upgrade, Target::Whole, None)).map(|_| ())?;
+            shell
+                .access
+                .write(Command::new(Op::Upgrade, Target::Whole, None))
+                .map(|_| ())?;
             shell.session = None;
             Ok(())
         }
@@ -91,7 +107,10 @@ pub(crate) fn line_of(keyword: &str, words: &[String]) -> String {
         let quoted = word.contains('"') || word.contains('\'');
         match word.split_once('=') {
             // Already as it is written in a file.
-            _ if quoted && crate::cli::language::statements(word).is_ok_and(|found| found.len() == 1) && !blank(word) => {
+            _ if quoted
+                && crate::cli::language::statements(word).is_ok_and(|found| found.len() == 1)
+                && !blank(word) =>
+            {
                 line.push_str(word);
             }
             Some((name, value)) if blank(value) || quoted || value.is_empty() => {
@@ -99,7 +118,11 @@ pub(crate) fn line_of(keyword: &str, words: &[String]) -> String {
                 line.push('=');
                 line.push_str(&value_text(value));
             }
-            None if blank(word) && !word.contains('(') && !word.contains('{') && word.contains('/') => {
+            None if blank(word)
+                && !word.contains('(')
+                && !word.contains('{')
+                && word.contains('/') =>
+            {
                 line.push_str(&value_text(word));
             }
             _ => line.push_str(word),
@@ -114,7 +137,11 @@ fn blank(text: &str) -> bool {
 
 fn object(shell: &mut Shell, keyword: &str, words: Vec<String>) -> Result<(), Failure> {
     let source = line_of(keyword, &words);
-    let mode = if shell.force { Mode::Update } else { Mode::Create };
+    let mode = if shell.force {
+        Mode::Update
+    } else {
+        Mode::Create
+    };
     change(shell, |session| put(&mut session.document, &source, mode))
 }
 
@@ -124,7 +151,11 @@ pub(crate) fn put(document: &mut Document, source: &str, mode: Mode) -> Result<(
     let objects = parse_all(source).map_err(wrong)?;
     let mut changed = document.clone();
     changed.put_all(objects, mode).map_err(|error| {
-        let exit = if error.message.starts_with("there is already") { CrmExit::EXISTS } else { CrmExit::CONFIG };
+        let exit = if error.message.starts_with("there is already") {
+            CrmExit::EXISTS
+        } else {
+            CrmExit::CONFIG
+        };
         Failure::syntax(error, source, exit)
     })?;
     *document = changed;
@@ -137,18 +168,27 @@ pub(crate) fn change(
     work: impl FnOnce(&mut Session) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     work(shell.session()?)?;
-    if shell.deferred { Ok(()) } else { commit(shell, false) }
+    if shell.deferred {
+        Ok(())
+    } else {
+        commit(shell, false)
+    }
 }
 
 /// Check pending changes and send them.
 pub fn commit(shell: &mut Shell, force: bool) -> Result<(), Failure> {
     let session = shell.session()?;
     let (old, new) = (session.base.root().clone(), session.changed());
-    let result = check::changes(shell, &old, &new, force).and_then(|()| shell.access.apply_patch(&old, &new));
+    let result = check::changes(shell, &old, &new, force)
+        .and_then(|()| shell.access.apply_patch(&old, &new));
     match result {
         Ok(changed) => {
             shell.session = None;
-            if changed && shell.wait { super::wait::idle(shell, 3600) } else { Ok(()) }
+            if changed && shell.wait {
+                super::wait::idle(shell, 3600)
+            } else {
+                Ok(())
+            }
         }
         Err(failure) => {
             if !shell.deferred {
@@ -160,42 +200,77 @@ pub fn commit(shell: &mut Shell, force: bool) -> Result<(), Failure> {
 }
 
 /// Which objects the words ask for.
-fn selected(document: &Document, base: Option<&Cib>, words: &[String]) -> Result<Vec<String>, Failure> {
+fn selected(
+    document: &Document,
+    base: Option<&Cib>,
+    words: &[String],
+) -> Result<Vec<String>, Failure> {
     let mut found: Vec<String> = Vec::new();
     for word in words {
         let before = found.len();
         if let Some(kind) = word.strip_prefix("type:") {
             let tag = tag_of(kind);
             let objects = document.objects();
-            found.extend(objects.iter().filter(|(place, element)| {
-                element.is(tag) || *place == Place::Property && kind == "property"
-            }).map(|(place, element)| object_name(*place, element)));
+            found.extend(
+                objects
+                    .iter()
+                    .filter(|(place, element)| {
+                        element.is(tag) || *place == Place::Property && kind == "property"
+                    })
+                    .map(|(place, element)| object_name(*place, element)),
+            );
         } else if let Some(tag) = word.strip_prefix("tag:") {
             if let Some((_, element)) = document.find(tag) {
-                found.extend(element.children().filter_map(Element::id).map(str::to_owned));
+                found.extend(
+                    element
+                        .children()
+                        .filter_map(Element::id)
+                        .map(str::to_owned),
+                );
             }
         } else if let Some(id) = word.strip_prefix("related:") {
-            found.extend(document.objects().iter().filter(|(_, element)| mentions(element, id)).map(
-                |(place, element)| object_name(*place, element),
-            ));
+            found.extend(
+                document
+                    .objects()
+                    .iter()
+                    .filter(|(_, element)| mentions(element, id))
+                    .map(|(place, element)| object_name(*place, element)),
+            );
         } else if word == "changed" {
-            let old = base.and_then(Cib::configuration).cloned().map(Document::new);
+            let old = base
+                .and_then(Cib::configuration)
+                .cloned()
+                .map(Document::new);
             let objects = document.objects();
-            found.extend(objects.iter().filter(|(place, element)| {
-                let id = object_name(*place, element);
-                old.as_ref().and_then(|old| old.find(&id)).map(|(_, element)| element) != Some(element)
-            }).map(|(place, element)| object_name(*place, element)));
+            found.extend(
+                objects
+                    .iter()
+                    .filter(|(place, element)| {
+                        let id = object_name(*place, element);
+                        old.as_ref()
+                            .and_then(|old| old.find(&id))
+                            .map(|(_, element)| element)
+                            != Some(element)
+                    })
+                    .map(|(place, element)| object_name(*place, element)),
+            );
             continue;
         } else if document.find(word).is_some() {
             found.push(word.clone());
         }
         if found.len() == before {
-            let names = document.objects().iter().map(|(place, element)| object_name(*place, element)).collect::<Vec<_>>();
+            let names = document
+                .objects()
+                .iter()
+                .map(|(place, element)| object_name(*place, element))
+                .collect::<Vec<_>>();
             let failure = Failure::new(CrmExit::NO_SUCH, format!("there is no object {word:?}"));
-            return Err(match crate::cli::language::meant(word, names.iter().map(String::as_str)) {
-                Some(meant) => failure.cure(format!("did you mean {meant:?}?")),
-                None => failure.cure("crm configure show lists all objects"),
-            });
+            return Err(
+                match crate::cli::language::meant(word, names.iter().map(String::as_str)) {
+                    Some(meant) => failure.cure(format!("did you mean {meant:?}?")),
+                    None => failure.cure("crm configure show lists all objects"),
+                },
+            );
         }
     }
     Ok(found)
@@ -238,7 +313,8 @@ fn text_of(document: &Document, base: Option<&Cib>, words: &[String]) -> Result<
     };
     if words.is_empty() {
         return Ok(if as_xml {
-            let mut root = base.map_or_else(|| Element::new("cib"), |cib| cib.root().without_children());
+            let mut root =
+                base.map_or_else(|| Element::new("cib"), |cib| cib.root().without_children());
             root.push(document.configuration().clone());
             write::pretty(&root)
         } else {
@@ -248,7 +324,9 @@ fn text_of(document: &Document, base: Option<&Cib>, words: &[String]) -> Result<
     let ids = selected(document, base, words)?;
     if as_xml {
         let elements = ids.iter().filter_map(|id| document.find(id));
-        return Ok(elements.map(|(_, element)| write::pretty(element)).collect());
+        return Ok(elements
+            .map(|(_, element)| write::pretty(element))
+            .collect());
     }
     Ok(document.show(|place, element| ids.contains(&object_name(place, element))))
 }
@@ -268,8 +346,11 @@ fn delete(shell: &mut Shell, ids: &[String]) -> Result<(), Failure> {
         let facts = super::facts_of(&cib);
         for id in ids {
             if let Some(node) = super::running_on(&facts, id) {
-                return Err(Failure::new(CrmExit::UNSAFE, format!("{id:?} runs on {node}"))
-                    .cure(format!("stop it first: crm -w resource stop {id} (or delete it with --force)")));
+                return Err(
+                    Failure::new(CrmExit::UNSAFE, format!("{id:?} runs on {node}")).cure(format!(
+                        "stop it first: crm -w resource stop {id} (or delete it with --force)"
+                    )),
+                );
             }
         }
     }
@@ -281,7 +362,11 @@ fn delete(shell: &mut Shell, ids: &[String]) -> Result<(), Failure> {
             if beside.contains(id) {
                 continue;
             }
-            beside.extend(changed.delete(id).map_err(|message| Failure::new(CrmExit::NO_SUCH, message))?);
+            beside.extend(
+                changed
+                    .delete(id)
+                    .map_err(|message| Failure::new(CrmExit::NO_SUCH, message))?,
+            );
         }
         session.document = changed;
         Ok(())
@@ -293,7 +378,15 @@ fn delete(shell: &mut Shell, ids: &[String]) -> Result<(), Failure> {
 }
 
 /// Every attribute that can hold an object's id.
-const REFERENCES: &[&str] = &["id", "rsc", "with-rsc", "first", "then", "template", "reference"];
+const REFERENCES: &[&str] = &[
+    "id",
+    "rsc",
+    "with-rsc",
+    "first",
+    "then",
+    "template",
+    "reference",
+];
 
 fn rename(shell: &mut Shell, old: &str, new: &str) -> Result<(), Failure> {
     if !crate::cli::language::is_id(new) {
@@ -304,16 +397,23 @@ fn rename(shell: &mut Shell, old: &str, new: &str) -> Result<(), Failure> {
     if let Some(node) = super::running_on(&facts, old)
         && !shell.force
     {
-        return Err(Failure::new(CrmExit::UNSAFE, format!("{old:?} runs on {node}"))
-            .cure(format!("stop it first: crm -w resource stop {old}")));
+        return Err(
+            Failure::new(CrmExit::UNSAFE, format!("{old:?} runs on {node}"))
+                .cure(format!("stop it first: crm -w resource stop {old}")),
+        );
     }
     change(shell, |session| {
         if session.document.find(old).is_none() {
-            return Err(Failure::new(CrmExit::NO_SUCH, format!("there is no object {old:?}")));
+            return Err(Failure::new(
+                CrmExit::NO_SUCH,
+                format!("there is no object {old:?}"),
+            ));
         }
         if session.document.configuration().find_id(new).is_some() {
-            return Err(Failure::new(CrmExit::EXISTS, format!("the id {new:?} is taken"))
-                .cure("choose another id"));
+            return Err(
+                Failure::new(CrmExit::EXISTS, format!("the id {new:?} is taken"))
+                    .cure("choose another id"),
+            );
         }
         let mut configuration = session.document.configuration().clone();
         renamed(&mut configuration, old, new);
@@ -329,8 +429,10 @@ fn renamed(element: &mut Element, old: &str, new: &str) {
         }
     }
     if let Some(devices) = element.get("devices").map(str::to_owned) {
-        let devices: Vec<&str> =
-            devices.split(',').map(|device| if device == old { new } else { device }).collect();
+        let devices: Vec<&str> = devices
+            .split(',')
+            .map(|device| if device == old { new } else { device })
+            .collect();
         element.set("devices", &devices.join(","));
     }
     for child in element.children_mut() {
@@ -338,20 +440,42 @@ fn renamed(element: &mut Element, old: &str, new: &str) {
     }
 }
 
-fn modgroup(shell: &mut Shell, group: &str, add: bool, member: &str, place: &[String]) -> Result<(), Failure> {
+fn modgroup(
+    shell: &mut Shell,
+    group: &str,
+    add: bool,
+    member: &str,
+    place: &[String],
+) -> Result<(), Failure> {
     change(shell, |session| {
-        let Some((_, element)) = session.document.find(group).filter(|(_, element)| element.is("group")) else {
-            return Err(Failure::new(CrmExit::NO_SUCH, format!("there is no group {group:?}")));
+        let Some((_, element)) = session
+            .document
+            .find(group)
+            .filter(|(_, element)| element.is("group"))
+        else {
+            return Err(Failure::new(
+                CrmExit::NO_SUCH,
+                format!("there is no group {group:?}"),
+            ));
         };
-        let mut members: Vec<&str> =
-            element.children().filter(|child| child.is("primitive")).filter_map(Element::id).collect();
+        let mut members: Vec<&str> = element
+            .children()
+            .filter(|child| child.is("primitive"))
+            .filter_map(Element::id)
+            .collect();
         let at = members.iter().position(|id| *id == member);
         match (add, at) {
             (true, Some(_)) => {
-                return Err(Failure::new(CrmExit::EXISTS, format!("{member:?} is in {group:?} already")));
+                return Err(Failure::new(
+                    CrmExit::EXISTS,
+                    format!("{member:?} is in {group:?} already"),
+                ));
             }
             (false, None) => {
-                return Err(Failure::new(CrmExit::NO_SUCH, format!("{member:?} is not in {group:?}")));
+                return Err(Failure::new(
+                    CrmExit::NO_SUCH,
+                    format!("{member:?} is not in {group:?}"),
+                ));
             }
             (false, Some(at)) => {
                 members.remove(at);
@@ -371,11 +495,17 @@ fn modgroup(shell: &mut Shell, group: &str, add: bool, member: &str, place: &[St
             }
         }
         if members.is_empty() {
-            return Err(Failure::new(CrmExit::CONFIG, format!("{member:?} is the last member of {group:?}"))
-                .cure(format!("delete the group: crm configure delete {group}")));
+            return Err(Failure::new(
+                CrmExit::CONFIG,
+                format!("{member:?} is the last member of {group:?}"),
+            )
+            .cure(format!("delete the group: crm configure delete {group}")));
         }
         let text = session.document.text(group).unwrap_or_default();
-        let rest = text.split_once(" \\\n").map(|(_, rest)| format!(" \\\n{rest}")).unwrap_or_default();
+        let rest = text
+            .split_once(" \\\n")
+            .map(|(_, rest)| format!(" \\\n{rest}"))
+            .unwrap_or_default();
         let source = format!("group {group} {}{rest}", members.join(" "));
         put(&mut session.document, &source, Mode::Define)
     })
@@ -384,19 +514,30 @@ fn modgroup(shell: &mut Shell, group: &str, add: bool, member: &str, place: &[St
 fn read_input(file: &str) -> Result<String, Failure> {
     let mut bytes = Vec::new();
     let read = if file == "-" {
-        std::io::stdin().lock().take(Limits::CIB.bytes as u64 + 1).read_to_end(&mut bytes)
+        std::io::stdin()
+            .lock()
+            .take(Limits::CIB.bytes as u64 + 1)
+            .read_to_end(&mut bytes)
     } else {
-        fs::File::open(file).and_then(|opened| opened.take(Limits::CIB.bytes as u64 + 1).read_to_end(&mut bytes))
+        fs::File::open(file).and_then(|opened| {
+            opened
+                .take(Limits::CIB.bytes as u64 + 1)
+                .read_to_end(&mut bytes)
+        })
     };
     read.map_err(|error| {
         let failure = Failure::from(error);
         Failure::new(failure.exit, format!("failed to read {file}: {failure}"))
     })?;
     if bytes.len() > Limits::CIB.bytes {
-        return Err(Failure::new(CrmExit::DATA, format!("{file} is larger than {} bytes", Limits::CIB.bytes))
-            .cure("split it, and load the parts one after the other"));
+        return Err(Failure::new(
+            CrmExit::DATA,
+            format!("{file} is larger than {} bytes", Limits::CIB.bytes),
+        )
+        .cure("split it, and load the parts one after the other"));
     }
-    String::from_utf8(bytes).map_err(|_| Failure::new(CrmExit::DATA, format!("{file} is not UTF-8 text")))
+    String::from_utf8(bytes)
+        .map_err(|_| Failure::new(CrmExit::DATA, format!("{file} is not UTF-8 text")))
 }
 
 fn load(shell: &mut Shell, words: &[String]) -> Result<(), Failure> {
@@ -419,9 +560,10 @@ fn load(shell: &mut Shell, words: &[String]) -> Result<(), Failure> {
         (true, "update") => {
             let objects = xml_objects(&source, file)?;
             let mut changed = session.document.clone();
-            changed
-                .put_all(objects, Mode::Update)
-                .map_err(|error| Failure::new(CrmExit::CONFIG, format!("{file}: {error}")).cure(error.help.unwrap_or_default()))?;
+            changed.put_all(objects, Mode::Update).map_err(|error| {
+                Failure::new(CrmExit::CONFIG, format!("{file}: {error}"))
+                    .cure(error.help.unwrap_or_default())
+            })?;
             session.document = changed;
             Ok(())
         }
@@ -464,7 +606,8 @@ fn keep_nodes(changed: &mut Document, old: &Document) {
 
 fn parsed(source: &str, file: &str) -> Result<Element, Failure> {
     parse(source, &Limits::CIB).map_err(|error| {
-        Failure::new(CrmExit::DATA, format!("{file}: {error}")).cure("nothing was changed; correct the file and load it again")
+        Failure::new(CrmExit::DATA, format!("{file}: {error}"))
+            .cure("nothing was changed; correct the file and load it again")
     })
 }
 
@@ -472,25 +615,40 @@ fn parsed(source: &str, file: &str) -> Result<Element, Failure> {
 fn xml_objects(source: &str, file: &str) -> Result<Vec<Object>, Failure> {
     let root = parsed(source, file)?;
     let configuration = match root.tag() {
-        "cib" => root.child("configuration").cloned().unwrap_or_else(|| Element::new("configuration")),
+        "cib" => root
+            .child("configuration")
+            .cloned()
+            .unwrap_or_else(|| Element::new("configuration")),
         "configuration" => root,
-        "crm_config" | "nodes" | "resources" | "constraints" | "tags" | "rsc_defaults" | "op_defaults"
-        | "acls" | "alerts" | "fencing-topology" => Element::new("configuration").with_child(root),
+        "crm_config" | "nodes" | "resources" | "constraints" | "tags" | "rsc_defaults"
+        | "op_defaults" | "acls" | "alerts" | "fencing-topology" => {
+            Element::new("configuration").with_child(root)
+        }
         tag => match Place::of_tag(tag) {
-            Some(place) => Element::new("configuration").with_child(Element::new(place.section()).with_child(root)),
+            Some(place) => Element::new("configuration")
+                .with_child(Element::new(place.section()).with_child(root)),
             None => {
-                return Err(Failure::new(CrmExit::DATA, format!("{file}: <{tag}> is no object of the configuration"))
-                    .cure("load a <cib>, a <configuration>, one of its sections, or an object"));
+                return Err(Failure::new(
+                    CrmExit::DATA,
+                    format!("{file}: <{tag}> is no object of the configuration"),
+                )
+                .cure("load a <cib>, a <configuration>, one of its sections, or an object"));
             }
         },
     };
     let mut found = Vec::new();
     for section in configuration.children() {
-        let known = crate::cli::language::SECTIONS.iter().any(|known| section.is(known));
+        let known = crate::cli::language::SECTIONS
+            .iter()
+            .any(|known| section.is(known));
         if !known {
             return Err(Failure::new(
                 CrmExit::CONFIG,
-                format!("{file}: line {}: <{}> is no section of a configuration", section.line(), section.tag()),
+                format!(
+                    "{file}: line {}: <{}> is no section of a configuration",
+                    section.line(),
+                    section.tag()
+                ),
             ));
         }
         if section.is("fencing-topology") {
@@ -506,7 +664,12 @@ fn xml_objects(source: &str, file: &str) -> Result<Vec<Object>, Failure> {
             let Some(place) = place else {
                 return Err(Failure::new(
                     CrmExit::CONFIG,
-                    format!("{file}: line {}: <{}> does not belong into <{}>", element.line(), element.tag(), section.tag()),
+                    format!(
+                        "{file}: line {}: <{}> does not belong into <{}>",
+                        element.line(),
+                        element.tag(),
+                        section.tag()
+                    ),
                 )
                 .cure("remove it, or put it where it belongs"));
             };
@@ -519,13 +682,22 @@ fn xml_objects(source: &str, file: &str) -> Result<Vec<Object>, Failure> {
 fn save(shell: &mut Shell, words: &[String]) -> Result<(), Failure> {
     let as_xml = words.first().is_some_and(|word| word == "xml");
     let Some((file, ids)) = words[usize::from(as_xml)..].split_first() else {
-        return Err(Failure::usage("the name of the file is missing").cure("crm configure save [xml] FILE [IDS]"));
+        return Err(Failure::usage("the name of the file is missing")
+            .cure("crm configure save [xml] FILE [IDS]"));
     };
     let session = shell.session()?;
-    let mut wanted: Vec<String> = if as_xml { vec!["xml".to_owned()] } else { Vec::new() };
+    let mut wanted: Vec<String> = if as_xml {
+        vec!["xml".to_owned()]
+    } else {
+        Vec::new()
+    };
     wanted.extend(ids.iter().cloned());
     let text = text_of(&session.document, Some(&session.base), &wanted)?;
-    if file == "-" { shell.say(&text) } else { store(Path::new(file), &text) }
+    if file == "-" {
+        shell.say(&text)
+    } else {
+        store(Path::new(file), &text)
+    }
 }
 
 fn verify(shell: &mut Shell) -> Result<(), Failure> {

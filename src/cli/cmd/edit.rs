@@ -6,7 +6,6 @@ use crate::{
         language::{Mode, parse_all},
         shell::Shell,
     },
-    process,
     terms::CrmExit,
 };
 
@@ -16,14 +15,22 @@ use super::configure;
 pub(super) fn edit(shell: &mut Shell, ids: &[String]) -> Result<(), Failure> {
     let session = shell.session()?;
     if let Some(missing) = ids.iter().find(|id| session.document.find(id).is_none()) {
-        return Err(Failure::new(CrmExit::NO_SUCH, format!("there is no object {missing:?}"))
-            .cure("crm configure show lists all objects"));
+        return Err(
+            Failure::new(CrmExit::NO_SUCH, format!("there is no object {missing:?}"))
+                .cure("crm configure show lists all objects"),
+        );
     }
     let text = match ids {
         [] => session.document.show(|_, _| true),
-        ids => ids.iter().filter_map(|id| session.document.text(id)).map(|text| text + "\n").collect(),
+        ids => ids
+            .iter()
+            .filter_map(|id| session.document.text(id))
+            .map(|text| text + "\n")
+            .collect(),
     };
-    let Some(new) = edited(&text)? else { return shell.say("nothing changed") };
+    let Some(new) = edited(&text)? else {
+        return shell.say("nothing changed");
+    };
     let whole = ids.is_empty();
     configure::change(shell, |session| {
         if whole {
@@ -46,11 +53,30 @@ fn edited(text: &str) -> Result<Option<String>, Failure> {
     let file = folder.join("configuration.crm");
     let result = (|| {
         super::super::access::store(&file, text)?;
-        let editor = std::env::var("EDITOR").or_else(|_| std::env::var("VISUAL")).unwrap_or_else(|_| "vi".to_owned());
-        let ended = process::interactive(&editor, &file)
-            .map_err(|error| Failure::new(CrmExit::OS_FILE, format!("failed to run the editor {editor:?}: {error}")).cure("set EDITOR"))?;
-        if !ended {
-            return Err(Failure::new(CrmExit::ERROR, format!("the editor {editor:?} failed; nothing was changed")));
+        let editor = std::env::var("EDITOR")
+            .or_else(|_| std::env::var("VISUAL"))
+            .unwrap_or_else(|_| "vi".to_owned());
+        let mut words = editor.split_whitespace();
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "an editor needs the terminal, which crate::process does not give away"
+        )]
+        let ended = std::process::Command::new(words.next().unwrap_or("vi"))
+            .args(words)
+            .arg(&file)
+            .status()
+            .map_err(|error| {
+                Failure::new(
+                    CrmExit::OS_FILE,
+                    format!("failed to run the editor {editor:?}: {error}"),
+                )
+                .cure("set EDITOR")
+            })?;
+        if !ended.success() {
+            return Err(Failure::new(
+                CrmExit::ERROR,
+                format!("the editor {editor:?} failed; nothing was changed"),
+            ));
         }
         let new = std::fs::read_to_string(&file)?;
         Ok((new != text).then_some(new))

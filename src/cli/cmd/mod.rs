@@ -3,6 +3,7 @@
 //! Leaves: text and an exit status.
 //! May touch: files that are named, standard input and output, the daemon's socket.
 
+mod change;
 mod check;
 pub mod cluster;
 pub mod configure;

@@ -24,7 +24,10 @@ pub fn run(shell: &mut Shell, command: Node) -> Result<(), Failure> {
         Node::Show { node } => show(shell, node.as_deref()),
         Node::Status { node } => {
             let root = shell.cib()?.into_root();
-            let nodes = root.descend(&["configuration", "nodes"]).cloned().unwrap_or_else(|| Element::new("nodes"));
+            let nodes = root
+                .descend(&["configuration", "nodes"])
+                .cloned()
+                .unwrap_or_else(|| Element::new("nodes"));
             match node {
                 None => shell.say(&write::pretty(&nodes)),
                 Some(name) => {
@@ -36,9 +39,13 @@ pub fn run(shell: &mut Shell, command: Node) -> Result<(), Failure> {
         Node::Standby { words } => {
             let (node, lifetime) = match words.as_slice() {
                 [] => (None, "forever"),
-                [lifetime] if matches!(lifetime.as_str(), "forever" | "reboot") => (None, lifetime.as_str()),
+                [lifetime] if matches!(lifetime.as_str(), "forever" | "reboot") => {
+                    (None, lifetime.as_str())
+                }
                 [node] => (Some(node.clone()), "forever"),
-                [node, lifetime] if matches!(lifetime.as_str(), "forever" | "reboot") => (Some(node.clone()), lifetime.as_str()),
+                [node, lifetime] if matches!(lifetime.as_str(), "forever" | "reboot") => {
+                    (Some(node.clone()), lifetime.as_str())
+                }
                 _ => return Err(Failure::usage("expected [NODE] [forever|reboot]")),
             };
             standby(shell, node, lifetime == "reboot")
@@ -61,8 +68,10 @@ pub fn run(shell: &mut Shell, command: Node) -> Result<(), Failure> {
 /// The error that there is no such node.
 pub(crate) fn no_node(root: &Element, name: &str) -> Failure {
     let nodes = root.descend(&["configuration", "nodes"]);
-    let names: Vec<&str> =
-        nodes.into_iter().flat_map(|nodes| nodes.children().filter_map(|node| node.get("uname"))).collect();
+    let names: Vec<&str> = nodes
+        .into_iter()
+        .flat_map(|nodes| nodes.children().filter_map(|node| node.get("uname")))
+        .collect();
     let failure = Failure::new(CrmExit::NO_SUCH, format!("there is no node {name:?}"));
     match meant(name, names.iter().copied()) {
         Some(meant) => failure.cure(format!("did you mean {meant:?}?")),
@@ -72,7 +81,9 @@ pub(crate) fn no_node(root: &Element, name: &str) -> Failure {
 
 fn known(shell: &mut Shell, name: &str) -> Result<(), Failure> {
     let root = shell.cib()?.into_root();
-    change::node(&root, name).map(|_| ()).ok_or_else(|| no_node(&root, name))
+    change::node(&root, name)
+        .map(|_| ())
+        .ok_or_else(|| no_node(&root, name))
 }
 
 /// The node that was named, or this one.
@@ -89,7 +100,10 @@ pub(crate) fn named(shell: &mut Shell, node: Option<String>) -> Result<String, F
 /// The name of this node.
 pub(crate) fn local_name(shell: &mut Shell) -> Result<String, Failure> {
     if !shell.access.live() {
-        return Err(Failure::usage("which node? A CIB file does not tell which one is this").cure("name the node"));
+        return Err(
+            Failure::usage("which node? A CIB file does not tell which one is this")
+                .cure("name the node"),
+        );
     }
     match shell.access.ask(AdminRequest::Status)? {
         AdminAnswer::Status(status) => status
@@ -97,7 +111,12 @@ pub(crate) fn local_name(shell: &mut Shell) -> Result<String, Failure> {
             .iter()
             .find(|member| member.id == status.me)
             .map(|member| member.name.to_string())
-            .ok_or_else(|| Failure::new(CrmExit::NO_SUCH, "this node is no member of its cluster any more")),
+            .ok_or_else(|| {
+                Failure::new(
+                    CrmExit::NO_SUCH,
+                    "this node is no member of its cluster any more",
+                )
+            }),
         other => Err(super::cluster::unexpected(&other)),
     }
 }
@@ -138,25 +157,46 @@ fn show(shell: &mut Shell, node: Option<&str>) -> Result<(), Failure> {
             (node.name.to_string(), words.join(", "))
         })
         .collect();
-    let configuration = cib.configuration().cloned().unwrap_or_else(|| Element::new("configuration"));
+    let configuration = cib
+        .configuration()
+        .cloned()
+        .unwrap_or_else(|| Element::new("configuration"));
     let document = Document::new(configuration);
     let mut out = String::new();
     for name in document.nodes() {
         if node.is_some_and(|wanted| !wanted.eq_ignore_ascii_case(&name)) {
             continue;
         }
-        let state = states.iter().find(|(known, _)| *known == name).map_or("unknown", |(_, state)| state);
+        let state = states
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map_or("unknown", |(_, state)| state);
         out.push_str(&format!("{name}: {state}\n"));
         let entries = document.objects();
-        let entry = entries.iter().find(|(place, element)| *place == Place::Node && element.get("uname") == Some(&name));
-        for pair in entry.into_iter().flat_map(|(_, element)| element.descendants()).filter(|part| part.is("nvpair")) {
-            out.push_str(&format!("\t{}={}\n", pair.get("name").unwrap_or_default(), pair.get("value").unwrap_or_default()));
+        let entry = entries
+            .iter()
+            .find(|(place, element)| *place == Place::Node && element.get("uname") == Some(&name));
+        for pair in entry
+            .into_iter()
+            .flat_map(|(_, element)| element.descendants())
+            .filter(|part| part.is("nvpair"))
+        {
+            out.push_str(&format!(
+                "\t{}={}\n",
+                pair.get("name").unwrap_or_default(),
+                pair.get("value").unwrap_or_default()
+            ));
         }
     }
     shell.say(&out)
 }
 
-fn attribute(shell: &mut Shell, node: Option<String>, name: &str, value: Option<&str>) -> Result<(), Failure> {
+fn attribute(
+    shell: &mut Shell,
+    node: Option<String>,
+    name: &str,
+    value: Option<&str>,
+) -> Result<(), Failure> {
     let node = named(shell, node)?;
     edit(shell, |root| {
         put_attribute(root, Set::Params, &node, name, value);
@@ -165,7 +205,13 @@ fn attribute(shell: &mut Shell, node: Option<String>, name: &str, value: Option<
 }
 
 /// Set or remove a permanent attribute of a node.
-pub(crate) fn put_attribute(root: &mut Element, set: Set, node: &str, name: &str, value: Option<&str>) {
+pub(crate) fn put_attribute(
+    root: &mut Element,
+    set: Set,
+    node: &str,
+    name: &str,
+    value: Option<&str>,
+) {
     let used = change::used(root);
     change::with_node(root, node, |entry| {
         let prefix = format!("nodes-{}", entry.id().unwrap_or(node));
@@ -174,7 +220,12 @@ pub(crate) fn put_attribute(root: &mut Element, set: Set, node: &str, name: &str
             _ => prefix.clone(),
         };
         // The names that Pacemaker's tools give: nodes-ID, and nodes-ID-NAME.
-        if value.is_some() && !entry.children().any(|child| child.is(set.tag()) && child.child("rule").is_none()) && !used.contains(&own) {
+        if value.is_some()
+            && !entry
+                .children()
+                .any(|child| child.is(set.tag()) && child.child("rule").is_none())
+            && !used.contains(&own)
+        {
             entry.push(Element::new(set.tag()).with("id", &own));
         }
         change::put(entry, set, name, value, &prefix, &used);
@@ -192,16 +243,27 @@ fn standby(shell: &mut Shell, node: Option<String>, until_reboot: bool) -> Resul
 fn online(shell: &mut Shell, node: Option<String>) -> Result<(), Failure> {
     let node = named(shell, node)?;
     let root = shell.cib()?.into_root();
-    let id = change::node(&root, &node).and_then(Element::id).unwrap_or(&node).to_owned();
+    let id = change::node(&root, &node)
+        .and_then(Element::id)
+        .unwrap_or(&node)
+        .to_owned();
     if change::transient(&root, &id, "standby").is_some() {
         transient(shell, &node, "standby", None)?;
     }
     attribute(shell, Some(node), "standby", Some("off"))
 }
 
-fn transient(shell: &mut Shell, node: &str, name: &str, value: Option<&str>) -> Result<(), Failure> {
+fn transient(
+    shell: &mut Shell,
+    node: &str,
+    name: &str,
+    value: Option<&str>,
+) -> Result<(), Failure> {
     edit(shell, |root| {
-        let id = change::node(root, node).and_then(Element::id).unwrap_or(node).to_owned();
+        let id = change::node(root, node)
+            .and_then(Element::id)
+            .unwrap_or(node)
+            .to_owned();
         change::put_transient(root, &id, node, name, value);
         Ok(())
     })
@@ -209,7 +271,11 @@ fn transient(shell: &mut Shell, node: &str, name: &str, value: Option<&str>) -> 
 
 fn fence(shell: &mut Shell, node: &str) -> Result<(), Failure> {
     known(shell, node)?;
-    let request = AdminRequest::Fence { node: node.to_owned(), action: fencer::Action::Reboot, timeout_ms: 60_000 };
+    let request = AdminRequest::Fence {
+        node: node.to_owned(),
+        action: fencer::Action::Reboot,
+        timeout_ms: 60_000,
+    };
     say(shell, request)
 }
 
@@ -223,7 +289,11 @@ fn words_of(shell: &mut Shell, kind: Kind, words: &[String]) -> Result<(), Failu
     let (node, how, name, value) = match words.as_slice() {
         [node, how @ ("show" | "delete"), name] => (*node, *how, *name, None),
         [node, "set", name, value] => (*node, "set", *name, Some(*value)),
-        _ => return Err(Failure::usage("expected NODE show|delete NAME, or NODE set NAME VALUE")),
+        _ => {
+            return Err(Failure::usage(
+                "expected NODE show|delete NAME, or NODE set NAME VALUE",
+            ));
+        }
     };
     known(shell, node)?;
     if how == "show" {
@@ -231,11 +301,17 @@ fn words_of(shell: &mut Shell, kind: Kind, words: &[String]) -> Result<(), Failu
         let entry = change::node(&root, node).ok_or_else(|| no_node(&root, node))?;
         let (scope, value) = match kind {
             Kind::Set(set) => ("nodes", change::get(entry, set, name)),
-            Kind::Transient => ("status", change::transient(&root, entry.id().unwrap_or(node), name)),
+            Kind::Transient => (
+                "status",
+                change::transient(&root, entry.id().unwrap_or(node), name),
+            ),
         };
         return match value {
             Some(value) => shell.say(&format!("scope={scope}  name={name} value={value}")),
-            None => Err(Failure::new(CrmExit::NO_SUCH, format!("{node}: the attribute {name:?} is not set"))),
+            None => Err(Failure::new(
+                CrmExit::NO_SUCH,
+                format!("{node}: the attribute {name:?} is not set"),
+            )),
         };
     }
     match kind {

@@ -3,19 +3,31 @@
 use crate::{
     cib::Cib,
     cli::{failure::Failure, shell::Shell},
+    clock,
+    policy::{Input, schedule},
+    xml::write,
 };
 
 /// Whether nothing is under way and nothing needs to be done.
 pub(super) fn is_settled(cib: &Cib) -> bool {
-    let facts = super::facts_of(cib);
-    facts.rscs.iter().all(|rsc| rsc.pending.is_none())
+    let mut input = Input::at(clock::wall_s());
+    input.causes = false;
+    let outcome = schedule(cib.root(), &input);
+    outcome.graph.synapses.is_empty() && outcome.facts.rscs.iter().all(|rsc| rsc.pending.is_none())
 }
 
 /// Show what pending changes would lead to.
 pub(super) fn show(shell: &mut Shell) -> Result<(), Failure> {
-    let session = shell.session()?;
-    let root = session.changed();
-    let text = crate::xml::write::pretty(&root);
-    let _ = text;
-    shell.say("")
+    let root = shell.session()?.changed();
+    let folder = std::env::temp_dir().join(format!("crm-{}", uuid::Uuid::new_v4()));
+    std::fs::create_dir(&folder)?;
+    let file = folder.join("cib.xml");
+    let result = crate::cli::access::store(&file, &write::pretty(&root));
+    if result.is_ok() {
+        let words = ["-S".into(), "-x".into(), file.into_os_string()];
+        super::simulate::run(&words, &mut *shell.out, &mut *shell.errors);
+    }
+    // A left-over copy in a private folder does no harm.
+    let _ = std::fs::remove_dir_all(&folder);
+    result
 }

@@ -71,7 +71,11 @@ pub(crate) fn edit(
     let mut new = old.clone();
     work(&mut new)?;
     let changed = shell.access.apply_patch(&old, &new)?;
-    if changed && shell.wait { wait::idle(shell, 3600) } else { Ok(()) }
+    if changed && shell.wait {
+        wait::idle(shell, 3600)
+    } else {
+        Ok(())
+    }
 }
 
 /// The resource whose meta attributes rule: a clone for its member.
@@ -91,7 +95,10 @@ fn put_meta(root: &mut Element, id: &str, name: &str, value: Option<&str>) -> Re
     change::with_resource(root, &id, &mut |element| {
         change::put(element, Set::Meta, name, value, &id, &used);
         // What members say of their own would stand against it.
-        for member in element.children_mut().filter(|child| change::is_resource(child.tag())) {
+        for member in element
+            .children_mut()
+            .filter(|child| change::is_resource(child.tag()))
+        {
             without(member, name);
         }
     });
@@ -100,7 +107,10 @@ fn put_meta(root: &mut Element, id: &str, name: &str, value: Option<&str>) -> Re
 
 fn without(element: &mut Element, name: &str) {
     change::put(element, Set::Meta, name, None, "", &Default::default());
-    for member in element.children_mut().filter(|child| change::is_resource(child.tag())) {
+    for member in element
+        .children_mut()
+        .filter(|child| change::is_resource(child.tag()))
+    {
         without(member, name);
     }
 }
@@ -110,26 +120,40 @@ fn meta(shell: &mut Shell, id: &str, name: &str, value: &str) -> Result<(), Fail
 }
 
 fn target_role(shell: &mut Shell, ids: &[String], role: &str) -> Result<(), Failure> {
-    edit(shell, |root| ids.iter().try_for_each(|id| put_meta(root, id, "target-role", Some(role))))
+    edit(shell, |root| {
+        ids.iter()
+            .try_for_each(|id| put_meta(root, id, "target-role", Some(role)))
+    })
 }
 
 fn restart(shell: &mut Shell, ids: &[String]) -> Result<(), Failure> {
     if !shell.access.live() {
-        return Err(Failure::new(CrmExit::DISCONNECTED, "a resource can't be restarted in a CIB file"));
+        return Err(Failure::new(
+            CrmExit::DISCONNECTED,
+            "a resource can't be restarted in a CIB file",
+        ));
     }
     let root = shell.cib()?.into_root();
     let mut before = Vec::new();
     for id in ids {
         let id = ruling(&root, id)?;
         let (element, _) = change::resource(&root, &id).ok_or_else(|| no_resource(&root, &id))?;
-        before.push((id, change::get(element, Set::Meta, "target-role").map(str::to_owned)));
+        before.push((
+            id,
+            change::get(element, Set::Meta, "target-role").map(str::to_owned),
+        ));
     }
     target_role(shell, ids, "Stopped")?;
     let stopped = stopped(shell, ids);
     // Whatever came of it, nothing stays stopped because of us.
     edit(shell, |root| {
         before.iter().try_for_each(|(id, role)| {
-            put_meta(root, id, "target-role", role.as_deref().filter(|role| *role != "Stopped"))
+            put_meta(
+                root,
+                id,
+                "target-role",
+                role.as_deref().filter(|role| *role != "Stopped"),
+            )
         })
     })?;
     stopped
@@ -139,10 +163,18 @@ fn stopped(shell: &mut Shell, ids: &[String]) -> Result<(), Failure> {
     let end = clock::Mono::now().plus(600_000);
     loop {
         let facts = facts_of(&shell.cib()?);
-        let Some(busy) = ids.iter().find(|id| super::running_on(&facts, id).is_some()) else { return Ok(()) };
+        let Some(busy) = ids
+            .iter()
+            .find(|id| super::running_on(&facts, id).is_some())
+        else {
+            return Ok(());
+        };
         if clock::Mono::now() >= end {
-            return Err(Failure::new(CrmExit::TIMEOUT, format!("{busy:?} did not stop within 10 minutes"))
-                .cure(format!("crm explain {busy}")));
+            return Err(Failure::new(
+                CrmExit::TIMEOUT,
+                format!("{busy:?} did not stop within 10 minutes"),
+            )
+            .cure(format!("crm explain {busy}")));
         }
         std::thread::sleep(std::time::Duration::from_millis(100));
     }
@@ -152,21 +184,33 @@ fn status(shell: &mut Shell, ids: &[String]) -> Result<(), Failure> {
     let cib = shell.cib()?;
     let facts = facts_of(&cib);
     if ids.is_empty() {
-        let wanted = crate::cli::show::Wanted { inactive: true, ..Default::default() };
+        let wanted = crate::cli::show::Wanted {
+            inactive: true,
+            ..Default::default()
+        };
         let mut page = crate::cli::show::Page::new();
         page.entry(0, &crate::cli::show::resource_list(&facts, &wanted));
         return shell.say(page.text());
     }
     for id in ids {
-        let Some(rsc) = facts.rsc_named(id) else { return Err(no_resource(cib.root(), id)) };
+        let Some(rsc) = facts.rsc_named(id) else {
+            return Err(no_resource(cib.root(), id));
+        };
         let mut lines = Vec::new();
         let mut open = vec![rsc];
         while let Some(rsc) = open.pop() {
             let it = &facts.rscs[rsc];
             if it.children.is_empty() {
                 for node in &it.active {
-                    let role = if it.role == crate::terms::Role::Promoted { " Promoted" } else { "" };
-                    lines.push(format!("resource {id} is running on: {}{role}", facts.nodes[*node].name));
+                    let role = if it.role == crate::terms::Role::Promoted {
+                        " Promoted"
+                    } else {
+                        ""
+                    };
+                    lines.push(format!(
+                        "resource {id} is running on: {}{role}",
+                        facts.nodes[*node].name
+                    ));
                 }
             }
             open.extend(it.children.iter().rev());
@@ -187,7 +231,10 @@ struct Wish {
 }
 
 fn wish(shell: &mut Shell, root: &Element, words: &[String]) -> Result<Wish, Failure> {
-    let mut wish = Wish { node: None, until: None };
+    let mut wish = Wish {
+        node: None,
+        until: None,
+    };
     for word in words {
         if word == "force" {
             shell.force = true;
@@ -197,7 +244,12 @@ fn wish(shell: &mut Shell, root: &Element, words: &[String]) -> Result<Wish, Fai
             wish.until = Some(end.to_string());
         } else if let Some(node) = change::node(root, word) {
             wish.node = node.get("uname").map(str::to_owned);
-        } else if wish.node.is_none() && facts_of(&crate::cib::Cib::new(root.clone())).nodes.iter().any(|node| node.name.as_str() == word) {
+        } else if wish.node.is_none()
+            && facts_of(&crate::cib::Cib::new(root.clone()))
+                .nodes
+                .iter()
+                .any(|node| node.name.as_str() == word)
+        {
             wish.node = Some(word.clone());
         } else {
             return Err(super::node::no_node(root, word));
@@ -218,28 +270,40 @@ fn relocate(shell: &mut Shell, id: &str, words: &[String], prefer: bool) -> Resu
         (_, None) => match &current {
             Some(node) if !cloned => (false, node.clone()),
             Some(_) => {
-                return Err(Failure::usage(format!("{id:?} runs on several nodes")).cure("name the node"));
+                return Err(
+                    Failure::usage(format!("{id:?} runs on several nodes")).cure("name the node")
+                );
             }
             None => {
-                return Err(Failure::new(CrmExit::NO_SUCH, format!("{id:?} runs nowhere, so it can't move away"))
-                    .cure(format!("name the node: crm resource move {id} NODE")));
+                return Err(Failure::new(
+                    CrmExit::NO_SUCH,
+                    format!("{id:?} runs nowhere, so it can't move away"),
+                )
+                .cure(format!("name the node: crm resource move {id} NODE")));
             }
         },
     };
     if prefer && !cloned && current.as_deref() == Some(node.as_str()) && !shell.force {
-        return Err(Failure::new(CrmExit::ERROR, format!("{id:?} is on {node} already"))
-            .cure("name another node, or use --force to keep it there"));
+        return Err(
+            Failure::new(CrmExit::ERROR, format!("{id:?} is on {node} already"))
+                .cure("name another node, or use --force to keep it there"),
+        );
     }
     edit(shell, |root| {
-        let constraints = root.child_or_new("configuration").child_or_new("constraints");
-        constraints.retain_children(|child| !made_by_us(child, id, (!prefer).then_some(node.as_str())));
+        let constraints = root
+            .child_or_new("configuration")
+            .child_or_new("constraints");
+        constraints
+            .retain_children(|child| !made_by_us(child, id, (!prefer).then_some(node.as_str())));
         constraints.push(wanted_place(id, &node, prefer, wish.until.as_deref()));
         Ok(())
     })?;
     if !prefer {
         shell.warn(&format!(
             "{id} is banned from {node} until: crm resource clear {id}{}",
-            wish.until.map(|until| format!(" (or {until})")).unwrap_or_default()
+            wish.until
+                .map(|until| format!(" (or {until})"))
+                .unwrap_or_default()
         ));
     }
     Ok(())
@@ -247,9 +311,20 @@ fn relocate(shell: &mut Shell, id: &str, words: &[String], prefer: bool) -> Resu
 
 /// A constraint as `crm_resource --move` and `--ban` make it.
 fn wanted_place(id: &str, node: &str, prefer: bool, until: Option<&str>) -> Element {
-    let (kind, score) = if prefer { ("prefer", "INFINITY") } else { ("ban", "-INFINITY") };
-    let own = if prefer { format!("cli-prefer-{id}") } else { format!("cli-ban-{id}-on-{node}") };
-    let element = Element::new("rsc_location").with("id", own).with("rsc", id).with("role", "Started");
+    let (kind, score) = if prefer {
+        ("prefer", "INFINITY")
+    } else {
+        ("ban", "-INFINITY")
+    };
+    let own = if prefer {
+        format!("cli-prefer-{id}")
+    } else {
+        format!("cli-ban-{id}-on-{node}")
+    };
+    let element = Element::new("rsc_location")
+        .with("id", own)
+        .with("rsc", id)
+        .with("role", "Started");
     match until {
         None => element.with("node", node).with("score", score),
         Some(until) => element.with_child(
@@ -277,14 +352,18 @@ fn wanted_place(id: &str, node: &str, prefer: bool, until: Option<&str>) -> Elem
 
 /// Whether a constraint came from move or ban of this resource, about this node if one is named.
 pub(crate) fn made_by_us(constraint: &Element, rsc: &str, node: Option<&str>) -> bool {
-    let Some(id) = constraint.id() else { return false };
+    let Some(id) = constraint.id() else {
+        return false;
+    };
     let ours = constraint.is("rsc_location")
         && (id == format!("cli-prefer-{rsc}")
             || id == format!("cli-standby-{rsc}")
             || id.strip_prefix(&format!("cli-ban-{rsc}-on-")).is_some());
     let about = |node: &str| {
         constraint.get("node") == Some(node)
-            || constraint.descendants().any(|part| part.get("attribute") == Some("#uname") && part.get("value") == Some(node))
+            || constraint.descendants().any(|part| {
+                part.get("attribute") == Some("#uname") && part.get("value") == Some(node)
+            })
     };
     ours && node.is_none_or(about)
 }
@@ -299,11 +378,18 @@ fn clear(shell: &mut Shell, id: &str, node: Option<&str>) -> Result<(), Failure>
     })
 }
 
-fn cleanup(shell: &mut Shell, id: Option<String>, node: Option<String>, refresh: bool) -> Result<(), Failure> {
+fn cleanup(
+    shell: &mut Shell,
+    id: Option<String>,
+    node: Option<String>,
+    refresh: bool,
+) -> Result<(), Failure> {
     let root = shell.cib()?.into_root();
     if let Some(id) = &id
         && change::resource(&root, id).is_none()
-        && !root.child("status").is_some_and(|status| status.find_id(id).is_some())
+        && !root
+            .child("status")
+            .is_some_and(|status| status.find_id(id).is_some())
     {
         return Err(no_resource(&root, id));
     }
@@ -313,11 +399,19 @@ fn cleanup(shell: &mut Shell, id: Option<String>, node: Option<String>, refresh:
         return Err(super::node::no_node(&root, node));
     }
     if shell.access.live() {
-        let answer = shell.access.ask(AdminRequest::Cleanup { rsc: id, node, refresh })?;
+        let answer = shell.access.ask(AdminRequest::Cleanup {
+            rsc: id,
+            node,
+            refresh,
+        })?;
         if let AdminAnswer::Text(text) = answer {
             shell.say(&text)?;
         }
-        return if shell.wait { wait::idle(shell, 3600) } else { Ok(()) };
+        return if shell.wait {
+            wait::idle(shell, 3600)
+        } else {
+            Ok(())
+        };
     }
     edit(shell, |root| {
         forget(root, id.as_deref(), node.as_deref(), refresh);
@@ -340,9 +434,13 @@ pub(crate) fn forget(root: &mut Element, id: Option<&str>, node: Option<&str>, r
     });
     let about = |name: &str| {
         let base = name.split(':').next().unwrap_or(name);
-        members.as_ref().is_none_or(|members| members.iter().any(|member| member == base))
+        members
+            .as_ref()
+            .is_none_or(|members| members.iter().any(|member| member == base))
     };
-    let Some(status) = root.child_mut("status") else { return };
+    let Some(status) = root.child_mut("status") else {
+        return;
+    };
     for state in status.children_mut() {
         if node.is_some_and(|node| state.get("uname") != Some(node)) {
             continue;
@@ -352,7 +450,9 @@ pub(crate) fn forget(root: &mut Element, id: Option<&str>, node: Option<&str>, r
             for set in transient.children_mut() {
                 set.retain_children(|pair| {
                     let name = pair.get("name").unwrap_or_default();
-                    let rest = name.strip_prefix("fail-count-").or_else(|| name.strip_prefix("last-failure-"));
+                    let rest = name
+                        .strip_prefix("fail-count-")
+                        .or_else(|| name.strip_prefix("last-failure-"));
                     let Some(rest) = rest else { return true };
                     let rsc = rest.split('#').next().unwrap_or(rest);
                     if about(rsc) {
@@ -362,7 +462,10 @@ pub(crate) fn forget(root: &mut Element, id: Option<&str>, node: Option<&str>, r
                 });
             }
         }
-        if let Some(resources) = state.child_mut("lrm").and_then(|lrm| lrm.child_mut("lrm_resources")) {
+        if let Some(resources) = state
+            .child_mut("lrm")
+            .and_then(|lrm| lrm.child_mut("lrm_resources"))
+        {
             resources.retain_children(|entry| {
                 let id = entry.id().unwrap_or_default();
                 let base = id.split(':').next().unwrap_or(id);
@@ -375,12 +478,19 @@ pub(crate) fn forget(root: &mut Element, id: Option<&str>, node: Option<&str>, r
 fn constraints(shell: &mut Shell, id: &str) -> Result<(), Failure> {
     let cib = shell.cib()?;
     change::resource(cib.root(), id).ok_or_else(|| no_resource(cib.root(), id))?;
-    let configuration = cib.configuration().cloned().unwrap_or_else(|| Element::new("configuration"));
+    let configuration = cib
+        .configuration()
+        .cloned()
+        .unwrap_or_else(|| Element::new("configuration"));
     let document = Document::new(configuration);
     let text = document.show(|_, element| {
         element.tag().starts_with("rsc_")
-            && (["rsc", "with-rsc", "first", "then"].iter().any(|name| element.get(name) == Some(id))
-                || element.descendants().any(|part| part.is("resource_ref") && part.id() == Some(id)))
+            && (["rsc", "with-rsc", "first", "then"]
+                .iter()
+                .any(|name| element.get(name) == Some(id))
+                || element
+                    .descendants()
+                    .any(|part| part.is("resource_ref") && part.id() == Some(id)))
     });
     shell.say(&text)
 }
@@ -409,7 +519,9 @@ fn failcount(shell: &mut Shell, words: &[String]) -> Result<(), Failure> {
                 .filter(|pair| pair.is("nvpair"));
             let sum = pairs
                 .filter(|pair| {
-                    pair.get("name").is_some_and(|name| name == prefix || name.starts_with(&format!("{prefix}#")))
+                    pair.get("name").is_some_and(|name| {
+                        name == prefix || name.starts_with(&format!("{prefix}#"))
+                    })
                 })
                 .filter_map(|pair| crate::terms::Score::parse(pair.get("value")?))
                 .fold(crate::terms::Score::new(0), |sum, count| sum + count);
@@ -431,19 +543,32 @@ fn pair(shell: &mut Shell, set: Set, words: &[String]) -> Result<(), Failure> {
             let (element, _) = change::resource(&root, id).ok_or_else(|| no_resource(&root, id))?;
             match change::get(element, set, name) {
                 Some(value) => shell.say(value),
-                None => Err(Failure::new(CrmExit::NO_SUCH, format!("{id}: {name:?} is not set"))),
+                None => Err(Failure::new(
+                    CrmExit::NO_SUCH,
+                    format!("{id}: {name:?} is not set"),
+                )),
             }
         }
         [id, "set", name, value] => edit(shell, |root| put_pair(root, set, id, name, Some(value))),
         [id, "delete", name] => edit(shell, |root| put_pair(root, set, id, name, None)),
-        _ => Err(Failure::usage("expected RESOURCE show|delete NAME, or RESOURCE set NAME VALUE")),
+        _ => Err(Failure::usage(
+            "expected RESOURCE show|delete NAME, or RESOURCE set NAME VALUE",
+        )),
     }
 }
 
 /// Set or remove one attribute of a resource.
-pub(crate) fn put_pair(root: &mut Element, set: Set, id: &str, name: &str, value: Option<&str>) -> Result<(), Failure> {
+pub(crate) fn put_pair(
+    root: &mut Element,
+    set: Set,
+    id: &str,
+    name: &str,
+    value: Option<&str>,
+) -> Result<(), Failure> {
     change::resource(root, id).ok_or_else(|| no_resource(root, id))?;
     let used = change::used(root);
-    change::with_resource(root, id, &mut |element| change::put(element, set, name, value, id, &used));
+    change::with_resource(root, id, &mut |element| {
+        change::put(element, set, name, value, id, &used)
+    });
     Ok(())
 }

@@ -16,8 +16,8 @@ use crate::{
         show::{self, Page, Wanted},
     },
     clock,
-    policy::facts::{Facts, Kind},
     policy::RscIdx,
+    policy::facts::{Facts, Kind},
     rpc::{AdminAnswer, AdminRequest, ClusterStatus},
     terms::DateTime,
 };
@@ -39,8 +39,22 @@ fn text(shell: &mut Shell, status: &Status) -> Result<String, Failure> {
         return Ok(format!("{:#}", as_json(&cib, &facts, cluster.as_ref())));
     }
     if status.xml || status.what.contains(&StatusWord::Xml) {
-        return Ok(crate::cli::tools::crm_mon::xml(&cib, &facts, cluster.as_ref()));
+        return Ok(crate::cli::tools::crm_mon::xml(
+            &cib,
+            &facts,
+            cluster.as_ref(),
+        ));
     }
+    Ok(page(&cib, &facts, cluster.as_ref(), status))
+}
+
+/// The page of text.
+pub(crate) fn page(
+    cib: &Cib,
+    facts: &Facts,
+    cluster: Option<&ClusterStatus>,
+    status: &Status,
+) -> String {
     let full = status.what.contains(&StatusWord::Full);
     let wanted = Wanted {
         inactive: status.inactive || full || status.what.contains(&StatusWord::Inactive),
@@ -53,14 +67,14 @@ fn text(shell: &mut Shell, status: &Status) -> Result<String, Failure> {
         ..Wanted::default()
     };
     let mut page = Page::new();
-    for line in summary(&cib, &facts, cluster.as_ref()) {
+    for line in summary(cib, facts, cluster) {
         page.line(&line);
     }
-    for section in show::status(&facts, &wanted) {
+    for section in show::status(facts, &wanted) {
         page.space();
         page.entry(0, &section);
     }
-    Ok(page.into_text())
+    page.into_text()
 }
 
 /// What the daemon says beside the CIB; nothing offline.
@@ -75,9 +89,16 @@ fn cluster(shell: &mut Shell) -> Option<ClusterStatus> {
 }
 
 /// Name and id of the designated coordinator.
-pub(crate) fn coordinator(cib: &Cib, facts: &Facts, cluster: Option<&ClusterStatus>) -> Option<(String, String)> {
+pub(crate) fn coordinator(
+    cib: &Cib,
+    facts: &Facts,
+    cluster: Option<&ClusterStatus>,
+) -> Option<(String, String)> {
     if let Some(cluster) = cluster {
-        let leader = cluster.members.iter().find(|member| Some(member.id) == cluster.leader)?;
+        let leader = cluster
+            .members
+            .iter()
+            .find(|member| Some(member.id) == cluster.leader)?;
         return Some((leader.name.to_string(), leader.id.to_string()));
     }
     let id = cib.root().get("dc-uuid")?;
@@ -87,7 +108,10 @@ pub(crate) fn coordinator(cib: &Cib, facts: &Facts, cluster: Option<&ClusterStat
 
 /// Whether there is a majority.
 pub(crate) fn quorate(cib: &Cib, cluster: Option<&ClusterStatus>) -> bool {
-    cluster.map_or_else(|| crate::terms::text::is_true(cib.root().get("have-quorum")), |cluster| cluster.quorate)
+    cluster.map_or_else(
+        || crate::terms::text::is_true(cib.root().get("have-quorum")),
+        |cluster| cluster.quorate,
+    )
 }
 
 fn summary(cib: &Cib, facts: &Facts, cluster: Option<&ClusterStatus>) -> Vec<String> {
@@ -95,16 +119,26 @@ fn summary(cib: &Cib, facts: &Facts, cluster: Option<&ClusterStatus>) -> Vec<Str
     if let Some(cluster) = cluster {
         lines.push(format!("  * Cluster: {}", cluster.name));
     }
-    let quorum = if quorate(cib, cluster) { "partition with quorum" } else { "partition WITHOUT quorum" };
+    let quorum = if quorate(cib, cluster) {
+        "partition with quorum"
+    } else {
+        "partition WITHOUT quorum"
+    };
     lines.push(match coordinator(cib, facts, cluster) {
         Some((name, _)) => format!("  * Current DC: {name} - {quorum}"),
         None => format!("  * Current DC: NONE - {quorum}"),
     });
-    lines.push(format!("  * Last updated: {}", DateTime::from_epoch(clock::wall_s()).ctime()));
+    lines.push(format!(
+        "  * Last updated: {}",
+        DateTime::from_epoch(clock::wall_s()).ctime()
+    ));
     let root = cib.root();
     if let Some(when) = root.get("cib-last-written") {
         let part = |name: &str, word: &str| {
-            root.get(name).filter(|text| !text.is_empty()).map(|text| format!(" {word} {text}")).unwrap_or_default()
+            root.get(name)
+                .filter(|text| !text.is_empty())
+                .map(|text| format!(" {word} {text}"))
+                .unwrap_or_default()
         };
         lines.push(format!(
             "  * Last change:  {when}{}{}{}",
@@ -114,12 +148,19 @@ fn summary(cib: &Cib, facts: &Facts, cluster: Option<&ClusterStatus>) -> Vec<Str
         ));
     }
     let nodes = facts.nodes.len();
-    lines.push(format!("  * {nodes} node{} configured", if nodes == 1 { "" } else { "s" }));
+    lines.push(format!(
+        "  * {nodes} node{} configured",
+        if nodes == 1 { "" } else { "s" }
+    ));
     let (instances, disabled, blocked) = show::instances(facts);
-    let mut line = format!("  * {instances} resource instance{} configured", if instances == 1 { "" } else { "s" });
+    let mut line = format!(
+        "  * {instances} resource instance{} configured",
+        if instances == 1 { "" } else { "s" }
+    );
     if disabled > 0 || blocked > 0 {
         let disabled = (disabled > 0).then(|| format!("{disabled} DISABLED"));
-        let blocked = (blocked > 0).then(|| format!("{blocked} BLOCKED from further action due to failure"));
+        let blocked =
+            (blocked > 0).then(|| format!("{blocked} BLOCKED from further action due to failure"));
         let parts: Vec<String> = disabled.into_iter().chain(blocked).collect();
         line.push_str(&format!(" ({})", parts.join(", ")));
     }
@@ -185,7 +226,11 @@ fn resource(facts: &Facts, rsc: RscIdx) -> Value {
         Kind::Clone(_) => "clone",
         Kind::Bundle(_) => "bundle",
     };
-    let nodes: Vec<&str> = it.active.iter().map(|node| facts.nodes[*node].name.as_str()).collect();
+    let nodes: Vec<&str> = it
+        .active
+        .iter()
+        .map(|node| facts.nodes[*node].name.as_str())
+        .collect();
     let mut value = json!({
         "id": it.id.as_str(),
         "kind": kind,
@@ -227,7 +272,10 @@ fn live(shell: &mut Shell, status: &Status) -> Result<(), Failure> {
             Err(failure) => (format!("{shown}\n*** {failure} ***\n"), true),
         };
         let stable = |text: &str| -> Vec<String> {
-            text.lines().filter(|line| !line.contains("Last updated:")).map(str::to_owned).collect()
+            text.lines()
+                .filter(|line| !line.contains("Last updated:"))
+                .map(str::to_owned)
+                .collect()
         };
         if stable(&text) != stable(&shown) || broken {
             // Home, then every line with its rest erased, then everything below: no flicker.

@@ -17,13 +17,20 @@ pub(super) fn idle(shell: &mut Shell, seconds: u64) -> Result<(), Failure> {
     let mut quiet = 0;
     loop {
         let cib = shell.access.cib()?;
-        quiet = if super::plan::is_settled(&cib) { quiet + 1 } else { 0 };
+        quiet = if super::plan::is_settled(&cib) {
+            quiet + 1
+        } else {
+            0
+        };
         if quiet >= 2 {
             return Ok(());
         }
         if Mono::now().0 >= end.0 {
-            return Err(Failure::new(CrmExit::TIMEOUT, format!("the cluster is still busy after {seconds} s"))
-                .cure("see crm status and crm explain RESOURCE"));
+            return Err(Failure::new(
+                CrmExit::TIMEOUT,
+                format!("the cluster is still busy after {seconds} s"),
+            )
+            .cure("see crm status and crm explain RESOURCE"));
         }
         sleep(Duration::from_millis(100));
     }

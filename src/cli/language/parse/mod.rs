@@ -114,7 +114,13 @@ pub struct Object {
 impl Object {
     /// An element that was read as XML.
     pub fn of(place: Place, element: Element) -> Self {
-        Object { place, element, span: 0..0, name_span: 0..0, references: Vec::new() }
+        Object {
+            place,
+            element,
+            span: 0..0,
+            name_span: 0..0,
+            references: Vec::new(),
+        }
     }
 
     /// Its id; a node's name.

@@ -1,0 +1,110 @@
+//! From arguments to a command: `systole crm ...`, `crm ...`, `systole status`, and the tools by their known names.
+
+use std::{ffi::OsString, io::Write, path::Path};
+
+use clap::{CommandFactory, FromArgMatches, Parser, error::ErrorKind};
+
+use crate::terms::CrmExit;
+
+use super::{
+    access::{self, Access},
+    args::{Crm, Line},
+    failure::Failure,
+    prompt,
+    shell::Shell,
+    tools,
+};
+
+/// Run when the program was called as the shell or as one of the tools.
+pub fn called_as(args: &[String]) -> Option<u8> {
+    let name = Path::new(args.first()?).file_name()?.to_str()?;
+    let second = args.get(1).map(String::as_str);
+    if let Some(exit) = tools::called_as(name, &args[1..]) {
+        return Some(code(exit));
+    }
+    let exit = match (name, second) {
+        ("crm", _) => crm(&args[1..]),
+        (_, Some("crm")) => crm(&args[2..]),
+        (_, Some("status" | "explain")) => crm(&args[1..]),
+        (_, Some(tool)) => tools::called_as(tool, &args[2..])?,
+        _ => return None,
+    };
+    Some(code(exit))
+}
+
+fn code(exit: CrmExit) -> u8 {
+    u8::try_from(exit.0).unwrap_or(1)
+}
+
+/// The crm shell.
+fn crm(words: &[String]) -> CrmExit {
+    let crm =
+        match Crm::try_parse_from(std::iter::once("crm".to_owned()).chain(words.iter().cloned())) {
+            Ok(crm) => crm,
+            Err(error) => return wrong_usage(&error),
+        };
+    let mut shell = Shell::new(reach(crm.cib.as_deref()));
+    shell.force = crm.force;
+    shell.wait = crm.wait;
+    let result = match (crm.file, crm.level) {
+        (Some(_), Some(_)) => {
+            Err(Failure::usage("a file of commands and a command").cure("give one of them"))
+        }
+        (Some(file), None) => prompt::batch(&mut shell, &file),
+        (None, Some(level)) if prompt::is_bare(&level) => {
+            prompt::interactive(&mut shell, prompt::name_of(&level))
+        }
+        (None, Some(level)) => shell.run(Line {
+            force: false,
+            wait: false,
+            level,
+        }),
+        (None, None) => prompt::interactive(&mut shell, None),
+    };
+    let flushed = shell.out.flush().map_err(Failure::from);
+    match result.and(flushed) {
+        Ok(()) => CrmExit::OK,
+        // A reader that has seen enough is no failure.
+        Err(failure) if failure.message.contains("Broken pipe") => CrmExit::OK,
+        Err(failure) => shell.fail(&failure),
+    }
+}
+
+/// A message of clap: help and version are what was asked for, everything else is wrong usage.
+pub(crate) fn wrong_usage(error: &clap::Error) -> CrmExit {
+    // Nobody is there to read it when the stream is gone.
+    let _ = error.print();
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => CrmExit::OK,
+        _ => CrmExit::USAGE,
+    }
+}
+
+/// The cluster this node belongs to, or the CIB file that the environment names.
+pub(crate) fn reach(file: Option<&str>) -> Box<dyn Access> {
+    let named = file
+        .map(OsString::from)
+        .or_else(|| std::env::var_os("CIB_file"));
+    match named.filter(|file| !file.is_empty()) {
+        Some(file) => Box::new(access::File::new(file)),
+        None => match shadow() {
+            Some(file) => Box::new(access::File::new(file)),
+            None => access::daemon(),
+        },
+    }
+}
+
+fn shadow() -> Option<std::path::PathBuf> {
+    let name = std::env::var_os("CIB_shadow").filter(|name| !name.is_empty())?;
+    let folder =
+        std::env::var_os("CIB_shadow_dir").unwrap_or_else(|| "/var/lib/pacemaker/cib".into());
+    let mut file = OsString::from("shadow.");
+    file.push(name);
+    Some(Path::new(&folder).join(file))
+}
+
+/// Read a line of the shell into a command.
+pub(crate) fn parse_line(words: &[String]) -> Result<Line, clap::Error> {
+    let matches = Line::command().try_get_matches_from(words)?;
+    Line::from_arg_matches(&matches)
+}

@@ -1,0 +1,421 @@
+//! The prompt with its levels, and files of commands, which are the same without a person.
+
+use std::io::{IsTerminal, Read, Write};
+
+use clap::CommandFactory;
+use rustyline::{
+    Context, Editor, Helper,
+    completion::{Completer, Pair},
+    error::ReadlineError,
+    highlight::Highlighter,
+    hint::Hinter,
+    history::FileHistory,
+    validate::{ValidationContext, ValidationResult, Validator},
+};
+
+use crate::{terms::CrmExit, xml::Element};
+
+use super::{
+    args::{Level, Line},
+    cmd::configure,
+    entry,
+    failure::Failure,
+    language::{Statement, statements},
+    shell::Shell,
+};
+
+/// Levels that can be entered.
+const LEVELS: &[&str] = &["configure", "resource", "node", "cluster"];
+/// Words that every level knows.
+const EVERYWHERE: &[&str] = &[
+    "help", "up", "cd", "quit", "bye", "exit", "end", "back", "ls",
+];
+
+/// Whether a level was named without a command.
+pub(crate) fn is_bare(level: &Level) -> bool {
+    matches!(
+        level,
+        Level::Configure { command: None }
+            | Level::Resource { command: None }
+            | Level::Node { command: None }
+            | Level::Cluster { command: None }
+    )
+}
+
+/// The name of a level that can be entered.
+pub(crate) fn name_of(level: &Level) -> Option<&'static str> {
+    match level {
+        Level::Configure { .. } => Some("configure"),
+        Level::Resource { .. } => Some("resource"),
+        Level::Node { .. } => Some("node"),
+        Level::Cluster { .. } => Some("cluster"),
+        _ => None,
+    }
+}
+
+/// Where the prompt is.
+#[derive(Debug, Default)]
+struct Place {
+    level: Option<&'static str>,
+    done: bool,
+}
+
+/// Commands from a file or from standard input. The first failure ends it; what was configured before it is not
+/// committed.
+pub(crate) fn batch(shell: &mut Shell, file: &str) -> Result<(), Failure> {
+    let mut source = String::new();
+    if file == "-" {
+        std::io::stdin().lock().read_to_string(&mut source)?;
+    } else {
+        source = std::fs::read_to_string(file).map_err(|error| {
+            let failure = Failure::from(error);
+            Failure::new(failure.exit, format!("failed to read {file}: {failure}"))
+        })?;
+    }
+    script(shell, &source, None)
+}
+
+fn script(shell: &mut Shell, source: &str, level: Option<&'static str>) -> Result<(), Failure> {
+    let lines =
+        statements(source).map_err(|error| Failure::syntax(error, source, CrmExit::USAGE))?;
+    shell.deferred = true;
+    let mut place = Place { level, done: false };
+    for line in &lines {
+        statement(shell, &mut place, line, &source[line.span.clone()]).map_err(|mut failure| {
+            let number = source[..line.span.start].lines().count()
+                + usize::from(line.span.start == 0 || source[..line.span.start].ends_with('\n'));
+            if failure.source.is_none() {
+                failure.message = format!("line {number}: {}", failure.message);
+            }
+            failure
+        })?;
+        if place.done {
+            break;
+        }
+    }
+    leave(shell)
+}
+
+/// Pending changes are committed when the level is left without a person to ask.
+fn leave(shell: &mut Shell) -> Result<(), Failure> {
+    if shell
+        .session
+        .as_ref()
+        .is_some_and(super::shell::Session::is_changed)
+    {
+        configure::commit(shell, false)?;
+    }
+    Ok(())
+}
+
+/// One line: a level to enter or leave, or a command.
+fn statement(
+    shell: &mut Shell,
+    place: &mut Place,
+    line: &Statement,
+    source: &str,
+) -> Result<(), Failure> {
+    let mut words: Vec<String> = line.words.iter().map(|word| word.text.clone()).collect();
+    let first = words.first().cloned().unwrap_or_default();
+    match first.as_str() {
+        "quit" | "bye" | "exit" => {
+            place.done = true;
+            return Ok(());
+        }
+        "up" | "end" | "back" | "cd"
+            if words.len() == 1 || words.get(1).is_some_and(|word| word == "..") =>
+        {
+            if place.level == Some("configure") {
+                on_leaving(shell)?;
+            }
+            place.level = None;
+            return Ok(());
+        }
+        "help" | "ls" | "?" => return help(shell, place.level, &words[1..]),
+        _ => {}
+    }
+    if first == "cd" {
+        words.remove(0);
+    }
+    let level = place.level;
+    if words.len() == 1
+        && let Some(entered) = LEVELS.iter().find(|name| **name == words[0])
+        && level.is_none_or(|level| level != "configure" || words[0] != "node")
+    {
+        place.level = Some(entered);
+        return Ok(());
+    }
+    let known_above =
+        LEVELS.contains(&words[0].as_str()) || matches!(words[0].as_str(), "status" | "explain");
+    let inside = level.is_some_and(|level| has_command(level, &words[0]));
+    if level.is_some() && (inside || !known_above) {
+        words.insert(0, level.expect("a level was entered").to_owned());
+    }
+    // Statements of the language are read from the source, quotes and places included.
+    let name = if words[0] == "configure" {
+        words.get(1)
+    } else {
+        None
+    };
+    if name.is_some_and(|name| configure::is_statement(name)) {
+        let from = if line.words[0].is("configure") {
+            line.words[1].span.start
+        } else {
+            line.words[0].span.start
+        };
+        let text = &source[from - line.span.start..];
+        let mode = if shell.force {
+            super::language::Mode::Update
+        } else {
+            super::language::Mode::Create
+        };
+        return configure::change(shell, |session| {
+            configure::put(&mut session.document, text, mode)
+        });
+    }
+    match entry::parse_line(&words) {
+        Ok(line) => shell.run(line),
+        Err(error) if matches!(error.kind(), clap::error::ErrorKind::DisplayHelp) => {
+            shell.say(&error.to_string())
+        }
+        Err(error) => {
+            let text = error.to_string();
+            let text = text.trim_start_matches("error: ");
+            let (message, help) = text.split_once("\n\n").unwrap_or((text, ""));
+            Err(Failure::usage(message.trim()).cure(help.trim()))
+        }
+    }
+}
+
+fn on_leaving(shell: &mut Shell) -> Result<(), Failure> {
+    let changed = shell
+        .session
+        .as_ref()
+        .is_some_and(super::shell::Session::is_changed);
+    if !changed {
+        return Ok(());
+    }
+    if !std::io::stdin().is_terminal() {
+        return leave(shell);
+    }
+    write!(
+        shell.out,
+        "There are changes. Commit them (y), drop them (n)? "
+    )?;
+    shell.out.flush()?;
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer)?;
+    if answer.trim().eq_ignore_ascii_case("y") {
+        configure::commit(shell, false)
+    } else {
+        shell.session = None;
+        Ok(())
+    }
+}
+
+fn has_command(level: &str, name: &str) -> bool {
+    Line::command().find_subcommand(level).is_some_and(|level| {
+        level.get_subcommands().any(|command| {
+            command.get_name() == name || command.get_all_aliases().any(|alias| alias == name)
+        })
+    })
+}
+
+fn help(shell: &mut Shell, level: Option<&str>, words: &[String]) -> Result<(), Failure> {
+    let mut command = Line::command();
+    command.build();
+    let path = level.into_iter().chain(words.iter().map(String::as_str));
+    for word in path {
+        let Some(found) = command.find_subcommand(word) else {
+            return Err(Failure::usage(format!("there is no command {word:?} here"))
+                .cure("help lists them"));
+        };
+        command = found.clone();
+    }
+    let text = command.render_long_help().to_string();
+    shell.say(&text)
+}
+
+/// A prompt until the end of input.
+pub(crate) fn interactive(shell: &mut Shell, level: Option<&'static str>) -> Result<(), Failure> {
+    if !std::io::stdin().is_terminal() {
+        let mut source = String::new();
+        std::io::stdin().lock().read_to_string(&mut source)?;
+        return script(shell, &source, level);
+    }
+    shell.deferred = true;
+    let failed = |error: ReadlineError| {
+        Failure::new(CrmExit::IO, format!("the terminal can't be read: {error}"))
+    };
+    let mut editor: Editor<Words, FileHistory> = Editor::new().map_err(failed)?;
+    editor.set_helper(Some(Words {
+        level,
+        names: Vec::new(),
+    }));
+    let history = std::env::var_os("HOME")
+        .map(|home| std::path::Path::new(&home).join(".local/share/systole/history"));
+    if let Some(history) = &history {
+        // A first prompt has no history.
+        let _ = editor.load_history(history);
+    }
+    let mut place = Place { level, done: false };
+    while !place.done {
+        if let Some(words) = editor.helper_mut() {
+            words.level = place.level;
+            words.names = names(shell);
+        }
+        let pending = shell
+            .session
+            .as_ref()
+            .is_some_and(super::shell::Session::is_changed);
+        let prompt = format!(
+            "crm({}){} ",
+            place.level.unwrap_or("live"),
+            if pending { "*#" } else { "#" }
+        );
+        match editor.readline(&prompt) {
+            Ok(line) => {
+                // A line that can't be remembered is run all the same.
+                let _ = editor.add_history_entry(line.as_str());
+                one(shell, &mut place, &line);
+            }
+            // Ctrl-C drops the line; nothing was changed by it.
+            Err(ReadlineError::Interrupted) => {}
+            Err(ReadlineError::Eof) if place.level.is_some() => one(shell, &mut place, "up"),
+            Err(ReadlineError::Eof) => break,
+            Err(error) => return Err(failed(error)),
+        }
+    }
+    if let Some(history) = &history {
+        let folder = history.parent().map(std::fs::create_dir_all);
+        // History is a comfort, not a result.
+        let _ = folder.map(|_| editor.save_history(history));
+    }
+    on_leaving(shell)
+}
+
+fn one(shell: &mut Shell, place: &mut Place, line: &str) {
+    let result = statements(line)
+        .map_err(|error| Failure::syntax(error, line, CrmExit::USAGE))
+        .and_then(|found| {
+            found
+                .iter()
+                .try_for_each(|found| statement(shell, place, found, &line[found.span.clone()]))
+        });
+    if let Err(failure) = result {
+        shell.fail(&failure);
+    }
+}
+
+/// Ids and names that can be completed.
+fn names(shell: &mut Shell) -> Vec<String> {
+    let Ok(cib) = shell.cib() else {
+        return Vec::new();
+    };
+    let configuration = cib.configuration().into_iter().flat_map(Element::children);
+    let mut found: Vec<String> = configuration
+        .filter(|section| {
+            matches!(
+                section.tag(),
+                "resources" | "nodes" | "constraints" | "tags"
+            )
+        })
+        .flat_map(Element::descendants)
+        .filter(|element| {
+            matches!(
+                element.tag(),
+                "primitive" | "group" | "clone" | "master" | "bundle" | "template" | "node" | "tag"
+            ) || element.tag().starts_with("rsc_")
+        })
+        .filter_map(|element| element.get("uname").or_else(|| element.id()))
+        .map(str::to_owned)
+        .collect();
+    found.sort();
+    found.dedup();
+    found
+}
+
+/// Completion: commands of the level first, then names.
+struct Words {
+    level: Option<&'static str>,
+    names: Vec<String>,
+}
+
+impl Words {
+    fn candidates(&self, before: &[&str]) -> Vec<String> {
+        let mut command = Line::command();
+        command.build();
+        let mut names_fit = false;
+        for word in self.level.iter().copied().chain(before.iter().copied()) {
+            match command.find_subcommand(word) {
+                Some(found) => command = found.clone(),
+                None => names_fit = true,
+            }
+        }
+        let mut found: Vec<String> = Vec::new();
+        let subcommands: Vec<String> = command
+            .get_subcommands()
+            .map(|command| command.get_name().to_owned())
+            .collect();
+        if !names_fit {
+            found.extend(subcommands.iter().cloned());
+        }
+        if before.is_empty() {
+            found.extend(EVERYWHERE.iter().map(|word| (*word).to_owned()));
+        }
+        if subcommands.is_empty() {
+            found.extend(self.names.iter().cloned());
+            found.extend(["params", "meta", "op", "utilization"].map(str::to_owned));
+        }
+        found
+    }
+}
+
+impl Completer for Words {
+    type Candidate = Pair;
+
+    fn complete(
+        &self,
+        line: &str,
+        at: usize,
+        _: &Context<'_>,
+    ) -> rustyline::Result<(usize, Vec<Pair>)> {
+        let start = line[..at]
+            .rfind(char::is_whitespace)
+            .map_or(0, |space| space + 1);
+        let before: Vec<&str> = line[..start].split_whitespace().collect();
+        let begun = &line[start..at];
+        let pairs = self
+            .candidates(&before)
+            .into_iter()
+            .filter(|word| word.starts_with(begun));
+        Ok((
+            start,
+            pairs
+                .map(|word| Pair {
+                    display: word.clone(),
+                    replacement: format!("{word} "),
+                })
+                .collect(),
+        ))
+    }
+}
+
+impl Hinter for Words {
+    type Hint = String;
+}
+
+impl Highlighter for Words {}
+
+impl Validator for Words {
+    /// A backslash at the end continues the line.
+    fn validate(&self, context: &mut ValidationContext<'_>) -> rustyline::Result<ValidationResult> {
+        Ok(if context.input().trim_end().ends_with('\\') {
+            ValidationResult::Incomplete
+        } else {
+            ValidationResult::Valid(None)
+        })
+    }
+}
+
+impl Helper for Words {}

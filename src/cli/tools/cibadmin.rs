@@ -1,0 +1,251 @@
+//! `cibadmin`: queries and changes of the CIB as such. // spec cluster §7
+
+use std::io::Read;
+
+use crate::{
+    cib::{Cib, Command, Flags, Op, Target},
+    cli::failure::Failure,
+    terms::CrmExit,
+    xml::{Element, Limits, digest, parse, write},
+};
+
+use super::{Options, Tool};
+
+const OPTIONS: &[(char, &str, bool)] = &[
+    ('?', "help", false),
+    ('$', "version", false),
+    ('V', "verbose", false),
+    ('Q', "query", false),
+    ('C', "create", false),
+    ('M', "modify", false),
+    ('R', "replace", false),
+    ('D', "delete", false),
+    ('d', "delete-all", false),
+    ('P', "patch", false),
+    ('E', "erase", false),
+    ('B', "bump", false),
+    ('u', "upgrade", false),
+    ('a', "empty", false),
+    ('5', "md5-sum", false),
+    ('6', "md5-sum-versioned", false),
+    ('x', "xml-file", true),
+    ('X', "xml-text", true),
+    ('p', "xml-pipe", false),
+    ('o', "scope", true),
+    ('A', "xpath", true),
+    ('f', "force", false),
+    ('c', "allow-create", false),
+    ('\0', "score", false),
+    ('n', "no-children", false),
+    ('t', "timeout", true),
+    ('U', "user", true),
+    ('l', "local", false),
+    ('s', "sync-call", false),
+    ('N', "node", true),
+    ('S', "show-access", false),
+];
+
+const HELP: &str = "cibadmin - query and change the cluster configuration
+
+Usage: cibadmin [COMMAND] [OPTIONS]
+
+Commands:
+  -Q, --query          Show the CIB or a part of it (the default)
+  -C, --create         Add what is not there yet
+  -M, --modify         Merge into what is there (-c: create what is missing)
+  -R, --replace        Put the input in place of what is there
+  -D, --delete         Remove the first match
+  -d, --delete-all     Remove all matches of an XPath (needs --force)
+  -P, --patch          Apply a patch
+  -E, --erase          Drop everything (needs --force)
+  -B, --bump           Raise the epoch
+  -u, --upgrade        Rewrite for the newest schema (needs --force)
+  -a, --empty          Print an empty CIB
+  -5, --md5-sum        Digest of the input as on disk
+  -6, --md5-sum-versioned   Digest of the input as on the wire
+
+Input:
+  -x, --xml-file=FILE  -X, --xml-text=TEXT  -p, --xml-pipe
+
+Where:
+  -o, --scope=SECTION  -A, --xpath=PATH
+
+Further:
+  -f, --force  -c, --allow-create  --score  -n, --no-children  -l, --local
+
+Examples:
+  cibadmin -Q -o resources
+  cibadmin --query --xpath \"//primitive[@id='vip']\"
+  cibadmin -M -o constraints -X '<rsc_location id=\"l1\" rsc=\"vip\" node=\"node1\" score=\"100\"/>' -c
+";
+
+#[derive(Default)]
+struct Asked {
+    command: &'static str,
+    file: Option<String>,
+    text: Option<String>,
+    pipe: bool,
+    section: Option<String>,
+    xpath: Option<String>,
+    force: bool,
+    flags: Flags,
+}
+
+/// Run it.
+pub fn run(tool: &mut Tool, args: &[String]) -> Result<(), Failure> {
+    let Some(asked) = options(tool, args)? else {
+        return Ok(());
+    };
+    let dangerous = matches!(asked.command, "erase" | "delete-all" | "upgrade");
+    if dangerous && !asked.force {
+        return Err(Failure::new(
+            CrmExit::UNSAFE,
+            "this can destroy the configuration of the cluster",
+        )
+        .cure("say --force if it is meant"));
+    }
+    let input = input(&asked)?;
+    match asked.command {
+        "empty" => return Ok(write!(tool.out, "{}", write::pretty(Cib::empty().root()))?),
+        "md5-sum" | "md5-sum-versioned" => {
+            let input = input.ok_or_else(missing_input)?;
+            let text = if asked.command == "md5-sum" {
+                digest::on_disk(&input)
+            } else {
+                digest::v2(&input)
+            };
+            return Ok(writeln!(tool.out, "{text}")?);
+        }
+        _ => {}
+    }
+    let op = match asked.command {
+        "create" => Op::Create,
+        "modify" => Op::Modify,
+        "replace" => Op::Replace,
+        "delete" => Op::Delete,
+        "delete-all" => Op::DeleteAll,
+        "patch" => Op::Patch,
+        "erase" => Op::Erase,
+        "bump" => Op::Bump,
+        "upgrade" => Op::Upgrade,
+        _ => Op::Query,
+    };
+    let needs = matches!(op, Op::Create | Op::Modify | Op::Replace | Op::Patch)
+        || matches!(op, Op::Delete | Op::DeleteAll) && asked.xpath.is_none();
+    if needs && input.is_none() {
+        return Err(missing_input());
+    }
+    let target = match (asked.xpath, asked.section) {
+        (Some(xpath), _) => Target::XPath(xpath),
+        (None, Some(section)) => Target::Section(section),
+        (None, None) => Target::Whole,
+    };
+    let query = op == Op::Query;
+    let modify = op == Op::Modify;
+    let mut input = input;
+    if op == Op::Replace
+        && let Some(root) = input
+            .as_mut()
+            .filter(|root| root.is("cib") && root.child("status").is_none())
+    {
+        root.push(Element::new("status"));
+    }
+    let mut command = Command::new(op, target, input);
+    command.flags = asked.flags;
+    command.flags.score |= modify;
+    command.origin.client = "cibadmin".to_owned();
+    let answer = if query {
+        let cib = tool.access.cib()?;
+        crate::cib::query(&cib, &command).map_err(told)?
+    } else {
+        tool.access.write(command)?
+    };
+    if query && let Some(answer) = answer {
+        write!(tool.out, "{}", write::pretty(&answer))?;
+    }
+    Ok(())
+}
+
+fn told(error: crate::cib::Error) -> Failure {
+    Failure::new(
+        error.exit(),
+        format!("CIB API call failed: {}", error.text()),
+    )
+    .cure(error.to_string())
+}
+
+fn missing_input() -> Failure {
+    Failure::usage("there is no input").cure("give it with -x FILE, -X TEXT or -p")
+}
+
+fn options(tool: &mut Tool, args: &[String]) -> Result<Option<Asked>, Failure> {
+    let mut asked = Asked {
+        command: "query",
+        ..Asked::default()
+    };
+    let mut options = Options::new(OPTIONS, args);
+    while let Some((name, value)) = options.next()? {
+        match name {
+            "help" => {
+                write!(tool.out, "{HELP}")?;
+                return Ok(None);
+            }
+            "version" => {
+                writeln!(
+                    tool.out,
+                    "Pacemaker 3.0.2 (Systole {})",
+                    env!("CARGO_PKG_VERSION")
+                )?;
+                return Ok(None);
+            }
+            "query" | "create" | "modify" | "replace" | "delete" | "delete-all" | "patch"
+            | "erase" | "bump" | "upgrade" | "empty" | "md5-sum" | "md5-sum-versioned" => {
+                asked.command = name
+            }
+            "xml-file" => asked.file = Some(value),
+            "xml-text" => asked.text = Some(value),
+            "xml-pipe" => asked.pipe = true,
+            "scope" => {
+                asked.section = (value != "all" && value != "cib").then_some(value);
+                asked.xpath = None;
+            }
+            "xpath" => {
+                asked.xpath = Some(value);
+                asked.section = None;
+            }
+            "force" => asked.force = true,
+            "allow-create" => asked.flags.can_create = true,
+            "score" => asked.flags.score = true,
+            "no-children" => asked.flags.no_children = true,
+            _ => {}
+        }
+    }
+    match options.free.first() {
+        Some(word) => Err(Failure::usage(format!("{word:?} is not expected")).cure("see --help")),
+        None => Ok(Some(asked)),
+    }
+}
+
+fn input(asked: &Asked) -> Result<Option<Element>, Failure> {
+    let bytes = if let Some(file) = &asked.file {
+        std::fs::read(file).map_err(|error| {
+            let failure = Failure::from(error);
+            Failure::new(failure.exit, format!("failed to read {file}: {failure}"))
+        })?
+    } else if let Some(text) = &asked.text {
+        text.as_bytes().to_vec()
+    } else if asked.pipe {
+        let mut bytes = Vec::new();
+        std::io::stdin()
+            .lock()
+            .take(Limits::CIB.bytes as u64 + 1)
+            .read_to_end(&mut bytes)?;
+        bytes
+    } else {
+        return Ok(None);
+    };
+    let element = parse(&bytes, &Limits::CIB).map_err(|error| {
+        Failure::new(CrmExit::DATA, format!("the input can't be read: {error}"))
+    })?;
+    Ok(Some(element))
+}

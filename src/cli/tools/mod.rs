@@ -1,0 +1,139 @@
+//! Programs that agents and other shells call by name, in the forms that they use.
+//! Enters: arguments as Pacemaker's tools take them.
+//! Leaves: the same texts and exit codes.
+//! May touch: what `cli` may.
+
+pub mod cibadmin;
+pub mod crm_mon;
+
+use std::io::Write;
+
+use crate::terms::CrmExit;
+
+use super::{access::Access, entry, failure::Failure};
+
+/// What a tool works with.
+pub struct Tool {
+    /// The cluster or a file.
+    pub access: Box<dyn Access>,
+    /// Standard output.
+    pub out: Box<dyn Write>,
+}
+
+type Run = fn(&mut Tool, &[String]) -> Result<(), Failure>;
+
+const TOOLS: &[(&str, Run)] = &[("cibadmin", cibadmin::run), ("crm_mon", crm_mon::run)];
+
+/// Run when the program was called by the name of a tool.
+pub fn called_as(name: &str, args: &[String]) -> Option<CrmExit> {
+    let (name, run) = TOOLS.iter().find(|(known, _)| *known == name)?;
+    let mut tool = Tool {
+        access: entry::reach(None),
+        out: Box::new(std::io::stdout()),
+    };
+    let result = run(&mut tool, args);
+    let flushed = tool.out.flush().map_err(Failure::from);
+    Some(match result.and(flushed) {
+        Ok(()) => CrmExit::OK,
+        Err(failure) => {
+            if !failure.message.is_empty() {
+                let mut errors = std::io::stderr();
+                // Nobody is there to read it when standard error is gone.
+                let _ = writeln!(errors, "{name}: {failure}");
+                if let Some(help) = &failure.help {
+                    let _ = writeln!(errors, "  {help}");
+                }
+            }
+            failure.exit
+        }
+    })
+}
+
+/// Options of a tool, read the way getopt reads them: bundled, with `=`, and long names cut short where they are clear.
+pub(crate) struct Options<'a> {
+    spec: &'a [(char, &'a str, bool)],
+    words: Vec<String>,
+    at: usize,
+    /// Words that are no options.
+    pub(crate) free: Vec<String>,
+}
+
+impl<'a> Options<'a> {
+    /// `spec`: short name (or NUL), long name, whether a value follows.
+    pub(crate) fn new(spec: &'a [(char, &'a str, bool)], args: &[String]) -> Self {
+        Options {
+            spec,
+            words: args.to_vec(),
+            at: 0,
+            free: Vec::new(),
+        }
+    }
+
+    /// The next option by its long name, with its value.
+    pub(crate) fn next(&mut self) -> Result<Option<(&'a str, String)>, Failure> {
+        while let Some(word) = self.words.get(self.at).cloned() {
+            self.at += 1;
+            if word == "--" {
+                self.free.extend(self.words.drain(self.at..));
+            } else if let Some(long) = word.strip_prefix("--") {
+                return self.long(long).map(Some);
+            } else if let Some(short) = word.strip_prefix('-').filter(|rest| !rest.is_empty()) {
+                return self.short(short).map(Some);
+            } else {
+                self.free.push(word);
+            }
+        }
+        Ok(None)
+    }
+
+    fn long(&mut self, text: &str) -> Result<(&'a str, String), Failure> {
+        let (name, value) = match text.split_once('=') {
+            Some((name, value)) => (name, Some(value.to_owned())),
+            None => (text, None),
+        };
+        let exact = self.spec.iter().find(|(_, long, _)| *long == name);
+        let similar: Vec<_> = self
+            .spec
+            .iter()
+            .filter(|(_, long, _)| long.starts_with(name))
+            .collect();
+        let found = match (exact, similar.as_slice()) {
+            (Some(found), _) => found,
+            (None, [found]) => *found,
+            _ => return Err(Failure::usage(format!("unknown option --{name}")).cure("see --help")),
+        };
+        match (found.2, value) {
+            (true, Some(value)) => Ok((found.1, value)),
+            (true, None) => Ok((found.1, self.value(found.1)?)),
+            (false, None) => Ok((found.1, String::new())),
+            (false, Some(_)) => Err(Failure::usage(format!("--{} takes no value", found.1))),
+        }
+    }
+
+    fn short(&mut self, text: &str) -> Result<(&'a str, String), Failure> {
+        let mut chars = text.chars();
+        let name = chars.next().unwrap_or_default();
+        let rest = chars.as_str();
+        let Some(found) = self.spec.iter().find(|(short, _, _)| *short == name) else {
+            return Err(Failure::usage(format!("unknown option -{name}")).cure("see --help"));
+        };
+        if !found.2 {
+            if !rest.is_empty() {
+                self.at -= 1;
+                self.words[self.at] = format!("-{rest}");
+            }
+            return Ok((found.1, String::new()));
+        }
+        if rest.is_empty() {
+            Ok((found.1, self.value(found.1)?))
+        } else {
+            Ok((found.1, rest.to_owned()))
+        }
+    }
+
+    fn value(&mut self, name: &str) -> Result<String, Failure> {
+        let value = self.words.get(self.at).cloned();
+        self.at += 1;
+        value.ok_or_else(|| Failure::usage(format!("--{name} needs a value")))
+    }
+}
