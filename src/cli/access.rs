@@ -38,7 +38,9 @@ pub trait Access {
         if patch.changes.is_empty() {
             return Ok(false);
         }
-        let command = Command::new(cib::Op::Patch, cib::Target::Whole, Some(patch.to_element()));
+        let mut command =
+            Command::new(cib::Op::Patch, cib::Target::Whole, Some(patch.to_element()));
+        command.origin.client = "crm".to_owned();
         self.write(command).map(|_| true).map_err(|failure| {
             if failure.exit == CrmExit::ERROR {
                 return failure.cure("the configuration was changed by somebody else meanwhile; make the change again");

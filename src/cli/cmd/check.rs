@@ -201,6 +201,7 @@ fn primitive(
     let given: Vec<&str> = sets
         .iter()
         .flat_map(|set| set.children_named("nvpair"))
+        .filter(|pair| pair.has("value"))
         .filter_map(|pair| pair.get("name"))
         .collect();
     let referred = sets

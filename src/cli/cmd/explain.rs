@@ -132,7 +132,13 @@ fn answer(outcome: &Outcome, rsc: RscIdx, only: Option<NodeIdx>) -> Answer {
             let mut contributions: Vec<(Score, String)> = Vec::new();
             for found in found {
                 let line = (found.score, words(outcome, found, rsc));
-                if !contributions.contains(&line) {
+                // What is said of a group arrives at its members, too.
+                let bare = Contribution {
+                    rsc,
+                    ..found.clone()
+                };
+                let known = found.rsc != rsc && outcome.causes.scores.contains(&bare);
+                if !known && !contributions.contains(&line) {
                     contributions.push(line);
                 }
             }
