@@ -1,15 +1,18 @@
 //! The executor's hands: one loop that feeds the machine, and a task per running agent.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::clock::{self, Mono};
 use crate::process::{self, ControlGroup, How, secrets};
-use crate::terms::{AgentName, ExecStatus, OcfExit, OpKey, RscId};
+use crate::terms::{AgentName, ExecStatus, OcfExit, OpKey, RscId, Term};
 
 use super::agent::find::{self, NotFound};
 use super::agent::{Place, lsb, metadata, ocf};
@@ -104,7 +107,13 @@ const QUEUE: usize = 1024;
 /// Starts the executor. What it wants from the daemon comes out of the receiver. That channel has no bound of
 /// its own: it holds at most a few reports per operation in the CIB, and the loop must not wait for the daemon
 /// while the daemon waits for the loop.
-pub fn start(config: Config) -> (Handle, mpsc::UnboundedReceiver<Out>) {
+///
+/// `newest` is the newest term that this node knows, raised before a vote for it is answered: it is looked at
+/// before anything is begun, so that no message has to win a race against an election.
+pub fn start_with_term(
+    config: Config,
+    newest: Arc<AtomicU64>,
+) -> (Handle, mpsc::UnboundedReceiver<Out>) {
     let (events, inbox) = mpsc::channel(QUEUE);
     let (out, outbox) = mpsc::unbounded_channel();
     let (show, picture) = watch::channel(Picture::default());
@@ -120,6 +129,10 @@ pub fn start(config: Config) -> (Handle, mpsc::UnboundedReceiver<Out>) {
     let (calls, first) = Calls::open(config.state_dir.join("call-id"), config.last_call);
     let shell = Shell {
         machine: Machine::new(config.limit, first),
+        newest,
+        described: BTreeMap::new(),
+        stamps: BTreeMap::new(),
+
         calls,
         // Agents' ends must not wait behind orders.
         ends: mpsc::unbounded_channel(),
@@ -141,6 +154,11 @@ pub fn start(config: Config) -> (Handle, mpsc::UnboundedReceiver<Out>) {
     )
 }
 
+/// Starts an executor that learns of terms by [`Event::TermSeen`] and from orders alone.
+pub fn start(config: Config) -> (Handle, mpsc::UnboundedReceiver<Out>) {
+    start_with_term(config, Arc::default())
+}
+
 fn prepare(config: &Config) {
     let agents = config.run_dir.join("agents");
     for dir in [
@@ -158,6 +176,11 @@ fn prepare(config: &Config) {
 
 struct Shell {
     machine: Machine,
+    newest: Arc<AtomicU64>,
+    /// Metadata, and the file that it was read from as it was then.
+    described: BTreeMap<AgentName, (Stamp, Arc<Metadata>)>,
+    /// Files whose metadata is being read.
+    stamps: BTreeMap<AgentName, Stamp>,
     calls: Calls,
     ends: (mpsc::UnboundedSender<Event>, mpsc::UnboundedReceiver<Event>),
     kills: BTreeMap<RunId, oneshot::Sender<()>>,
@@ -187,15 +210,27 @@ impl Shell {
     }
 
     fn handle(&mut self, event: Event) {
-        if let Event::Ended(run, _) = &event {
-            self.kills.remove(run);
+        match &event {
+            Event::Ended(run, _) => drop(self.kills.remove(run)),
+            Event::Metadata(agent, Some(metadata)) => {
+                if let Some(stamp) = self.stamps.remove(agent) {
+                    self.described
+                        .insert(agent.clone(), (stamp, Arc::clone(metadata)));
+                }
+            }
+            _ => {}
         }
+
         let mut effects = Vec::new();
         let now = Now {
             mono: Mono::now(),
             wall_s: clock::wall_s(),
         };
+        let newest = Term(self.newest.load(Ordering::SeqCst));
+        self.machine
+            .step(now, Event::TermSeen(newest), &mut effects);
         self.machine.step(now, event, &mut effects);
+
         // Before anything of this step becomes visible under a new number.
         self.calls.used(self.machine.last_call());
         let mut reports = Vec::new();
@@ -209,7 +244,8 @@ impl Shell {
                         let _ = kill.send(());
                     }
                 }
-                Effect::ReadMetadata(agent) => self.read_metadata(agent),
+                Effect::ReadMetadata(agent) => self.metadata(agent),
+
                 Effect::Refused(op, why) => tracing::warn!(%op, %why, "order refused"),
                 Effect::KillGroup(rsc) => self.kill_group(rsc),
             }
@@ -233,23 +269,44 @@ impl Shell {
         let (kill, stop) = oneshot::channel();
         self.kills.insert(run, kill);
         let (place, ends) = (Arc::clone(&self.place), self.ends.0.clone());
-        // A monitor leaves nothing behind that a group would have to hold.
-        let group = self.groups.as_ref().filter(|_| call.task != "monitor");
-        let group = group.and_then(|base| base.child(call.rsc.as_str()));
+        let group = self
+            .groups
+            .as_ref()
+            .and_then(|base| base.child(call.rsc.as_str()));
+
         let register = self.register.clone();
         tokio::spawn(async move {
-            let last = call.task == "stop";
-            let outcome =
-                run_agent(&place, call, group.clone(), Some(register), stopped(stop)).await;
+            // These leave nothing behind that a group would have to hold, and moving into one takes time.
+            let brief = matches!(call.task.as_str(), "monitor" | "notify" | "stop");
+            let (last, own) = (call.task == "stop", group.clone().filter(|_| !brief));
+            let outcome = run_agent(&place, call, own, Some(register), stopped(stop)).await;
             if let Some(group) = group.filter(|_| last) {
                 group.remove();
             }
+
             let _ = ends.send(Event::Ended(run, outcome));
         });
     }
 
-    fn read_metadata(&self, agent: AgentName) {
+    /// Metadata is asked for before every start; an agent is run for it only when its file has changed.
+    fn metadata(&mut self, agent: AgentName) {
+        let stamp = Stamp::of(&self.place, &agent);
+        match self.described.get(&agent) {
+            Some((known, metadata)) if Some(*known) == stamp => {
+                let event = Event::Metadata(agent, Some(Arc::clone(metadata)));
+                let _ = self.ends.0.send(event);
+            }
+            _ => self.read_metadata(agent, stamp),
+        }
+    }
+
+    fn read_metadata(&mut self, agent: AgentName, stamp: Option<Stamp>) {
         let (place, ends) = (Arc::clone(&self.place), self.ends.0.clone());
+        // Noted with the file as it was before it was run.
+        if let Some(stamp) = stamp {
+            self.stamps.insert(agent.clone(), stamp);
+        }
+
         tokio::spawn(async move {
             let metadata = match read_metadata(&place, &agent).await {
                 Ok(metadata) => Some(Arc::new(metadata)),
@@ -279,6 +336,31 @@ impl Shell {
             let killed = process::kill_marked(&marks);
             tracing::warn!(%rsc, killed, "killed what was left of a resource");
         });
+    }
+}
+
+/// A file as it was at some moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    inode: u64,
+    size: u64,
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    fn of(place: &Place, agent: &AgentName) -> Option<Self> {
+        let file = if agent.is_fencing() {
+            find::find_fence(place, &agent.kind)
+        } else {
+            find::find(place, agent)
+        };
+        let meta = std::fs::metadata(file.ok()?).ok()?;
+        let changed = (meta.ctime(), meta.ctime_nsec());
+        Some(Self {
+            inode: meta.ino(),
+            size: meta.len(),
+            changed,
+        })
     }
 }
 

@@ -236,14 +236,8 @@ impl Operation {
                 }
             }
             Phase::Watchdog(until) if until <= now.mono => self.watchdog_done(now),
-            Phase::Executing => {
-                if self
-                    .current
-                    .as_ref()
-                    .is_some_and(|current| current.until <= now.mono)
-                {
-                    self.step_failed(Failure::TimedOut(NO_RESULT.to_owned()));
-                }
+            Phase::Executing if self.current.as_ref().is_some_and(|c| c.until <= now.mono) => {
+                self.step_failed(Failure::TimedOut(NO_RESULT.to_owned()));
             }
             _ => {}
         }

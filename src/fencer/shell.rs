@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
 use crate::clock::{self, Mono};
-use crate::terms::NodeName;
+use crate::terms::{NodeName, Term};
 
 use super::agent::{self, Place};
 use super::machine::{Machine, Now};
@@ -75,12 +77,19 @@ const QUEUE: usize = 1024;
 /// Starts the fencer. What it wants from the daemon comes out of the receiver, which has no bound of its own: it
 /// holds a few messages per operation and peer, and the loop must not wait for the daemon while the daemon waits
 /// for the loop.
-pub fn start(config: Config) -> (Handle, mpsc::UnboundedReceiver<Out>) {
+///
+/// `newest` is the newest term that this node knows, raised before a vote for it is answered.
+pub fn start_with_term(
+    config: Config,
+    newest: Arc<AtomicU64>,
+) -> (Handle, mpsc::UnboundedReceiver<Out>) {
     let (events, inbox) = mpsc::channel(QUEUE);
     let (out, outbox) = mpsc::unbounded_channel();
     let (show, history) = watch::channel(Arc::default());
     let shell = Shell {
         machine: Machine::new(config.node, rand::random()),
+        newest,
+
         ends: mpsc::unbounded_channel(),
         reading: BTreeSet::new(),
         out,
@@ -91,8 +100,15 @@ pub fn start(config: Config) -> (Handle, mpsc::UnboundedReceiver<Out>) {
     (Handle { events, history }, outbox)
 }
 
+/// Starts a fencer that learns of terms by [`Event::TermSeen`] and from requests alone.
+pub fn start(config: Config) -> (Handle, mpsc::UnboundedReceiver<Out>) {
+    start_with_term(config, Arc::default())
+}
+
 struct Shell {
     machine: Machine,
+    newest: Arc<AtomicU64>,
+
     ends: (mpsc::UnboundedSender<Event>, mpsc::UnboundedReceiver<Event>),
     reading: BTreeSet<String>,
     out: mpsc::UnboundedSender<Out>,
@@ -129,7 +145,11 @@ impl Shell {
             wall_ms: clock::wall_ms(),
             random: rand::random(),
         };
+        let newest = Term(self.newest.load(Ordering::SeqCst));
+        self.machine
+            .step(now, Event::TermSeen(newest), &mut effects);
         self.machine.step(now, event, &mut effects);
+
         let mut changed = false;
         for effect in effects {
             changed |= matches!(

@@ -507,3 +507,173 @@ fn reload_is_recorded_as_start() {
     play.go(2, "a_reload-agent_0", "");
     assert_eq!(play.end(3, 2, 1), "result a_monitor_0 #2 0:1 @1000");
 }
+
+mod random {
+    //! Whatever happens, in whatever order.
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Debug, Clone)]
+    enum Move {
+        Order(usize, usize, u64),
+        End(usize, i32),
+        Cancel(usize, usize),
+        Forget(usize),
+        Term(u64),
+        Wait(u64),
+        Written,
+        Lost,
+    }
+
+    const OPS: [&str; 6] = [
+        "start_0",
+        "stop_0",
+        "monitor_0",
+        "monitor_1000",
+        "monitor_5000",
+        "promote_0",
+    ];
+
+    fn moves() -> impl Strategy<Value = Vec<Move>> {
+        let one = prop_oneof![
+            6 => (0..3usize, 0..OPS.len(), 0..3u64).prop_map(|(r, o, t)| Move::Order(r, o, t)),
+            6 => (0..4usize, 0..3i32).prop_map(|(at, rc)| Move::End(at, rc * 7)),
+            1 => (0..3usize, 3..5usize).prop_map(|(r, o)| Move::Cancel(r, o)),
+            1 => (0..3usize).prop_map(Move::Forget),
+            1 => (1..4u64).prop_map(Move::Term),
+            3 => (1..3000u64).prop_map(Move::Wait),
+            3 => Just(Move::Written),
+            1 => Just(Move::Lost),
+        ];
+        proptest::collection::vec(one, 1..60)
+    }
+
+    /// What the outside sees of the executor.
+    struct World {
+        play: Play,
+        ms: u64,
+        newest: u64,
+        /// Agents that run: resource, task, run.
+        running: Vec<(RscId, RunId)>,
+        /// Pending entries that nobody has answered.
+        pending: Vec<i64>,
+        terms: BTreeMap<TransitionKey, u64>,
+    }
+
+    impl World {
+        fn event(&mut self, event: Event) {
+            let now = Now {
+                mono: Mono(self.ms),
+                wall_s: 0,
+            };
+            let mut effects = Vec::new();
+            self.play.machine.step(now, event, &mut effects);
+            for effect in effects {
+                match effect {
+                    Effect::Run(run, call) => {
+                        let busy = self.running.iter().any(|(rsc, _)| *rsc == call.rsc);
+                        assert!(!busy, "two agents at once for {}", call.rsc);
+                        self.running.push((call.rsc, run));
+                    }
+                    Effect::Report(report) => match *report {
+                        Report::Pending(x) => self.pending.push(x.ticket),
+                        Report::Result(x) => assert!(x.call_id > 0),
+                        _ => {}
+                    },
+                    _ => {}
+                }
+            }
+            assert!(self.running.len() <= 2 + 3, "limit, and stops above it");
+        }
+
+        fn key(rsc: usize, op: usize) -> OpKey {
+            format!("r{rsc}_{}", OPS[op])
+                .parse()
+                .expect("an operation key")
+        }
+
+        fn play(&mut self, step: &Move) {
+            let key = TransitionKey {
+                action: 77,
+                transition: 1,
+                target_rc: 0,
+                uuid: "u".into(),
+            };
+            match step {
+                Move::Order(rsc, op, term) => {
+                    let op = Self::key(*rsc, *op).to_string();
+                    let Event::Command(command) = self.play.order(*term, &op, "") else {
+                        return;
+                    };
+                    let Command::Execute(mut order) = *command else {
+                        return;
+                    };
+                    order.pending = Pending::Report;
+                    self.terms.insert(order.key.clone(), *term);
+                    self.newest = self.newest.max(*term);
+                    self.event(Event::Command(Box::new(Command::Execute(order))));
+                }
+                Move::End(at, rc) if *at < self.running.len() => {
+                    let (_, run) = self.running.remove(*at);
+                    self.event(Event::Ended(run, Outcome::done(*rc)));
+                }
+                Move::Cancel(rsc, op) => {
+                    let (op, term) = (Self::key(*rsc, *op), Term(self.newest));
+                    self.event(Event::Command(Box::new(Command::Cancel { term, op, key })));
+                }
+                Move::Forget(rsc) => {
+                    let (rsc, term) = (format!("r{rsc}").as_str().into(), Term(self.newest));
+                    self.event(Event::Command(Box::new(Command::Forget { term, rsc, key })));
+                }
+                Move::Term(term) => {
+                    self.newest = self.newest.max(*term);
+                    self.event(Event::TermSeen(Term(*term)));
+                }
+                Move::Wait(ms) => {
+                    self.ms += ms;
+                    self.event(Event::Tick);
+                }
+                Move::Written | Move::Lost if !self.pending.is_empty() => {
+                    let call = self.pending.remove(0);
+                    let written = matches!(step, Move::Written);
+                    let event = if written {
+                        Event::PendingWritten
+                    } else {
+                        Event::PendingLost
+                    };
+                    self.event(event(call));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn one_agent_per_resource_and_an_end_for_everything(moves in moves()) {
+            let mut world = World {
+                play: Play::new(),
+                ms: 0,
+                newest: 0,
+                running: Vec::new(),
+                pending: Vec::new(),
+                terms: BTreeMap::new(),
+            };
+            moves.iter().for_each(|step| world.play(step));
+            // When every pending entry is answered and every agent ends, nothing waits any more.
+            for _ in 0..200 {
+                if !world.pending.is_empty() {
+                    world.play(&Move::Written);
+                }
+                if !world.running.is_empty() {
+                    world.play(&Move::End(0, 0));
+                }
+                let agent = "ocf:heartbeat:Dummy".parse().expect("agent");
+                world.event(Event::Metadata(agent, None));
+            }
+            prop_assert!(!world.play.machine.busy());
+        }
+    }
+}
