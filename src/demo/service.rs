@@ -15,8 +15,6 @@ use crate::clock::Mono;
 
 const VIP: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 100);
 const LIMIT: Duration = Duration::from_secs(20);
-/// The user id of the database inside its own user namespace; servers refuse to be root.
-const DATABASE_UID: u32 = 999;
 
 /// A service is missing, or does not serve.
 #[derive(Debug, thiserror::Error)]
@@ -231,10 +229,11 @@ fn become_database(dir: &Path) -> io::Result<std::convert::Infallible> {
         postgres_bin("postgres").ok_or_else(missing)?,
     );
     if rustix::process::geteuid().is_root() {
+        let uid = somebody();
         nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWUSER)?;
         fs::write("/proc/self/setgroups", "deny")?;
-        fs::write("/proc/self/uid_map", format!("{DATABASE_UID} 0 1"))?;
-        fs::write("/proc/self/gid_map", format!("{DATABASE_UID} 0 1"))?;
+        fs::write("/proc/self/uid_map", format!("{uid} 0 1"))?;
+        fs::write("/proc/self/gid_map", format!("{uid} 0 1"))?;
     }
     if !dir.join("PG_VERSION").exists() {
         #[expect(
@@ -270,6 +269,22 @@ fn become_database(dir: &Path) -> io::Result<std::convert::Infallible> {
         "wal_sync_method=fdatasync",
     ]);
     Err(server.exec())
+}
+
+/// The id of a user that this machine knows and that isn't root.
+fn somebody() -> u32 {
+    let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let id_of = |wanted: &str| {
+        users.lines().find_map(|line| {
+            let fields: Vec<&str> = line.split(':').collect();
+            (fields.first() == Some(&wanted))
+                .then(|| fields.get(2)?.parse().ok())
+                .flatten()
+        })
+    };
+    id_of("postgres")
+        .or_else(|| id_of("nobody"))
+        .unwrap_or(65534)
 }
 
 /// The newest installed program of PostgreSQL.

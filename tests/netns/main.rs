@@ -8,6 +8,7 @@ use std::process::{Command, ExitCode};
 use libtest_mimic::{Arguments, Failed, Trial};
 use systole::demo::enclose::{Side, enclose};
 
+mod service;
 mod vip;
 
 /// A scenario fails by panicking.
@@ -16,7 +17,17 @@ type Scenario = (&'static str, fn());
 const SCENARIO: &str = "SYSTOLE_SCENARIO";
 
 fn scenarios() -> Vec<Scenario> {
-    [vip::SCENARIOS].concat()
+    [vip::SCENARIOS, service::SCENARIOS].concat()
+}
+
+/// Says that a scenario needs something that this machine lacks. A failure where all must be there.
+fn skip(why: &str) {
+    assert!(!in_ci(), "CI=true, and a scenario can't run: {why}");
+    println!("SKIPPED: {why}");
+}
+
+fn in_ci() -> bool {
+    std::env::var("CI").is_ok_and(|ci| ci == "true")
 }
 
 fn main() -> ExitCode {
@@ -35,7 +46,7 @@ fn outside() -> ExitCode {
         .map(|(name, _)| Trial::test(name, move || run_in_child(name)).with_ignored_flag(!possible))
         .collect();
     let conclusion = libtest_mimic::run(&arguments, trials);
-    if !possible && std::env::var("CI").is_ok_and(|ci| ci == "true") {
+    if !possible && in_ci() {
         eprintln!("CI=true: skipping the scenarios is a failure");
         return ExitCode::FAILURE;
     }
