@@ -319,12 +319,10 @@ impl Lab {
             drop(power.wait());
             note_power_cut(&state);
         });
-        self.wait_for(name, "boot", BOOT_TIMEOUT, |state| {
-            state.ready.then_some(())
+        // Either message may come first.
+        let pid = self.wait_for(name, "boot", BOOT_TIMEOUT, |state| {
+            state.pid.filter(|_| state.ready)
         })?;
-        let pid = lock(&host.state.0)
-            .pid
-            .ok_or_else(|| LabError::Off(name.to_owned()))?;
         let mut cards = vec![(
             LAN,
             name.to_owned(),
@@ -615,7 +613,7 @@ impl Lab {
         let pipe = orders
             .as_mut()
             .ok_or_else(|| LabError::Off(name.to_owned()))?;
-        writeln!(pipe, "{line}").map_err(|_| LabError::Off(name.to_owned()))
+        broken(&format!("give {name} an order"), writeln!(pipe, "{line}"))
     }
 
     fn wait_for<T>(

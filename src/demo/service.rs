@@ -78,7 +78,7 @@ fn prepare_web(lab: &Lab) -> io::Result<()> {
         "served through the virtual address\n",
     )?;
     let conf = format!(
-        "daemon off;\nmaster_process off;\npid /run/nginx.pid;\nerror_log /run/nginx.log;\n\
+        "daemon off;\nmaster_process off;\nuser root root;\npid /run/nginx.pid;\nerror_log /run/nginx.log;\n\
          events {{ worker_connections 64; }}\nhttp {{\n  access_log off;\n  \
          client_body_temp_path /run/nginx-body;\n  proxy_temp_path /run/nginx-proxy;\n  \
          fastcgi_temp_path /run/nginx-fastcgi;\n  uwsgi_temp_path /run/nginx-uwsgi;\n  \
