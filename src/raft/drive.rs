@@ -65,7 +65,6 @@ pub(super) async fn run(inner: Arc<Inner>) {
                     inner.leadership.send_modify(|now| now.mine = false);
                     return;
                 }
-                inner.note_acknowledgement(&metrics.borrow());
             }
             () = sleep(wake.wait_from(Mono::now())) => {}
             _ = stop.wait_for(|stop| *stop) => {
@@ -85,7 +84,7 @@ pub(super) async fn keep_members(inner: Arc<Inner>) {
     loop {
         let mut busy = false;
         if leadership.borrow_and_update().mine {
-            let plan = membership::plan(inner.me, &known, &inner.core.metrics().borrow());
+            let plan = membership::plan(inner.me, &known, &inner.metrics());
             if !known.is_empty()
                 && let Some(step) = plan
             {
@@ -128,8 +127,7 @@ impl Inner {
     }
 
     fn view(&self) -> View {
-        let metrics = self.core.metrics();
-        let metrics = metrics.borrow();
+        let metrics = self.metrics();
         let voters: BTreeSet<NodeId> = metrics.membership_config.membership().voter_ids().collect();
         let before = |id: &&NodeId| **id < self.me && metrics.current_leader != Some(**id);
         View {
@@ -137,31 +135,45 @@ impl Inner {
             voter: voters.contains(&self.me),
             alone: voters.len() == 1,
             rank: voters.iter().filter(before).count() as u64,
-            heard: Mono(self.heard.load(Ordering::Relaxed)),
+            heard: Mono(self.heard.load(Ordering::Relaxed))
+                .max(self.promised(|to| to != self.me).unwrap_or_default()),
             resigned_until: Mono(self.resigned_until.load(Ordering::Relaxed)),
         }
     }
 
-    fn acked(&self) -> Option<Mono> {
-        match self.acked.load(Ordering::Relaxed) {
-            0 => None,
-            at => Some(Mono(at)),
-        }
+    pub(super) fn promise(&self, to: NodeId) {
+        *self.promised.lock().expect("no panic while held") = Some((to, Mono::now()));
     }
 
-    fn note_acknowledgement(&self, metrics: &Metrics) {
-        let at = match metrics.millis_since_quorum_ack {
-            Some(ms) if metrics.state == ServerState::Leader => Mono::now().minus(ms).0.max(1),
-            _ => 0,
-        };
-        self.acked.store(at, Ordering::Relaxed);
+    /// When this node last promised its vote, if it was to one of these.
+    fn promised(&self, to: impl Fn(NodeId) -> bool) -> Option<Mono> {
+        let promised = *self.promised.lock().expect("no panic while held");
+        promised.filter(|(id, _)| to(*id)).map(|(_, at)| at)
+    }
+
+    /// When a majority last followed this node, while it leads.
+    pub(super) fn acked(&self) -> Option<Mono> {
+        self.acked_in(&self.metrics())
+    }
+
+    /// A copy: whoever holds a `borrow` of a watch and borrows again waits for ever behind its writer.
+    fn metrics(&self) -> Metrics {
+        self.core.metrics().borrow().clone()
+    }
+
+    fn acked_in(&self, metrics: &Metrics) -> Option<Mono> {
+        if metrics.state != ServerState::Leader {
+            return None;
+        }
+        let joint = metrics.membership_config.membership().get_joint_config();
+        self.acks
+            .majority(self.me, metrics.current_term, joint, Mono::now())
     }
 
     /// This node leads for the rest of the daemon only when a majority has accepted an entry of its own
     /// term and still answers: whatever was committed before is then applied here, too.
     fn publish_leadership(&self) {
-        let metrics = self.core.metrics();
-        let metrics = metrics.borrow();
+        let metrics = self.metrics();
         let view = self.view_quiet(&metrics);
         let now = Leadership {
             term: Term(metrics.current_term),
@@ -185,22 +197,20 @@ impl Inner {
 
     fn leads(&self, metrics: &Metrics) -> bool {
         let own_term = metrics.last_applied.as_ref().map(term_of) == Some(metrics.current_term);
-        let alone = metrics.membership_config.membership().voter_ids().count() == 1;
         let timing = self.config.timing;
-        let patience = 2 * (timing.lease_ms + timing.election_ms);
+        let patience = timing.lease_ms + 2 * timing.election_ms;
         let heard = |at: Mono| Mono::now().since(at) < patience;
         metrics.state == ServerState::Leader
             && metrics.current_leader == Some(self.me)
             && metrics.running_state.is_ok()
             && own_term
-            && (alone || self.acked().is_some_and(heard))
+            && self.acked_in(metrics).is_some_and(heard)
             && Mono::now() >= Mono(self.resigned_until.load(Ordering::Relaxed))
     }
 
     /// Is there a member that should vote and does not yet?
     fn waits_for_voters(&self, members: &std::collections::BTreeMap<NodeId, Member>) -> bool {
-        let metrics = self.core.metrics();
-        let metrics = metrics.borrow();
+        let metrics = self.metrics();
         let voters: BTreeSet<NodeId> = metrics.membership_config.membership().voter_ids().collect();
         let wanted = members.values().filter(|member| member.role.votes());
         wanted.map(|member| member.id).collect::<BTreeSet<_>>() != voters
@@ -208,6 +218,7 @@ impl Inner {
 
     async fn stand(&self) {
         tracing::info!("node {} stands for election", self.me);
+        self.promise(self.me);
         if let Err(e) = self.core.trigger().elect().await {
             tracing::warn!("failed to stand for election: {e}");
         }
@@ -215,7 +226,7 @@ impl Inner {
 
     /// Asks the other voters; true once a majority, with this node, would vote for it.
     async fn agreed(&self) -> bool {
-        let metrics = self.core.metrics().borrow().clone();
+        let metrics = self.metrics();
         let membership = metrics.membership_config.membership();
         let question = WouldVote {
             term: metrics.current_term,
@@ -254,13 +265,25 @@ impl Inner {
         false
     }
 
-    pub(super) fn would_vote(&self, question: &WouldVote) -> bool {
+    pub(super) fn would_vote(&self, from: NodeId, question: &WouldVote) -> bool {
         let place = |id: super::types::LogId| (term_of(&id), id.index);
         let theirs = question.last.map_or((0, 0), place);
         let mine = self.log.last().map_or((0, 0), place);
-        let timing = self.config.timing;
-        let view = self.view();
-        would_vote(&timing, Mono::now(), view, self.acked(), theirs, mine)
+        let (timing, now) = (self.config.timing, Mono::now());
+        let promised = self.promised(|to| to != from);
+        let yes = would_vote(
+            &timing,
+            now,
+            self.view(),
+            self.acked(),
+            promised,
+            theirs,
+            mine,
+        );
+        if yes {
+            self.promise(from);
+        }
+        yes
     }
 
     /// The leader asked this node to take over, and is silent from now on.
@@ -279,7 +302,7 @@ impl Inner {
     }
 
     pub(super) async fn step_down(self: Arc<Self>, to: Option<NodeId>) -> Result<(), Error> {
-        let metrics = self.core.metrics().borrow().clone();
+        let metrics = self.metrics();
         if metrics.state != ServerState::Leader {
             return Err(Error::Refused(format!("node {} does not lead", self.me)));
         }

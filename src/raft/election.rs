@@ -17,7 +17,7 @@ pub(crate) struct View {
     pub(crate) alone: bool,
     /// How many voters (without the leader) come before it.
     pub(crate) rank: u64,
-    /// When a leader was last heard.
+    /// When a leader was last heard, or another node was last promised a vote.
     pub(crate) heard: Mono,
     /// Until then it leaves the field to others.
     pub(crate) resigned_until: Mono,
@@ -104,12 +104,15 @@ impl Election {
     }
 }
 
-/// Would this node vote for one that asks? It only would if it hears no leader either.
+/// Would this node vote for one that asks? It only would if it hears no leader either, and has promised
+/// nobody else (nor itself) anything for a moment: else the second voter to notice would depose the
+/// leader that the first one has just become.
 pub(crate) fn would_vote(
     timing: &Timing,
     now: Mono,
     view: View,
     acked: Option<Mono>,
+    promised: Option<Mono>,
     theirs: (u64, u64),
     mine: (u64, u64),
 ) -> bool {
@@ -119,7 +122,7 @@ pub(crate) fn would_vote(
     } else {
         fresh(view.heard)
     };
-    !led && theirs >= mine
+    !led && !promised.is_some_and(fresh) && theirs >= mine
 }
 
 #[cfg(test)]
@@ -183,8 +186,17 @@ mod tests {
     #[test]
     fn nobody_votes_while_a_leader_is_heard_or_for_a_shorter_log() {
         let timing = Timing::default();
-        let ask =
-            |now, view, acked, theirs| would_vote(&timing, Mono(now), view, acked, theirs, (3, 9));
+        let ask = |now, view, acked, theirs| {
+            would_vote(
+                &timing,
+                Mono(now),
+                view,
+                acked,
+                Some(Mono(600)),
+                theirs,
+                (3, 9),
+            )
+        };
         assert!(!ask(1100, VIEW, None, (3, 9)));
         assert!(ask(1201, VIEW, None, (3, 9)));
         assert!(!ask(1201, VIEW, None, (3, 8)));
@@ -193,6 +205,12 @@ mod tests {
             leading: true,
             ..VIEW
         };
+        let silent = View {
+            heard: Mono(0),
+            ..VIEW
+        };
+        assert!(!ask(799, silent, None, (3, 9)), "promised at 600");
+        assert!(ask(800, silent, None, (3, 9)));
         assert!(!ask(9000, leading, Some(Mono(8900)), (3, 9)));
         assert!(ask(9000, leading, Some(Mono(8000)), (3, 9)));
     }

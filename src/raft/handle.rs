@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use openraft::error::{ClientWriteError, RaftError};
@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::log::Log;
 use super::machine::Machine;
-use super::network::{Lines, Message, Reply, ask, decode, encode};
+use super::network::{Acks, Lines, Message, Reply, ask, decode, encode};
 use super::state::State;
 use super::store::{Identity, Store};
 use super::types::{Core, Request};
@@ -84,8 +84,9 @@ pub(super) struct Inner {
     pub(super) batch: mpsc::Sender<Waiting>,
     /// When a leader was last heard.
     pub(super) heard: AtomicU64,
-    /// When a majority last answered this leader; 0: never.
-    pub(super) acked: AtomicU64,
+    /// Whom this node last promised its vote (perhaps itself), and when.
+    pub(super) promised: Mutex<Option<(NodeId, Mono)>>,
+    pub(super) acks: Acks,
     pub(super) resigned_until: AtomicU64,
     pub(super) stop: watch::Sender<bool>,
 }
@@ -123,7 +124,9 @@ impl Raft {
 
         let lines = Lines {
             transport: Arc::clone(&transport),
+            acks: Acks::default(),
         };
+        let acks = lines.acks.clone();
         let core = Core::new(
             me,
             Arc::new(core_config(&config)?),
@@ -155,7 +158,8 @@ impl Raft {
             seq: AtomicU64::new(0),
             batch,
             heard: AtomicU64::new(Mono::now().0),
-            acked: AtomicU64::new(0),
+            promised: Mutex::new(None),
+            acks,
             resigned_until: AtomicU64::new(0),
             stop: watch::Sender::new(false),
         });
@@ -330,10 +334,7 @@ impl Raft {
 
     /// How long ago a majority last answered this leader; none when it does not lead.
     pub fn quorum_age_ms(&self) -> Option<u64> {
-        match self.inner.acked.load(Ordering::Relaxed) {
-            0 => None,
-            at => Some(Mono::now().since(Mono(at))),
-        }
+        self.inner.acked().map(|at| Mono::now().since(at))
     }
 
     /// Has this node been taken out of the cluster, as far as it knows?
@@ -537,7 +538,13 @@ impl Inner {
                 }
                 Reply::Append(reply)
             }
-            Message::Vote(rpc) if claims(&rpc.vote) => Reply::Vote(self.core.vote(rpc).await),
+            Message::Vote(rpc) if claims(&rpc.vote) => {
+                let reply = self.core.vote(rpc).await;
+                if matches!(&reply, Ok(response) if response.vote_granted) {
+                    self.promise(from);
+                }
+                Reply::Vote(reply)
+            }
             Message::Snapshot(vote, meta) if claims(&vote) => {
                 self.hear();
                 let snapshot = openraft::storage::Snapshot {
@@ -556,7 +563,7 @@ impl Inner {
             Message::Append(_) | Message::Vote(_) | Message::Snapshot(..) => {
                 Reply::Refused(format!("node {from} speaks in another node's name"))
             }
-            Message::WouldVote(question) => Reply::WouldVote(self.would_vote(&question)),
+            Message::WouldVote(question) => Reply::WouldVote(self.would_vote(from, &question)),
             Message::Write(write) => match self.submit(write).await {
                 Submitted::Answered(answer) => Reply::Written(answer),
                 Submitted::NotLeader(hint) => Reply::NotLeader(hint),

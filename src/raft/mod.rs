@@ -17,6 +17,9 @@ mod store;
 mod types;
 mod vocab;
 
+#[cfg(test)]
+mod tests;
+
 pub use handle::{Changes, Config, Raft};
 pub use history::{History, HistoryEntry};
 pub use state::State;

@@ -1,8 +1,9 @@
 //! What raft rooms say to each other, as bytes: one letter, then JSON, then (for a snapshot) its bytes.
 //! JSON because nodes of neighbouring versions must understand each other.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use openraft::error::{
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::types::{LogId, SnapshotMeta, TypeConfig, Vote};
 use super::vocab::{Answer, ClientWrite, Transport, TransportError};
+use crate::clock::Mono;
 use crate::terms::NodeId;
 
 /// How long to leave alone a node that cannot be reached.
@@ -101,16 +103,53 @@ pub(crate) async fn ask(
     }
 }
 
+/// When each node last answered this leader: term, and the moment at which it was asked.
+#[derive(Clone, Default)]
+pub(crate) struct Acks {
+    nodes: Arc<Mutex<BTreeMap<NodeId, (u64, Mono)>>>,
+}
+
+impl Acks {
+    fn note(&self, node: NodeId, term: u64, asked: Mono) {
+        let mut nodes = self.nodes.lock().expect("no panic while held");
+        nodes.insert(node, (term, asked));
+    }
+
+    /// The last moment at which a majority of these voters followed `me` in this term.
+    pub(crate) fn majority(
+        &self,
+        me: NodeId,
+        term: u64,
+        joint: &[BTreeSet<NodeId>],
+        now: Mono,
+    ) -> Option<Mono> {
+        let nodes = self.nodes.lock().expect("no panic while held");
+        let asked = |id: &NodeId| match nodes.get(id) {
+            _ if *id == me => Some(now),
+            Some((seen, asked)) if *seen == term => Some(*asked),
+            _ => None,
+        };
+        let heard = joint.iter().map(|voters| {
+            let mut times: Vec<Option<Mono>> = voters.iter().map(asked).collect();
+            times.sort_unstable_by(|a, b| b.cmp(a));
+            times.get(voters.len() / 2).copied().flatten()
+        });
+        heard.min().flatten()
+    }
+}
+
 /// Makes a line to each node.
 #[derive(Clone)]
 pub(crate) struct Lines {
     pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) acks: Acks,
 }
 
 /// The line to one node.
 pub(crate) struct Line {
     to: NodeId,
     transport: Arc<dyn Transport>,
+    acks: Acks,
 }
 
 impl RaftNetworkFactory<TypeConfig> for Lines {
@@ -118,7 +157,12 @@ impl RaftNetworkFactory<TypeConfig> for Lines {
 
     async fn new_client(&mut self, to: NodeId, _: &EmptyNode) -> Line {
         let transport = Arc::clone(&self.transport);
-        Line { to, transport }
+        let acks = self.acks.clone();
+        Line {
+            to,
+            transport,
+            acks,
+        }
     }
 }
 
@@ -148,8 +192,14 @@ impl RaftNetwork<TypeConfig> for Line {
         rpc: AppendEntriesRequest<TypeConfig>,
         _: RPCOption,
     ) -> Result<AppendEntriesResponse<NodeId>, RpcError> {
+        let (term, asked) = (rpc.vote.leader_id.term, Mono::now());
         match self.ask(&Message::Append(rpc), &[]).await {
-            Ok(Reply::Append(Ok(response))) => Ok(response),
+            Ok(Reply::Append(Ok(response))) => {
+                if !matches!(response, AppendEntriesResponse::HigherVote(_)) {
+                    self.acks.note(self.to, term, asked);
+                }
+                Ok(response)
+            }
             Ok(Reply::Append(Err(e))) => Err(RemoteError::new(self.to, e).into()),
             Ok(_) => Err(self.odd().into()),
             Err(e) => Err(Self::failed(&e)),
@@ -205,5 +255,34 @@ impl RaftNetwork<TypeConfig> for Line {
 
     fn backoff(&self) -> Backoff {
         Backoff::new(std::iter::repeat(Duration::from_millis(PAUSE_MS)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_majority_is_as_old_as_its_slowest_member() {
+        let acks = Acks::default();
+        let ids = |ids: &[u32]| ids.iter().map(|id| NodeId(*id)).collect::<BTreeSet<_>>();
+        let heard = |joint: &[BTreeSet<NodeId>]| acks.majority(NodeId(1), 4, joint, Mono(100));
+        assert_eq!(heard(&[ids(&[1])]), Some(Mono(100)), "alone");
+        assert_eq!(heard(&[ids(&[1, 2, 3])]), None);
+        acks.note(NodeId(2), 4, Mono(60));
+        acks.note(NodeId(3), 3, Mono(90));
+        assert_eq!(
+            heard(&[ids(&[1, 2, 3])]),
+            Some(Mono(60)),
+            "3 is of an older term"
+        );
+        acks.note(NodeId(3), 4, Mono(80));
+        assert_eq!(heard(&[ids(&[1, 2, 3])]), Some(Mono(80)));
+        assert_eq!(
+            heard(&[ids(&[1, 2, 3]), ids(&[1, 2])]),
+            Some(Mono(60)),
+            "both of a change"
+        );
+        assert_eq!(heard(&[ids(&[1, 2, 3, 4, 5])]), Some(Mono(60)));
     }
 }

@@ -90,7 +90,8 @@ pub struct Store {
 struct Inner {
     path: PathBuf,
     identity: Identity,
-    db: Arc<Database>,
+    /// None once closed.
+    db: Mutex<Option<Arc<Database>>>,
     jobs: Mutex<Option<mpsc::Sender<(Write, Done)>>>,
     writer: Mutex<Option<std::thread::JoinHandle<()>>>,
     /// Goes to disk with the next commit; losing it costs nothing but a later start.
@@ -192,7 +193,7 @@ impl Store {
         let inner = Inner {
             path,
             identity,
-            db,
+            db: Mutex::new(Some(db)),
             jobs: Mutex::new(Some(jobs)),
             writer: Mutex::new(Some(thread)),
             committed,
@@ -243,7 +244,9 @@ impl Store {
     pub(crate) fn read_log(&self, from: u64, to: u64) -> Result<Vec<(Entry, usize)>, Error> {
         let path = &self.inner.path;
         let fail = |e: redb::Error| disk("read", path, &e);
-        let txn = self.inner.db.begin_read().map_err(|e| fail(e.into()))?;
+        let db = self.inner.db.lock().expect("no panic while held").clone();
+        let db = db.ok_or_else(|| Error::Stopped("its store is closed".into()))?;
+        let txn = db.begin_read().map_err(|e| fail(e.into()))?;
         let table = txn.open_table(LOG).map_err(|e| fail(e.into()))?;
         let mut entries = Vec::new();
         for item in table.range(from..to).map_err(|e| fail(e.into()))? {
@@ -268,6 +271,7 @@ impl Store {
         {
             tracing::error!("the writer of {} panicked", self.inner.path.display());
         }
+        drop(self.inner.db.lock().expect("no panic while held").take());
     }
 }
 

@@ -3,11 +3,128 @@
 //! Leaves: calls of `PeerService` and `AdminService` with the caller's proven identity; typed answers.
 //! May touch: TCP with mutual TLS, the Unix socket, key and certificate files.
 
+mod admin;
 mod authorise;
+mod common;
+mod convert;
+mod join;
+mod node;
+mod peers;
+mod server;
+mod tls;
+mod token;
 mod vocab;
 
+#[cfg(test)]
+mod tests;
+
+pub use admin::{Client, call_blocking, serve as serve_tools};
 pub use authorise::{Denied, Grant, authorise};
+pub use common::{Common, make_token};
+pub use join::{Doorkeeper, Founding, Joining, init, join};
+pub use node::{ADMIN_GROUP, NodeConfig, PORT, Paths, Profile, lease_address};
+pub use peers::Peers;
+pub use server::{Listening, serve as serve_peers};
+pub use tls::{Authority, Credentials, any_node, node_of, this_node};
+pub use token::Token;
 pub use vocab::{
     AdminAnswer, AdminRequest, AdminService, Caller, ChangeNotice, ClusterStatus, PeerAnswer,
     PeerRequest, PeerService,
 };
+
+use crate::terms::{CrmExit, NodeId};
+
+/// A message may have so many bytes; a snapshot is one message.
+const MESSAGE_BYTES: usize = 256 << 20;
+/// What a tool may send in one request.
+const REQUEST_BYTES: usize = 32 << 20;
+
+#[expect(
+    missing_docs,
+    unreachable_pub,
+    clippy::unwrap_used,
+    reason = "generated from proto/"
+)]
+mod wire {
+    tonic::include_proto!("systole.v1");
+}
+
+/// Why this room could not do what it was asked.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// Raft's or its files' trouble.
+    #[error(transparent)]
+    Raft(#[from] crate::raft::Error),
+    /// Keys, certificates, handshakes.
+    #[error("{0}")]
+    Tls(String),
+    /// The node's configuration cannot be read.
+    #[error("failed to read {path}: {detail}")]
+    Config {
+        /// Which file.
+        path: String,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// A join token that cannot be one.
+    #[error(
+        "this is no join token ({0}): make one with `systole token` on a member, and copy all of it"
+    )]
+    BadToken(&'static str),
+    /// A join token that is too old.
+    #[error("the token expired {0} s ago: make a new one with `systole token` on a member")]
+    ExpiredToken(i64),
+    /// The cluster did not let the node in.
+    #[error("{message}")]
+    Refused {
+        /// What the tool ends with.
+        exit: CrmExit,
+        /// Why.
+        message: String,
+    },
+    /// No address of a node answers.
+    #[error("failed to reach {to}: {detail}")]
+    Unreachable {
+        /// Whom.
+        to: String,
+        /// Each address with what happened.
+        detail: String,
+    },
+    /// The daemon on this machine does not answer.
+    #[error("failed to reach the daemon at {socket}: {detail}; is `systole daemon` running?")]
+    NoDaemon {
+        /// Its socket.
+        socket: String,
+        /// What happened.
+        detail: String,
+    },
+    /// This node is a member already.
+    #[error(
+        "this node is already node {node} of cluster `{cluster}`: remove it there and delete {path} first"
+    )]
+    Joined {
+        /// Its id.
+        node: NodeId,
+        /// The cluster's name.
+        cluster: String,
+        /// Its data directory.
+        path: String,
+    },
+}
+
+impl Error {
+    /// What a tool ends with.
+    pub fn exit(&self) -> CrmExit {
+        match self {
+            Self::Refused { exit, .. } => *exit,
+            Self::BadToken(_) => CrmExit::USAGE,
+            Self::ExpiredToken(_) => CrmExit::EXPIRED,
+            Self::NoDaemon { .. } | Self::Unreachable { .. } => CrmExit::DISCONNECTED,
+            Self::Config { .. } => CrmExit::CONFIG,
+            Self::Joined { .. } => CrmExit::EXISTS,
+            Self::Raft(crate::raft::Error::NoLeader(_)) => CrmExit::QUORUM,
+            Self::Raft(crate::raft::Error::Unknown(_)) => CrmExit::INDETERMINATE,
+            Self::Raft(_) | Self::Tls(_) => CrmExit::ERROR,
+        }
+    }
+}
