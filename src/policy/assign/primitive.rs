@@ -131,9 +131,12 @@ impl Assign<'_> {
             return;
         }
         let mut node = node;
-        let score = node
-            .and_then(|node| self.place.allowed[rsc].score(node))
-            .unwrap_or(Score::ZERO);
+// What is put back where it is by force was not chosen from the table.
+        let score = match node {
+            Some(node) if forced => self.facts.nodes[node].base_score,
+            Some(node) => self.place.allowed[rsc].score(node).unwrap_or(Score::ZERO),
+            None => Score::ZERO,
+        };
         if let Some(to) = node
             && !forced
             && (score < Score::ZERO || (!self.usable(to, score) && !self.facts.is_guest(to)))
