@@ -389,13 +389,10 @@ impl Make<'_> {
                 .get_mut(stop)
                 .flags
                 .set(Flags::PSEUDO | Flags::RUNNABLE);
-            if !ordered {
-                continue;
-            }
-            if !in_bundle {
+            if ordered && !in_bundle {
                 self.plan.relate(fencing, stop, Kinds::GUEST_OK);
             }
-            if let Some(parent_stop) = parent_stop {
+            if ordered && let Some(parent_stop) = parent_stop {
                 self.plan.relate(fencing, parent_stop, Kinds::GUEST_OK);
             }
             if fact.flags.notify {

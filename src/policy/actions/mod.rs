@@ -23,7 +23,9 @@ mod steps;
 mod wishes;
 
 use super::assign::Placement;
+use super::assign::now::Now;
 use super::constraints::Constraints;
+use super::constraints::ticket::TicketEffectKind;
 use super::facts::{Facts, Kind};
 use super::{NodeIdx, RscIdx};
 use plan::{ActIdx, Kinds, Plan, Side, Task};
@@ -40,15 +42,17 @@ pub(super) struct Make<'a> {
 /// Step 4: what must be done. The order of work shows in the numbers of actions. spec 3 §2
 #[must_use]
 pub fn plan(facts: &Facts, constraints: &Constraints, place: &Placement) -> Plan {
+    let early = before_placement(facts, constraints);
     let mut make = Make {
         facts,
         place,
-        plan: Plan::new(place.now.clone()),
+        plan: Plan::new(early),
         deferred: Vec::new(),
     };
     make.wishes();
     orders::from_constraints(&mut make.plan, facts, constraints);
     make.definitions();
+    make.take_placement();
     make.after_placement();
     make.deferred_checks();
     if facts.options.enable_startup_probes {
@@ -63,7 +67,38 @@ pub fn plan(facts: &Facts, constraints: &Constraints, place: &Placement) -> Plan
     make.plan
 }
 
+/// Resources and nodes as they were before anything was placed, which is when history and definitions ask for
+/// actions; tickets have had their effect by then.
+fn before_placement(facts: &Facts, constraints: &Constraints) -> Now {
+    let mut now = Now::new(facts);
+    for effect in &constraints.ticket_effects {
+        if effect.kind == TicketEffectKind::Freeze {
+            now.rscs[effect.rsc].managed = false;
+            now.rscs[effect.rsc].blocked = true;
+        }
+    }
+    now
+}
+
 impl Make<'_> {
+    /// From here on resources and nodes are as the assignment left them, with the marks made meanwhile.
+    fn take_placement(&mut self) {
+        let early = std::mem::replace(&mut self.plan.now, self.place.now.clone());
+        for (rsc, was) in early.rscs.enumerate() {
+            let now = &mut self.plan.now.rscs[rsc];
+            now.failed |= was.failed;
+            now.stop_if_failed |= was.stop_if_failed;
+            now.start_pending |= was.start_pending;
+            now.reload |= was.reload;
+        }
+        for (node, was) in early.nodes.enumerate() {
+            let fact = &self.facts.nodes[node];
+            let now = &mut self.plan.now.nodes[node];
+            now.unclean |= was.unclean && !fact.unclean;
+            now.remote_reset |= was.remote_reset;
+        }
+    }
+
     /// The actions of a resource of any kind.
     fn create(&mut self, rsc: RscIdx) {
         match self.facts.rscs[rsc].kind {

@@ -131,7 +131,7 @@ impl Assign<'_> {
             return;
         }
         let mut node = node;
-// What is put back where it is by force was not chosen from the table.
+        // What is put back where it is by force was not chosen from the table.
         let score = match node {
             Some(node) if forced => self.facts.nodes[node].base_score,
             Some(node) => self.place.allowed[rsc].score(node).unwrap_or(Score::ZERO),

@@ -442,7 +442,10 @@ impl Settle<'_> {
             let first_is_bundle = matches!(self.facts.rscs[first_rsc].kind, Kind::Bundle(_));
             let (first_who, first_node) =
                 if first_is_bundle && first_task != Task::STOP && first_task != Task::STOPPED {
-                    (self.facts.bundled_of(partner), None)
+                    (
+                        Some(self.facts.bundled_of(partner).unwrap_or(partner)),
+                        None,
+                    )
                 } else {
                     (Some(partner), pull.node)
                 };
