@@ -1,22 +1,132 @@
-//! The multi-call door: the name it was called by picks daemon, tool or agent.
+//! The multi-call door: the name it was called by picks daemon, tool or agent. Tools start in
+//! milliseconds, so nothing heavy happens before the name and the first word are known.
 
+use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::{Args, Parser, Subcommand};
+use systole::{cli, daemon, demo, vip};
+
+/// Keeps services and their virtual addresses running although machines are lost.
+#[derive(Debug, Parser)]
+#[command(
+    name = "systole",
+    version,
+    after_help = "Examples:\n  \
+        systole demo                                          see a failover on this machine\n  \
+        systole init --name host1 --address 192.0.2.11:5405   found a cluster\n  \
+        systole token                                         let a node in\n  \
+        systole join --name host2 --address 192.0.2.12:5405 TOKEN\n  \
+        systole daemon                                        run this node\n  \
+        systole crm status                                    what runs where\n\n\
+        Exit codes are those of Pacemaker's tools: 0 done, 64 wrong usage, 78 wrong configuration, 105 no such\n\
+        object, 106 no quorum."
+)]
+struct Systole {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run this node until it is told to leave
+    #[command(after_help = "Examples:\n  systole daemon\n  systole daemon --profile fast\n\n\
+        SIGTERM leaves in good order: what runs here is moved away first.")]
+    Daemon(Daemon),
+    /// Found a cluster with this machine as its first node
+    #[command(after_help = "Example:\n  systole init --name host1 --address 192.0.2.11:5405 --cluster web")]
+    Init(daemon::Init),
+    /// Print a one-time token that lets a node in (run it on a node of the cluster)
+    #[command(after_help = "Examples:\n  systole token\n  systole token --role witness --valid 1h")]
+    Token(daemon::Token),
+    /// Make this machine a node of a cluster, with a token from one of its nodes
+    #[command(after_help = "Example:\n  systole join --name host2 --address 192.0.2.12:5405 TOKEN")]
+    Join(daemon::Join),
+    /// Stop the daemon of this node: what runs here is moved away first
+    Stop(Dir),
+    /// The crm shell
+    #[command(disable_help_flag = true)]
+    Crm(Rest),
+    /// What would the cluster do? Takes crm_simulate's options
+    #[command(disable_help_flag = true)]
+    Simulate(Rest),
+    /// Three hosts on this machine, a fault, and the outage that a client sees
+    #[command(disable_help_flag = true)]
+    Demo(Rest),
+    /// Run an agent that is part of this program
+    #[command(disable_help_flag = true, after_help = "Example:\n  systole agent IPaddr2 meta-data")]
+    Agent(Rest),
+    /// Print a systemd unit for the daemon
+    #[command(after_help = "Example:\n  systole unit > /etc/systemd/system/systole.service")]
+    Unit,
+    /// Make links by which tools are called under their known names
+    #[command(after_help = "Example:\n  systole links /usr/sbin")]
+    Links {
+        /// Where the links are made
+        dir: PathBuf,
+    },
+    /// Stop what a dead daemon left running (started by the daemon)
+    #[command(hide = true)]
+    Guard(Dir),
+}
+
+#[derive(Debug, Args)]
+struct Dir {
+    /// Directory of the node; /var/lib/systole and /run/systole if not given
+    #[arg(long, env = "SYSTOLE_DIR")]
+    dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct Daemon {
+    #[command(flatten)]
+    dir: Dir,
+    /// Timing: fast, normal or wan; as configured if not given
+    #[arg(long)]
+    profile: Option<String>,
+    /// End together with the process that started it (for laboratories)
+    #[arg(long, hide = true)]
+    die_with_parent: bool,
+}
+
+#[derive(Debug, Args)]
+struct Rest {
+    /// As given
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    args: Vec<OsString>,
+}
+
 fn main() -> ExitCode {
-    let args: Vec<String> = std::env::args_os()
-        .map(|arg| arg.to_string_lossy().into_owned())
-        .collect();
-    if let Some(code) = systole::vip::called_as(&args) {
+    let texts: Vec<String> =
+        std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect();
+    let doors = [
+        vip::called_as,
+        cli::cmd::simulate::called_as,
+        demo::called_as,
+        cli::entry::called_as,
+    ];
+    if let Some(code) = doors.iter().find_map(|door| door(&texts)) {
         return ExitCode::from(code);
     }
-    if let Some(code) = systole::cli::cmd::simulate::called_as(&args) {
-        return ExitCode::from(code);
+    match Systole::parse().command {
+        Command::Daemon(d) => daemon::run(&daemon::Options {
+            dir: d.dir.dir,
+            profile: d.profile,
+            die_with_parent: d.die_with_parent,
+        }),
+        Command::Init(init) => daemon::init(&init),
+        Command::Token(token) => daemon::token(&token),
+        Command::Join(join) => daemon::join(&join),
+        Command::Stop(dir) => daemon::stop(dir.dir.as_deref()),
+        Command::Guard(dir) => daemon::guard_process(dir.dir.as_deref()),
+        Command::Unit => daemon::unit(),
+        Command::Links { dir } => daemon::links(&dir),
+        Command::Agent(rest) => {
+            let name = rest.args.first().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+            eprintln!("systole agent: there is no agent `{name}`; there is IPaddr2");
+            ExitCode::from(5)
+        }
+        Command::Crm(_) | Command::Simulate(_) | Command::Demo(_) => unreachable!("opened by a door"),
     }
-    if let Some(code) = systole::demo::called_as(&args) {
-        return ExitCode::from(code);
-    }
-    if let Some(code) = systole::cli::entry::called_as(&args) {
-        return ExitCode::from(code);
-    }
-    ExitCode::SUCCESS
 }

@@ -1,0 +1,238 @@
+//! From the configuration to the fencer's words, and from the executor's calls of fence devices.
+
+use std::collections::BTreeMap;
+
+use crate::cib::Cib;
+use crate::executor::{self, DeviceTask, RunId};
+use crate::fencer::{self, Device, DeviceCall, DeviceVerb, Failure, Level, LevelTarget};
+use crate::terms::{ExecStatus, NodeName, OcfExit, Score, span};
+use crate::xml::Element;
+
+/// Devices, levels and node attributes as this node's fencer should know them. // spec cluster §16.1
+pub(super) fn configured(cib: &Cib, me: &NodeName) -> fencer::Event {
+    let resources = cib.section("resources");
+    let devices = resources
+        .into_iter()
+        .flat_map(|r| r.descendants())
+        .filter(|e| e.is("primitive"))
+        .filter_map(|primitive| device(cib, primitive, me))
+        .collect();
+    let levels = cib
+        .section("fencing-topology")
+        .filter(|t| t.is("fencing-topology"))
+        .into_iter()
+        .flat_map(|t| t.children_named("fencing-level"))
+        .filter_map(level)
+        .collect();
+    let node_attributes = cib
+        .section("nodes")
+        .into_iter()
+        .flat_map(|n| n.children_named("node"))
+        .filter_map(|node| {
+            let pairs = pairs(node, "instance_attributes");
+            Some((NodeName::from(node.get("uname").or(node.id())?), pairs))
+        })
+        .collect();
+    let watchdog = option(
+        cib,
+        &["fencing-watchdog-timeout", "stonith-watchdog-timeout"],
+    );
+    fencer::Event::Configured {
+        devices,
+        levels,
+        node_attributes,
+        watchdog_timeout_ms: span::ms_or_zero(watchdog.as_deref()),
+    }
+}
+
+/// A device that this node may use: of class `stonith`, not disabled, not banned here. It need not
+/// be started anywhere. // Gap: rules in its parameters and location constraints are not evaluated.
+fn device(cib: &Cib, primitive: &Element, me: &NodeName) -> Option<Device> {
+    let template = primitive.get("template").and_then(|id| {
+        cib.section("resources")?
+            .children_named("template")
+            .find(|t| t.id() == Some(id))
+    });
+    let class = primitive
+        .get("class")
+        .or(template.and_then(|t| t.get("class")))?;
+    if class != "stonith" {
+        return None;
+    }
+    let id = primitive.id()?;
+    let merged = |tag| {
+        let mut all = template.map(|t| pairs(t, tag)).unwrap_or_default();
+        all.extend(pairs(primitive, tag));
+        all
+    };
+    let meta = merged("meta_attributes");
+    if meta
+        .get("target-role")
+        .is_some_and(|r| r.eq_ignore_ascii_case("stopped"))
+    {
+        return None;
+    }
+    let banned = cib
+        .section("constraints")
+        .into_iter()
+        .flat_map(|c| c.children_named("rsc_location"))
+        .filter(|l| l.get("rsc") == Some(id))
+        .filter(|l| {
+            l.get("node")
+                .is_some_and(|n| n.eq_ignore_ascii_case(me.as_str()))
+        })
+        .filter_map(|l| Score::parse(l.get("score")?))
+        .any(|score| score < Score::new(0));
+    if banned {
+        return None;
+    }
+    let params = merged("instance_attributes");
+    let agent = primitive
+        .get("type")
+        .or(template.and_then(|t| t.get("type")))?;
+    Some(Device {
+        id: id.into(),
+        agent: agent.to_owned(),
+        provides_unfencing: meta.get("provides").is_some_and(|p| p == "unfencing"),
+        params,
+    })
+}
+
+fn level(element: &Element) -> Option<Level> {
+    let target = if let Some(node) = element.get("target") {
+        LevelTarget::Node(node.to_owned())
+    } else if let Some(pattern) = element.get("target-pattern") {
+        LevelTarget::Pattern(pattern.to_owned())
+    } else {
+        let (name, value) = (
+            element.get("target-attribute")?,
+            element.get("target-value")?,
+        );
+        LevelTarget::Attribute(name.to_owned(), value.to_owned())
+    };
+    let index = element
+        .get("index")?
+        .parse()
+        .ok()
+        .filter(|i| (1..=9).contains(i))?;
+    let devices = element
+        .get("devices")?
+        .split(',')
+        .map(|d| d.trim().into())
+        .collect();
+    Some(Level {
+        target,
+        index,
+        devices,
+    })
+}
+
+/// Name and value of all pairs in an element's sets of one kind; the first one of a name counts.
+fn pairs(element: &Element, tag: &str) -> BTreeMap<String, String> {
+    let mut all = BTreeMap::new();
+    for pair in element
+        .children_named(tag)
+        .flat_map(|set| set.children_named("nvpair"))
+    {
+        if let (Some(name), Some(value)) = (pair.get("name"), pair.get("value")) {
+            all.entry(name.to_owned())
+                .or_insert_with(|| value.to_owned());
+        }
+    }
+    all
+}
+
+fn option(cib: &Cib, names: &[&str]) -> Option<String> {
+    cib.section("crm_config")?
+        .children_named("cluster_property_set")
+        .flat_map(|set| set.children_named("nvpair"))
+        .find(|p| p.get("name").is_some_and(|n| names.contains(&n)))
+        .and_then(|p| p.get("value"))
+        .map(str::to_owned)
+}
+
+/// What runs here is not stopped when quorum is lost.
+pub(super) fn goes_on_without_quorum(cib: &Cib) -> bool {
+    let policy = option(cib, &["no-quorum-policy"]);
+    let maintenance = option(cib, &["maintenance-mode"]);
+    matches!(policy.as_deref(), Some("ignore" | "freeze"))
+        || matches!(
+            maintenance.as_deref(),
+            Some("true" | "yes" | "on" | "1" | "y")
+        )
+}
+
+/// Start, stop or monitor of a fence device, asked of the fencer.
+pub(super) fn call(run: RunId, task: &DeviceTask) -> fencer::Event {
+    let verb = match task.task.as_str() {
+        "start" => DeviceVerb::Start,
+        "stop" => DeviceVerb::Stop,
+        "probe" => DeviceVerb::Probe,
+        _ => DeviceVerb::Monitor,
+    };
+    let device = Device {
+        id: task.device.clone(),
+        agent: task.agent.kind.clone(),
+        params: task.params.iter().cloned().collect(),
+        provides_unfencing: false,
+    };
+    let call = DeviceCall {
+        call: run.0,
+        device,
+        verb,
+        timeout_ms: task.timeout_ms,
+    };
+    fencer::Event::Command(Box::new(fencer::Command::Device(call)))
+}
+
+/// Its end, for the executor. // spec cluster §14.2
+pub(super) fn ended(call: u64, result: Result<i32, Failure>) -> executor::Event {
+    let outcome = match result {
+        Ok(rc) => executor::Outcome::done(rc),
+        Err(why @ Failure::TimedOut(_)) => {
+            executor::Outcome::failed(ExecStatus::TimedOut, OcfExit::ERROR, why.to_string())
+        }
+        Err(why @ Failure::NoSecret(_)) => executor::Outcome::failed(
+            ExecStatus::NoSecrets,
+            OcfExit::NOT_CONFIGURED,
+            why.to_string(),
+        ),
+        Err(why) => executor::Outcome::failed(ExecStatus::Error, OcfExit::ERROR, why.to_string()),
+    };
+    executor::Event::Ended(RunId(call), outcome)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::xml::Limits;
+
+    fn cib(resources: &str, constraints: &str) -> Cib {
+        let text = format!(
+            "<cib><configuration><crm_config/><nodes/><resources>{resources}</resources>\
+             <constraints>{constraints}</constraints></configuration><status/></cib>"
+        );
+        Cib::parse(text, &Limits::default()).expect("the test's XML is right")
+    }
+
+    fn names(event: &fencer::Event) -> Vec<String> {
+        let fencer::Event::Configured { devices, .. } = event else {
+            panic!("not configured")
+        };
+        devices.iter().map(|d| d.id.to_string()).collect()
+    }
+
+    #[test]
+    fn devices_are_known_unless_disabled_or_banned_here() {
+        let resources = r#"
+            <primitive id="a" class="stonith" type="fence_hook"/>
+            <primitive id="b" class="stonith" type="fence_hook"><meta_attributes id="m">
+              <nvpair id="r" name="target-role" value="Stopped"/></meta_attributes></primitive>
+            <primitive id="c" class="stonith" type="fence_hook"/>
+            <primitive id="d" class="ocf" provider="systole" type="Dummy"/>"#;
+        let bans = r#"<rsc_location id="l" rsc="c" node="h1" score="-INFINITY"/>"#;
+        let cib = cib(resources, bans);
+        assert_eq!(names(&configured(&cib, &"h1".into())), ["a"]);
+        assert_eq!(names(&configured(&cib, &"h2".into())), ["a", "c"]);
+    }
+}

@@ -1,0 +1,19 @@
+//! The daemon is one node of the cluster: it wires the machines to each other, to other nodes and to tools.
+//! Enters: the node's configuration, signals, requests of peers and tools, effects of all machines.
+//! Leaves: events for all machines; writes; answers.
+//! May touch: everything, through the rooms above; it has no rules of its own.
+
+mod authority;
+mod command;
+mod deliver;
+mod devices;
+pub mod guard;
+mod log;
+mod reports;
+mod route;
+mod service;
+mod start;
+mod stop;
+
+pub use command::{Init, Join, Token, init, join, links, stop, token, unit};
+pub use start::{Options, guard_process, run};

@@ -1,0 +1,671 @@
+//! Whose effect is whose command, on which node: one loop that carries words between the machines.
+//!
+//! ```text
+//!   presence ──lease──► authority ──► coordinator ──orders──► executor (here, or a peer's)
+//!      ▲                    ▲             │  ▲                    │
+//!   leadership            raft ◄──writes──┘  └──── changes ◄── reports (written through raft)
+//! ```
+//!
+//! A node that is alone has its own document, the overlay: writes go there, and changes come from there.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::authority::Knowledge;
+use super::guard::{Feed, Feeder, StopCall};
+use super::reports::{self, Batch};
+use super::{deliver, devices};
+use crate::cib::{self, Cib, Command};
+use crate::clock::{Mono, wall_s};
+use crate::coordinator::{self, Authority, Deed, Peer};
+use crate::executor::{self, Pending};
+use crate::fencer;
+use crate::presence::{self, PeerState};
+use crate::raft::{Change, Changes, Outcome, Raft, State};
+use crate::rpc::{PeerRequest, Peers};
+use crate::terms::{NodeId, NodeName, Term, TransitionKey};
+
+/// What the rest of the daemon may tell the loop.
+#[derive(Debug)]
+pub(super) enum Ask {
+    /// Everything older than this term is applied here, in this state.
+    CaughtUp(Term, Arc<State>),
+    /// A write of the coordinator ended.
+    Written(coordinator::WriteId, Result<(), String>),
+    /// Something done which leaves no trace in the CIB.
+    Done(TransitionKey),
+    /// This node was told to leave by its coordinator: nothing runs here any more.
+    MayLeave,
+    /// This node leaves although the cluster does not answer: it stops what it runs by itself.
+    LeaveAlone,
+}
+
+/// Everything that the loop holds on to.
+pub(super) struct Router {
+    pub(super) me: NodeId,
+    pub(super) name: NodeName,
+    pub(super) raft: Raft,
+    pub(super) peers: Peers,
+    pub(super) presence: presence::Handle,
+    pub(super) coordinator: coordinator::Handle,
+    pub(super) executor: executor::shell::Handle,
+    pub(super) fencer: fencer::shell::Handle,
+    pub(super) reports: reports::Writer,
+    pub(super) asks: mpsc::UnboundedSender<Ask>,
+    pub(super) newest: Arc<AtomicU64>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) knowledge: Knowledge,
+    pub(super) authority: Authority,
+    /// The CIB as this node sees it: the replicated one, or its own while it is alone.
+    pub(super) cib: Cib,
+    pub(super) overlay: bool,
+    /// Replicated changes up to here are part of `cib`.
+    pub(super) index: u64,
+    pub(super) stop_deadline_ms: u64,
+    pub(super) lost_at: Option<Mono>,
+    pub(super) killed: bool,
+    pub(super) feeder: Feeder,
+    pub(super) lease_until: Mono,
+    /// The cluster has looked at what runs here since this daemon started.
+    pub(super) settled_once: bool,
+    /// The newest term that executor and fencer know.
+    pub(super) term_told: Term,
+}
+
+/// What services read without asking the loop.
+#[derive(Default)]
+pub(super) struct Shared {
+    /// This node's lease is held: orders are taken.
+    pub(super) held: AtomicBool,
+    /// The document of a node that is alone.
+    pub(super) overlay: std::sync::Mutex<Option<Cib>>,
+    /// The daemon may end.
+    pub(super) leave: watch::Sender<bool>,
+    /// Tools that wait for the end of a fencing, by the tag of their request.
+    pub(super) waiting: std::sync::Mutex<BTreeMap<String, oneshot::Sender<Result<(), String>>>>,
+}
+
+/// Where effects come from.
+pub(super) struct Inbox {
+    pub(super) changes: Changes,
+    pub(super) presence: mpsc::UnboundedReceiver<presence::Effect>,
+    pub(super) coordinator: mpsc::UnboundedReceiver<coordinator::Effect>,
+    pub(super) executor: mpsc::UnboundedReceiver<executor::shell::Out>,
+    pub(super) fencer: mpsc::UnboundedReceiver<fencer::shell::Out>,
+    pub(super) asks: mpsc::UnboundedReceiver<Ask>,
+}
+
+/// One thing that happened.
+enum Event {
+    Change(Result<Option<Arc<Change>>, u64>),
+    Leadership,
+    Presence(presence::Effect),
+    Coordinator(coordinator::Effect),
+    Executor(executor::shell::Out),
+    Fencer(fencer::shell::Out),
+    Ask(Ask),
+    Tick,
+}
+
+/// The coordinator's name as a client of the fencer and of the CIB.
+const COORDINATOR: &str = "coordinator";
+
+/// How often the loop looks at the clock: the guard is fed, authority is reviewed.
+const TICK: Duration = Duration::from_millis(50);
+
+impl Router {
+    /// Carries words until raft stops.
+    pub(super) async fn run(mut self, mut inbox: Inbox) {
+        let mut leadership = self.raft.leadership();
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        self.members_changed().await;
+        self.configure_fencer().await;
+        self.leadership_changed().await;
+        loop {
+            let event = tokio::select! {
+                biased;
+                effect = inbox.presence.recv() => match effect {
+                    Some(effect) => Event::Presence(effect),
+                    None => return,
+                },
+                change = inbox.changes.next() => Event::Change(change),
+                changed = leadership.changed() => match changed {
+                    Ok(()) => Event::Leadership,
+                    Err(_) => return,
+                },
+                Some(effect) = inbox.coordinator.recv() => Event::Coordinator(effect),
+                Some(out) = inbox.executor.recv() => Event::Executor(out),
+                Some(out) = inbox.fencer.recv() => Event::Fencer(out),
+                Some(ask) = inbox.asks.recv() => Event::Ask(ask),
+                _ = tick.tick() => Event::Tick,
+            };
+            match event {
+                Event::Change(Ok(Some(change))) => self.on_change(&change).await,
+                Event::Change(Ok(None)) => return,
+                Event::Change(Err(missed)) => self.on_missed(missed).await,
+                Event::Leadership => self.leadership_changed().await,
+                Event::Presence(effect) => self.on_presence(effect).await,
+                Event::Coordinator(effect) => self.on_coordinator(effect).await,
+                Event::Executor(out) => self.on_executor(out).await,
+                Event::Fencer(out) => self.on_fencer(out),
+                Event::Ask(ask) => {
+                    // A write is answered after it is applied: what it changed must arrive first.
+                    while let Some(Ok(Some(change))) = inbox.changes.next().now_or_never() {
+                        self.on_change(&change).await;
+                    }
+                    self.on_ask(ask).await;
+                }
+                Event::Tick => self.tick().await,
+            }
+            self.review_authority().await;
+        }
+    }
+
+    async fn on_change(&mut self, change: &Change) {
+        if change.members_changed {
+            self.members_changed().await;
+        }
+        if change.index < self.index {
+            return;
+        }
+        self.index = change.index;
+        if self.overlay {
+            return;
+        }
+        let before = std::mem::replace(&mut self.cib, change.after.clone());
+        self.cib_changed(before).await;
+    }
+
+    /// This loop was too slow for some changes: it goes on from the newest state.
+    async fn on_missed(&mut self, missed: u64) {
+        tracing::warn!("missed {missed} changes of the CIB; going on from the newest state");
+        let state = self.raft.local();
+        self.members_changed().await;
+        if self.overlay || state.index < self.index {
+            return;
+        }
+        self.index = state.index;
+        let before = std::mem::replace(&mut self.cib, state.cib.clone());
+        self.cib_changed(before).await;
+    }
+
+    async fn cib_changed(&mut self, before: Cib) {
+        let after = self.cib.clone();
+        let configuration_changed = match (before.configuration(), after.configuration()) {
+            (Some(b), Some(a)) => !b.ptr_eq(a),
+            (b, a) => b.is_some() != a.is_some(),
+        };
+        self.coordinator
+            .tell(coordinator::Event::CibChanged { before, after });
+        if configuration_changed {
+            self.configure_fencer().await;
+        }
+    }
+
+    async fn configure_fencer(&self) {
+        self.fencer
+            .send(devices::configured(&self.cib, &self.name))
+            .await;
+    }
+
+    async fn members_changed(&mut self) {
+        let members = self.raft.local().members.clone();
+        self.presence.set_addresses(
+            members
+                .values()
+                .map(|m| (m.id, m.addresses.iter().copied().map(crate::rpc::lease_address).collect()))
+                .collect(),
+        );
+        let running: Vec<_> = members
+            .values()
+            .filter(|m| m.role.runs_resources())
+            .map(|m| (m.id, m.name.clone()))
+            .collect();
+        self.coordinator.tell(coordinator::Event::Members(running));
+        self.leadership_changed().await;
+    }
+
+    async fn leadership_changed(&mut self) {
+        let now = *self.raft.leadership().borrow();
+        let newly_ours = now.mine
+            && (!self.knowledge.leadership.mine || self.knowledge.leadership.term != now.term);
+        self.knowledge.leadership = now;
+        let members = self.raft.local().members.clone();
+        self.presence
+            .tell(presence::Event::Leadership {
+                term: now.term,
+                leader: now.leader,
+                voters: members
+                    .values()
+                    .filter(|m| m.role.votes())
+                    .map(|m| m.id)
+                    .collect(),
+                members: members.keys().copied().collect(),
+            })
+            .await;
+        if newly_ours {
+            let (raft, asks) = (self.raft.clone(), self.asks.clone());
+            tokio::spawn(async move {
+                match raft.barrier().await {
+                    Ok(state) => drop(asks.send(Ask::CaughtUp(now.term, state))),
+                    Err(e) => tracing::warn!("leads, but cannot read its own log: {e}"),
+                }
+            });
+        }
+    }
+
+    async fn on_presence(&mut self, effect: presence::Effect) {
+        match effect {
+            presence::Effect::LeaseHeld => {
+                self.knowledge.held = Some(true);
+                self.lost_at = None;
+                self.killed = false;
+                self.shared.held.store(true, Ordering::Release);
+                tracing::info!("holds a run lease");
+            }
+            presence::Effect::LeaseLost(at) => {
+                self.knowledge.held = Some(false);
+                self.lost_at = Some(at);
+                self.shared.held.store(false, Ordering::Release);
+                tracing::warn!("the run lease has run out");
+            }
+            presence::Effect::Peer(id, state) => {
+                let peer = match state {
+                    PeerState::Alive { incarnation } => Peer::Alive { incarnation },
+                    PeerState::Suspect { heard } => Peer::Silent { heard },
+                    PeerState::Expired => Peer::Expired,
+                };
+                self.coordinator.tell(coordinator::Event::Peer(id, peer));
+                self.tell_fencer_peers().await;
+            }
+            presence::Effect::Majority(true) => tracing::debug!("a majority follows"),
+            presence::Effect::Majority(false) => tracing::warn!("no majority follows any more"),
+            presence::Effect::Ask(..) | presence::Effect::Answer(..) => {}
+        }
+    }
+
+    /// Fencers that answer: those of nodes that renew their lease.
+    async fn tell_fencer_peers(&self) {
+        let members = self.raft.local().members.clone();
+        let view = self.presence.view();
+        let alive = |id: NodeId| {
+            id == self.me
+                || view
+                    .peers
+                    .iter()
+                    .any(|(p, s, _)| *p == id && matches!(s, PeerState::Alive { .. }))
+        };
+        let names = members
+            .values()
+            .filter(|m| alive(m.id))
+            .map(|m| m.name.clone())
+            .collect();
+        self.fencer.send(fencer::Event::Peers(names)).await;
+    }
+
+    /// Authority changes hands only here.
+    async fn review_authority(&mut self) {
+        let authority = self.knowledge.authority(Mono::now());
+        if authority == self.authority {
+            return;
+        }
+        // Peers are told anew under each authority, so the coordinator must hear of it first.
+        let was = std::mem::replace(&mut self.authority, authority);
+        let alone = matches!(authority, Authority::Alone(_));
+        if alone && !matches!(was, Authority::Alone(_)) {
+            self.reports.abandon();
+            self.overlay = true;
+            self.cib = coordinator::alone(&self.raft.local().cib, self.me);
+            if self.knowledge.leaving_alone {
+                self.cib = coordinator::stopping(&self.cib);
+            }
+        } else if !alone && self.overlay {
+            self.overlay = false;
+            let state = self.raft.local();
+            self.index = state.index;
+            self.cib = state.cib.clone();
+        }
+        let overlay = self.overlay.then(|| self.cib.clone());
+        *self.shared.overlay.lock().expect("no panic while held") = overlay;
+        self.coordinator
+            .tell(coordinator::Event::Authority(authority, self.cib.clone()));
+        if let Authority::Leader(_) = authority {
+            for (id, state, _) in self.presence.view().peers {
+                self.on_presence(presence::Effect::Peer(id, state)).await;
+            }
+        }
+    }
+
+    async fn on_coordinator(&mut self, effect: coordinator::Effect) {
+        use coordinator::Effect;
+        match effect {
+            Effect::Order(node, order) => self.order(node, &order).await,
+            Effect::Tell(node, key, deed) => self.tell(node, &key, deed).await,
+            Effect::Fence {
+                key,
+                term,
+                target,
+                action,
+                timeout_ms,
+                delay_ms,
+            } => {
+                let Some(action) = fencer::Action::parse(&action) else {
+                    tracing::error!("no such fencing action: {action}");
+                    return;
+                };
+                let delay = match delay_ms {
+                    0 => fencer::Delay::None,
+                    ms => fencer::Delay::Add(ms),
+                };
+                let request = fencer::Request {
+                    term: Some(term),
+                    target,
+                    action,
+                    timeout_ms,
+                    delay,
+                    client: COORDINATOR.into(),
+                    allow_self: false,
+                    tag: key.to_string(),
+                };
+                let command = Box::new(fencer::Command::Fence(request));
+                self.fencer.send(fencer::Event::Command(command)).await;
+            }
+            Effect::Condemn(node) => self.presence.tell(presence::Event::Condemned(node)).await,
+            Effect::Write(id, command) => self.write(id, command).await,
+            Effect::Settled { transition } => {
+                tracing::info!("nothing to do after transition {transition}")
+            }
+            Effect::Say(text) => tracing::info!("{text}"),
+            Effect::Plan { .. } => {}
+        }
+    }
+
+    async fn order(&self, node: NodeId, order: &coordinator::Order) {
+        let Some(command) = executor_command(order) else {
+            tracing::error!(
+                "action {} is nothing that an executor can do",
+                order.action.key
+            );
+            return;
+        };
+        if node == self.me {
+            self.executor
+                .send(executor::Event::Command(Box::new(command)))
+                .await;
+        } else {
+            deliver::order(&self.peers, &self.newest, node, order.term, command);
+        }
+    }
+
+    async fn tell(&self, node: NodeId, key: &TransitionKey, deed: Deed) {
+        let term = self.knowledge.leadership.term;
+        match deed {
+            Deed::Shutdown if node == self.me => {
+                let _ = self.asks.send(Ask::MayLeave);
+            }
+            Deed::Shutdown => deliver::tell(&self.peers, node, PeerRequest::Shutdown { term }),
+            Deed::Forget(rsc) => {
+                let command = executor::Command::Forget {
+                    term,
+                    rsc: rsc.into(),
+                    key: key.clone(),
+                };
+                if node == self.me {
+                    self.executor
+                        .send(executor::Event::Command(Box::new(command)))
+                        .await;
+                } else {
+                    deliver::order(&self.peers, &self.newest, node, term, command);
+                }
+            }
+        }
+    }
+
+    async fn write(&mut self, id: coordinator::WriteId, command: Command) {
+        let command = self.signed(command);
+        if self.overlay {
+            let result = self.write_overlay(&command).await;
+            self.coordinator
+                .tell(coordinator::Event::Written { id, result });
+            return;
+        }
+        let (raft, asks) = (self.raft.clone(), self.asks.clone());
+        tokio::spawn(async move {
+            let result = match raft.propose(command).await {
+                Ok(answer) => match answer.outcome {
+                    Outcome::Refused { message, .. } => Err(message),
+                    _ => Ok(()),
+                },
+                Err(e) => Err(e.to_string()),
+            };
+            let _ = asks.send(Ask::Written(id, result));
+        });
+    }
+
+    fn signed(&self, command: Command) -> Command {
+        let origin = cib::Origin {
+            node: self.name.to_string(),
+            client: COORDINATOR.into(),
+            ..cib::Origin::default()
+        };
+        command.from(origin).at(wall_s())
+    }
+
+    /// Changes the document of a node that is alone.
+    async fn write_overlay(&mut self, command: &Command) -> Result<(), String> {
+        let applied = cib::apply(&self.cib, command);
+        let result = applied.answer.map(|_| ()).map_err(|e| e.to_string());
+        let before = std::mem::replace(&mut self.cib, applied.cib);
+        *self.shared.overlay.lock().expect("no panic while held") = Some(self.cib.clone());
+        self.cib_changed(before).await;
+        result
+    }
+
+    async fn on_executor(&mut self, out: executor::shell::Out) {
+        match out {
+            executor::shell::Out::Reports(batch) => {
+                self.settled_once |= batch
+                    .iter()
+                    .any(|r| matches!(r, executor::Report::Result(_)));
+                self.on_reports(batch).await;
+            }
+            executor::shell::Out::Device(run, task) => {
+                self.fencer.send(devices::call(run, &task)).await;
+            }
+        }
+    }
+
+    async fn on_reports(&mut self, batch: Vec<executor::Report>) {
+        let batch = Batch::new(batch, self.me, &self.name);
+        for execution in &batch.direct {
+            // Only the coordinator that asked wants to know, and it sees that nothing happened.
+            tracing::info!(
+                "{} was not carried out: {}",
+                execution.op,
+                execution.exit_reason
+            );
+        }
+        for key in &batch.done {
+            self.coordinator.tell(coordinator::Event::Done(key.clone()));
+        }
+        if !self.overlay {
+            self.reports.write(batch);
+            return;
+        }
+        let command = self.signed(batch.command(&self.cib));
+        let written = self.write_overlay(&command).await;
+        if let Err(why) = &written {
+            tracing::error!("a result could not be recorded: {why}");
+        }
+        for event in batch.confirmations(written.is_ok()) {
+            self.executor.send(event).await;
+        }
+    }
+
+    fn on_fencer(&mut self, out: fencer::shell::Out) {
+        use fencer::shell::Out;
+        match out {
+            Out::Send(name, message) => {
+                let to = self.raft.local().member_named(name.as_str()).map(|m| m.id);
+                let Some(to) = to else { return };
+                let (peers, fencer) = (self.peers.clone(), self.fencer.clone());
+                tokio::spawn(async move {
+                    if peers.call(to, &PeerRequest::Fencer(message)).await.is_err() {
+                        fencer.send(fencer::Event::Unreachable(name)).await;
+                    }
+                });
+            }
+            Out::Done(request, _, outcome) => {
+                let waiting = self
+                    .shared
+                    .waiting
+                    .lock()
+                    .expect("no panic while held")
+                    .remove(&request.tag);
+                if let Some(waiting) = waiting {
+                    let _ = waiting.send(outcome.result.map_err(|why| why.to_string()));
+                    return;
+                }
+                let Ok(key) = request.tag.parse::<TransitionKey>() else {
+                    return;
+                };
+                let result = match outcome.result {
+                    Ok(()) => Ok(outcome.delegate.unwrap_or_else(|| "a fence device".into())),
+                    Err(why @ fencer::Failure::NoDevice(_)) => {
+                        Err(coordinator::Lost::NoDevice(why.to_string()))
+                    }
+                    Err(why) => Err(coordinator::Lost::Failed(why.to_string())),
+                };
+                self.coordinator
+                    .tell(coordinator::Event::Fenced { key, result });
+            }
+            Out::DeviceDone { call, result } => {
+                let executor = self.executor.clone();
+                let event = devices::ended(call, result);
+                tokio::spawn(async move { executor.send(event).await });
+            }
+            Out::Ended(record) => {
+                let (target, how) = (record.target, record.state.as_str());
+                tracing::info!("fencing of {target} ({}): {how}", record.action);
+                if record.state == fencer::State::Done
+                    && record.action.kills()
+                    && record.client != COORDINATOR
+                {
+                    let by = record.delegate.unwrap_or_else(|| "a fence device".into());
+                    self.coordinator
+                        .tell(coordinator::Event::FencedOutside { target, by });
+                }
+            }
+            Out::Panic(why) => {
+                tracing::error!("this node is told to fence itself: {why}");
+                std::process::exit(crate::terms::CrmExit::PANIC.0);
+            }
+        }
+    }
+
+    async fn on_ask(&mut self, ask: Ask) {
+        match ask {
+            Ask::CaughtUp(term, state) => {
+                if state.index > self.index && !self.overlay {
+                    self.index = state.index;
+                    let before = std::mem::replace(&mut self.cib, state.cib.clone());
+                    self.cib_changed(before).await;
+                }
+                self.knowledge.caught_up = Some(term);
+            }
+            Ask::Written(id, result) => {
+                self.coordinator
+                    .tell(coordinator::Event::Written { id, result });
+            }
+            Ask::Done(key) => self.coordinator.tell(coordinator::Event::Done(key)),
+            Ask::MayLeave => {
+                self.shared.leave.send_replace(true);
+            }
+            Ask::LeaveAlone => self.knowledge.leaving_alone = true,
+        }
+    }
+
+    async fn tick(&mut self) {
+        let term = Term(self.newest.load(Ordering::Acquire));
+        if term > self.term_told {
+            self.term_told = term;
+            self.executor.send(executor::Event::TermSeen(term)).await;
+            self.fencer.send(fencer::Event::TermSeen(term)).await;
+        }
+        let now = Mono::now();
+        let view = self.presence.view();
+        if view.held {
+            self.lease_until = now.plus(view.left_ms);
+        }
+        let stop_by = self.lease_until.plus(self.stop_deadline_ms);
+        let keep = devices::goes_on_without_quorum(&self.cib);
+        // A little before the guard would do it, and kill this daemon with it.
+        let due = self
+            .lost_at
+            .is_some_and(|at| now >= at.plus(self.stop_deadline_ms * 4 / 5));
+        if due && !self.killed && !keep && !self.executor.picture().active.is_empty() {
+            self.killed = true;
+            tracing::error!("the stop deadline is near: killing what has not stopped");
+            self.executor.send(executor::Event::KillAll).await;
+        }
+        if self.knowledge.leaving_alone
+            && !self.executor.picture().busy
+            && self.executor.picture().active.is_empty()
+            && !self.coordinator.picture().busy
+        {
+            self.shared.leave.send_replace(true);
+        }
+        let feed = Feed {
+            pid: std::process::id().cast_signed(),
+            lease_until: self.lease_until.0,
+            stop_by: stop_by.0,
+            active: None,
+            keep,
+            bye: false,
+        };
+        // A daemon that has just started does not know yet what an earlier one left running; the
+        // guard does, until the probes have been made.
+        let stops = self.executor.picture().stops;
+        let known = self
+            .settled_once
+            .then(|| stops.iter().map(StopCall::from).collect());
+        if let Err(e) = self.feeder.feed(feed, known) {
+            tracing::debug!("the guard was not fed: {e}");
+        }
+    }
+}
+
+/// What an action of a graph is in the executor's words.
+fn executor_command(order: &coordinator::Order) -> Option<executor::Command> {
+    let action = &order.action;
+    if action.task == "cancel" {
+        let rsc = action.rsc.as_ref()?;
+        let task = action.meta("operation")?.to_owned();
+        let op = crate::terms::OpKey::new(rsc.id.clone(), task, action.interval_ms());
+        return Some(executor::Command::Cancel {
+            term: order.term,
+            op,
+            key: order.key.clone(),
+        });
+    }
+    // A coordinator that takes over must know what may have begun. Monitors change nothing.
+    let pending = match action.task.as_str() {
+        "monitor" | "notify" => Pending::None,
+        _ => Pending::Report,
+    };
+    executor::Order::from_action(order.term, order.key.clone(), action, pending)
+        .map(executor::Command::Execute)
+}
+
+/// Members by name, for messages.
+pub(super) fn name_of(members: &BTreeMap<NodeId, crate::raft::Member>, id: NodeId) -> String {
+    members
+        .get(&id)
+        .map_or_else(|| format!("node {id}"), |m| m.name.to_string())
+}

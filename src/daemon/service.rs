@@ -1,0 +1,480 @@
+//! What the daemon answers: to other daemons, and to tools. Who may ask what has been decided before
+//! (`rpc::authorise`); here requests become commands of the machines.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::route::{Ask, Shared};
+use crate::cib::{self, Cib, Command};
+use crate::clock::wall_s;
+use crate::raft::{Answer, Outcome, Raft};
+use crate::rpc::{
+    AdminAnswer, AdminRequest, AdminService, Caller, ChangeNotice, ClusterStatus, Grant,
+    PeerAnswer, PeerRequest, PeerService, Peers,
+};
+use crate::terms::{CrmExit, NodeId, NodeName, Term, TransitionKey};
+use crate::{coordinator, executor, fencer, presence, rpc};
+
+/// Changes that wait for a slow subscriber.
+const SUBSCRIBED: usize = 256;
+
+/// The handles that requests need.
+pub(super) struct Service {
+    pub(super) me: NodeId,
+    pub(super) name: NodeName,
+    pub(super) raft: Raft,
+    pub(super) peers: Peers,
+    pub(super) common: rpc::Common,
+    pub(super) presence: presence::Handle,
+    pub(super) coordinator: coordinator::Handle,
+    pub(super) executor: executor::shell::Handle,
+    pub(super) fencer: fencer::shell::Handle,
+    pub(super) asks: mpsc::UnboundedSender<Ask>,
+    pub(super) newest: Arc<AtomicU64>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) stopper: super::stop::Stopper,
+}
+
+#[async_trait::async_trait]
+impl PeerService for Service {
+    async fn peer(&self, from: NodeId, request: PeerRequest) -> PeerAnswer {
+        match request {
+            PeerRequest::Execute(command) => {
+                if !self.shared.held.load(Ordering::Acquire) {
+                    // What this node ran is being stopped; the cluster will hear of it as a new life.
+                    return PeerAnswer::Refused("it holds no run lease".into());
+                }
+                self.executor
+                    .send(executor::Event::Command(Box::new(command)))
+                    .await;
+                PeerAnswer::Done
+            }
+            PeerRequest::Fencer(message) => {
+                let members = self.raft.local().members.clone();
+                let name = NodeName::from(super::route::name_of(&members, from));
+                self.fencer
+                    .send(fencer::Event::Message(name, message))
+                    .await;
+                PeerAnswer::Done
+            }
+            PeerRequest::Fence(request) => match self.fence(request).await {
+                Ok(()) => PeerAnswer::Done,
+                Err(why) => PeerAnswer::Refused(why),
+            },
+            PeerRequest::StepDown(to) => match self.raft.step_down(to).await {
+                Ok(()) => PeerAnswer::Done,
+                Err(e) => PeerAnswer::Refused(e.to_string()),
+            },
+            PeerRequest::Shutdown { term } => {
+                if term < Term(self.newest.load(Ordering::Acquire)) {
+                    return PeerAnswer::Refused(format!(
+                        "order of the deposed leader of term {term}"
+                    ));
+                }
+                let _ = self.asks.send(Ask::MayLeave);
+                PeerAnswer::Done
+            }
+            PeerRequest::Admin(request, caller, grant) => {
+                PeerAnswer::Admin(self.admin(caller, grant, *request).await)
+            }
+            PeerRequest::Call(name, _) => {
+                PeerAnswer::Refused(format!("nothing is called `{name}`"))
+            }
+        }
+    }
+}
+
+#[async_trait::async_trait]
+impl AdminService for Service {
+    fn cib(&self) -> Cib {
+        self.view()
+    }
+
+    async fn admin(&self, caller: Caller, grant: Grant, request: AdminRequest) -> AdminAnswer {
+        match self.answer(caller, grant, request).await {
+            Ok(answer) => answer,
+            Err((exit, message)) => AdminAnswer::failed(exit, message),
+        }
+    }
+
+    async fn subscribe(&self, _caller: Caller, grant: Grant) -> mpsc::Receiver<ChangeNotice> {
+        let (sender, receiver) = mpsc::channel(SUBSCRIBED);
+        let mut changes = self.raft.subscribe();
+        tokio::spawn(async move {
+            loop {
+                let notice = match changes.next().await {
+                    Ok(Some(change)) => ChangeNotice {
+                        index: change.index,
+                        version: change.after.version().to_string(),
+                        // A patch may show what the tool may not read: it reads the CIB again.
+                        patch: match (&change.patch, &grant) {
+                            (Some(patch), Grant::All) => {
+                                Some(crate::xml::write::compact(&patch.to_element()))
+                            }
+                            _ => None,
+                        },
+                    },
+                    Ok(None) => return,
+                    Err(_) => ChangeNotice {
+                        index: 0,
+                        version: String::new(),
+                        patch: None,
+                    },
+                };
+                if sender.try_send(notice).is_err() {
+                    return;
+                }
+            }
+        });
+        receiver
+    }
+}
+
+type Failure = (CrmExit, String);
+
+impl Service {
+    /// The CIB as this node sees it.
+    fn view(&self) -> Cib {
+        let overlay = self
+            .shared
+            .overlay
+            .lock()
+            .expect("no panic while held")
+            .clone();
+        overlay.unwrap_or_else(|| self.raft.local().cib.clone())
+    }
+
+    fn is_alone(&self) -> bool {
+        self.shared
+            .overlay
+            .lock()
+            .expect("no panic while held")
+            .is_some()
+    }
+
+    async fn answer(
+        &self,
+        caller: Caller,
+        grant: Grant,
+        request: AdminRequest,
+    ) -> Result<AdminAnswer, Failure> {
+        if self.is_alone() {
+            match &request {
+                // The cluster's answer is out of reach: this node's own view is what there is.
+                AdminRequest::Query { command, .. } => return self.query(&caller, command),
+                AdminRequest::Write { .. }
+                | AdminRequest::Token { .. }
+                | AdminRequest::Remove { .. }
+                | AdminRequest::SetRole { .. } => self.need_majority()?,
+                _ => {}
+            }
+        }
+        if let AdminRequest::Remove { node } = &request {
+            self.may_remove(node)?;
+        }
+        let common = self.common.answer(&caller, grant, &request).await;
+        match (common, request) {
+            (Some(AdminAnswer::Status(mut status)), _) => {
+                self.add_to_status(&mut status);
+                Ok(AdminAnswer::Status(status))
+            }
+            (Some(answer), _) => Ok(answer),
+            (None, AdminRequest::Shutdown) => {
+                self.stopper.stop();
+                Ok(AdminAnswer::Done)
+            }
+            (None, AdminRequest::Cleanup { rsc, node, refresh }) => {
+                self.cleanup(rsc.as_deref(), node.as_deref(), refresh).await
+            }
+            (None, AdminRequest::Fence { node, action, timeout_ms }) => {
+                let request = fencer::Request {
+                    term: None,
+                    target: self.name_of(self.member(&node)?),
+                    action,
+                    timeout_ms,
+                    delay: fencer::Delay::Disabled,
+                    client: caller.user,
+                    allow_self: false,
+                    tag: format!("admin-{}", uuid::Uuid::new_v4()),
+                };
+                self.fence(request).await.map_err(|why| (CrmExit::ERROR, why))?;
+                Ok(AdminAnswer::Done)
+            }
+            (None, AdminRequest::Confirm { node }) => {
+                let target = self.name_of(self.member(&node)?);
+                let command = fencer::Command::Confirm { target, client: caller.user };
+                self.fencer.send(fencer::Event::Command(Box::new(command))).await;
+                Ok(AdminAnswer::Done)
+            }
+            (None, AdminRequest::Explain { object, .. }) => Err((
+                CrmExit::USAGE,
+                format!("`crm explain {object}` asks the policy itself, on the CIB it reads"),
+            )),
+            (None, AdminRequest::Call(name, _)) => {
+                Err((CrmExit::USAGE, format!("nothing is called `{name}`")))
+            }
+            (None, _) => Err((CrmExit::USAGE, "this request wants a stream".into())),
+        }
+    }
+
+    fn query(&self, caller: &Caller, command: &Command) -> Result<AdminAnswer, Failure> {
+        let mut command = command.clone();
+        command.origin.user.clone_from(&caller.user);
+        match cib::query(&self.view(), &command) {
+            Ok(Some(element)) => Ok(AdminAnswer::Xml(crate::xml::write::compact(&element))),
+            Ok(None) => Ok(AdminAnswer::Done),
+            Err(e) => Err((e.exit(), e.to_string())),
+        }
+    }
+
+    fn need_majority(&self) -> Result<(), Failure> {
+        if self.is_alone() {
+            return Err((
+                CrmExit::QUORUM,
+                format!(
+                    "{} is cut off from the majority of the cluster, so nothing can be changed here; \
+                     see `crm cluster status` for who is missing",
+                    self.name
+                ),
+            ));
+        }
+        Ok(())
+    }
+
+    fn member(&self, name: &str) -> Result<NodeId, Failure> {
+        let state = self.raft.local();
+        let by_id = || {
+            name.parse()
+                .ok()
+                .map(NodeId)
+                .filter(|id| state.members.contains_key(id))
+        };
+        state
+            .member_named(name)
+            .map(|m| m.id)
+            .or_else(by_id)
+            .ok_or_else(|| {
+                let known: Vec<String> =
+                    state.members.values().map(|m| m.name.to_string()).collect();
+                (
+                    CrmExit::NO_HOST,
+                    format!(
+                        "`{name}` is not a node of this cluster; its nodes are {}",
+                        known.join(", ")
+                    ),
+                )
+            })
+    }
+
+    fn name_of(&self, id: NodeId) -> NodeName {
+        NodeName::from(super::route::name_of(&self.raft.local().members, id))
+    }
+
+    /// A node that is up is not taken out: what it runs would be nobody's.
+    fn may_remove(&self, node: &str) -> Result<(), Failure> {
+        let id = self.member(node)?;
+        let alive = self.presence.view().peers.iter().any(|(p, s, _)| {
+            *p == id && matches!(s, presence::PeerState::Alive { .. })
+        });
+        if id == self.me || alive {
+            let cure = "stop its daemon first (`systole stop` there), so that what it runs is moved away";
+            return Err((CrmExit::UNSAFE, format!("`{node}` is up: {cure}")));
+        }
+        Ok(())
+    }
+
+    /// Has a node fenced and waits for the end. The fencer tells the router, which answers here.
+    async fn fence(&self, request: fencer::Request) -> Result<(), String> {
+        let (answer, answered) = tokio::sync::oneshot::channel();
+        let patience = Duration::from_millis(request.timeout_ms.saturating_mul(2).max(10_000));
+        let tag = request.tag.clone();
+        self.shared
+            .waiting
+            .lock()
+            .expect("no panic while held")
+            .insert(tag.clone(), answer);
+        let command = fencer::Command::Fence(request);
+        self.fencer
+            .send(fencer::Event::Command(Box::new(command)))
+            .await;
+        let result = tokio::time::timeout(patience, answered).await;
+        self.shared
+            .waiting
+            .lock()
+            .expect("no panic while held")
+            .remove(&tag);
+        match result {
+            Ok(Ok(result)) => result,
+            _ => Err("no result in time: whether the node is dead is unknown".into()),
+        }
+    }
+
+    /// Forgets failures, or all that is known: then the resource is looked at again everywhere.
+    async fn cleanup(
+        &self,
+        rsc: Option<&str>,
+        node: Option<&str>,
+        refresh: bool,
+    ) -> Result<AdminAnswer, Failure> {
+        use crate::cib::status::{node_state::Place, record};
+        self.need_majority()?;
+        let only = node.map(|n| self.member(n)).transpose()?;
+        let cib = self.view();
+        if let Some(rsc) = rsc
+            && cib
+                .section("resources")
+                .and_then(|r| r.find_id(rsc))
+                .is_none()
+        {
+            return Err((
+                CrmExit::NO_SUCH,
+                format!("there is no resource `{rsc}`; `crm resource status` lists them"),
+            ));
+        }
+        let term = Term(self.newest.load(Ordering::Acquire));
+        let mut forgotten = 0;
+        for (id, name) in self.nodes() {
+            if only.is_some_and(|o| o != id) {
+                continue;
+            }
+            let place = Place::new(id, name.clone());
+            for history in histories(&cib, id, rsc) {
+                let failed = history
+                    .children()
+                    .any(|op| op.id().is_some_and(|i| i.contains("_last_failure_")));
+                let Some(known) = history.id().filter(|_| refresh || failed) else {
+                    continue;
+                };
+                forgotten += 1;
+                let command = record::cleaned(&place, &known.into());
+                let written = self
+                    .raft
+                    .propose(signed(&self.name, command))
+                    .await
+                    .map_err(unwritten)?;
+                accepted(&written)?;
+                let key = TransitionKey {
+                    action: 0,
+                    transition: -1,
+                    target_rc: 0,
+                    uuid: "cleanup".into(),
+                };
+                let command = executor::Command::Forget {
+                    term,
+                    rsc: known.into(),
+                    key,
+                };
+                if id == self.me {
+                    self.executor
+                        .send(executor::Event::Command(Box::new(command)))
+                        .await;
+                } else {
+                    super::deliver::order(&self.peers, &self.newest, id, term, command);
+                }
+            }
+        }
+        Ok(AdminAnswer::Text(match forgotten {
+            0 => "nothing to clean up".into(),
+            1 => "cleaned up 1 history".into(),
+            n => format!("cleaned up {n} histories"),
+        }))
+    }
+
+    fn nodes(&self) -> Vec<(NodeId, NodeName)> {
+        let members = self.raft.local().members.clone();
+        members
+            .values()
+            .filter(|m| m.role.runs_resources())
+            .map(|m| (m.id, m.name.clone()))
+            .collect()
+    }
+
+    /// What raft does not know: leases, what the coordinator does, what runs.
+    fn add_to_status(&self, status: &mut ClusterStatus) {
+        let (view, picture) = (self.presence.view(), self.coordinator.picture());
+        let peers: Vec<_> = view
+            .peers
+            .iter()
+            .map(|(id, state, ms)| serde_json::json!({"id": id, "state": state, "heard_ms_ago": ms}))
+            .collect();
+        let running: Vec<_> =
+            self.executor.picture().running.iter().map(ToString::to_string).collect();
+        status.quorate = view.held;
+        status.more = serde_json::json!({
+            "alone": self.is_alone(),
+            "lease": {
+                "held": view.held,
+                "left_ms": view.left_ms,
+                "near_misses": view.near_misses,
+                "longest_pause_ms": view.longest_pause_ms,
+            },
+            "peers": peers,
+            "coordinator": {
+                "busy": picture.busy,
+                "transition": picture.transition,
+                "in_flight": picture.in_flight,
+            },
+            "executor": { "running": running },
+            "version": env!("CARGO_PKG_VERSION"),
+        });
+    }
+}
+
+/// The histories of a resource on a node: those of clone instances, too. All for no resource.
+fn histories<'a>(
+    cib: &'a Cib,
+    node: NodeId,
+    rsc: Option<&str>,
+) -> impl Iterator<Item = &'a crate::xml::Element> {
+    let wanted: Option<Vec<String>> = rsc.map(|rsc| {
+        let element = cib.section("resources").and_then(|r| r.find_id(rsc));
+        element
+            .into_iter()
+            .flat_map(|e| e.descendants())
+            .filter(|e| e.is("primitive"))
+            .filter_map(|e| e.id().map(str::to_owned))
+            .collect()
+    });
+    cib.status()
+        .and_then(|s| s.child_by_id("node_state", &node.to_string()))
+        .and_then(|s| s.descend(&["lrm", "lrm_resources"]))
+        .into_iter()
+        .flat_map(|r| r.children_named("lrm_resource"))
+        .filter(move |r| {
+            let base = r.id().map(|id| id.split(':').next().unwrap_or(id));
+            wanted
+                .as_ref()
+                .is_none_or(|w| w.iter().any(|id| Some(id.as_str()) == base))
+        })
+}
+
+fn signed(name: &NodeName, command: Command) -> Command {
+    let origin = cib::Origin {
+        node: name.to_string(),
+        client: "crm_resource".into(),
+        ..cib::Origin::default()
+    };
+    command.from(origin).at(wall_s())
+}
+
+fn accepted(answer: &Answer) -> Result<(), Failure> {
+    match &answer.outcome {
+        Outcome::Refused { exit, message, .. } => Err((*exit, message.clone())),
+        _ => Ok(()),
+    }
+}
+
+fn unwritten(e: crate::raft::Error) -> Failure {
+    use crate::raft::Error;
+    let exit = match &e {
+        Error::NoLeader(_) => CrmExit::QUORUM,
+        Error::Unknown(_) => CrmExit::TIMEOUT,
+        Error::TooLarge(..) => CrmExit::DATA,
+        Error::Stopped(_) => CrmExit::DISCONNECTED,
+        _ => CrmExit::ERROR,
+    };
+    (exit, e.to_string())
+}

@@ -1,0 +1,395 @@
+//! A node starts: from a data directory to running machines, and back.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
+use super::authority::Knowledge;
+use super::guard::{self, Feed, Feeder};
+use super::reports;
+use super::route::{Inbox, Router, Shared};
+use super::service::Service;
+use super::stop::{self, Stopper};
+use crate::clock::{Mono, wall_s};
+use crate::coordinator::{self, Authority};
+use crate::executor::{self, agent::Place};
+use crate::graph::{self, Graph};
+use crate::policy;
+use crate::raft::{self, MemberRole, Raft};
+use crate::rpc::{self, Credentials, Doorkeeper, NodeConfig, Paths, Peers, Profile};
+use crate::terms::{CrmExit, NodeName, Term};
+use crate::{fencer, presence};
+
+/// How a daemon is started.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Directory of the node; the usual places if none.
+    pub dir: Option<PathBuf>,
+    /// Timing profile; the configuration's if not given.
+    pub profile: Option<String>,
+    /// End together with the process that started this one (laboratories).
+    pub die_with_parent: bool,
+}
+
+/// Runs one node until it is told to leave.
+pub fn run(options: &Options) -> ExitCode {
+    super::log::init();
+    if options.die_with_parent {
+        let kill = Some(rustix::process::Signal::KILL);
+        if let Err(e) = rustix::process::set_parent_process_death_signal(kill) {
+            tracing::warn!("cannot end together with its parent: {e}");
+        }
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(8)
+        .enable_all()
+        .build();
+    let result = match runtime {
+        Ok(runtime) => {
+            let result = runtime.block_on(node(options));
+            runtime.shutdown_timeout(Duration::from_millis(200));
+            result
+        }
+        Err(e) => Err(e.into()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            tracing::error!("{e:#}");
+            ExitCode::from(CrmExit::FATAL.0.try_into().unwrap_or(1))
+        }
+    }
+}
+
+async fn node(options: &Options) -> anyhow::Result<()> {
+    let paths = paths(options.dir.as_deref());
+    let config = Arc::new(NodeConfig::load(&paths)?);
+    let timing = timing(&config, options.profile.as_deref())?;
+    let (me, name) = (config.node, config.name.clone());
+    let program = std::env::current_exe().context("failed to find this program")?;
+    prepare(&paths, &program)?;
+
+    let credentials = Credentials::load(&paths.data, config.cluster, me)?;
+    let lease_tls = presence::Tls {
+        server: credentials.server(true)?,
+        client: credentials.client()?,
+        server_name: rpc::any_node(config.cluster),
+        peer_of: rpc::node_of,
+    };
+    let listening = Credentials::load(&paths.data, config.cluster, me)?;
+    let peers = Peers::new(credentials)?;
+    let raft_config = raft::Config { timing: timing.raft, ..config.raft(&paths) };
+    let raft = Raft::start(raft_config, Arc::new(peers.clone())).await?;
+    let changes = raft.subscribe();
+    let newest = raft.highest_term();
+
+    let (presence, presence_out) = presence::spawn(presence::Settings {
+        node: me,
+        incarnation: rand::random::<u64>().max(1),
+        timing: timing.presence,
+        listen: config.leases(),
+        tls: lease_tls,
+        highest_term: Arc::clone(&newest),
+    })?;
+    let (executor, executor_out) =
+        executor::shell::start(executor_config(&paths, &config, &raft));
+    let (fencer, fencer_out) = fencer::shell::start(fencer_config(&paths, &config));
+    let settings = coordinator::Settings {
+        me,
+        seed: rand::random(),
+        actions_per_node: 2 * std::thread::available_parallelism().map_or(2, usize::from),
+        startup_grace_ms: timing.startup_grace_ms,
+    };
+    let (coordinator, coordinator_out) = coordinator::spawn(settings, Arc::new(plan));
+
+    let shared = Arc::new(Shared::default());
+    let stopper = Stopper::new();
+    let (asks, asks_in) = mpsc::unbounded_channel();
+    let service = Arc::new(Service {
+        me,
+        name: name.clone(),
+        raft: raft.clone(),
+        peers: peers.clone(),
+        common: rpc::Common::new(raft.clone(), peers.clone(), Arc::clone(&config), &paths)?,
+        presence: presence.clone(),
+        coordinator: coordinator.clone(),
+        executor: executor.clone(),
+        fencer: fencer.clone(),
+        asks: asks.clone(),
+        newest: Arc::clone(&newest),
+        shared: Arc::clone(&shared),
+        stopper: stopper.clone(),
+    });
+    let doorkeeper = Doorkeeper::load(&paths, config.cluster)?;
+    let for_peers = Arc::clone(&service) as Arc<dyn rpc::PeerService>;
+    let _peers_door =
+        rpc::serve_peers(&config.addresses, &listening, raft.clone(), doorkeeper, for_peers)
+            .await?;
+    let _tools_door = rpc::serve_tools(&paths.socket, &config.admin_group, service).await?;
+    start_guard(&paths, &program);
+
+    let state = raft.local();
+    let role = state.members.get(&me).map_or(config.role, |m| m.role);
+    let router = Router {
+        me,
+        name: name.clone(),
+        raft: raft.clone(),
+        peers,
+        presence,
+        coordinator,
+        executor: executor.clone(),
+        fencer,
+        reports: reports::Writer::start(raft.clone(), executor.clone(), name.clone()),
+        asks: asks.clone(),
+        newest,
+        shared: Arc::clone(&shared),
+        knowledge: Knowledge {
+            started: Mono::now(),
+            held: None,
+            leadership: raft::Leadership::default(),
+            caught_up: None,
+            patience_ms: timing.presence.lease_ms + 2 * timing.presence.suspect_ms,
+            runs_resources: role.runs_resources(),
+            leaving_alone: false,
+        },
+        authority: Authority::None,
+        cib: state.cib.clone(),
+        overlay: false,
+        index: state.index,
+        stop_deadline_ms: timing.presence.stop_deadline_ms,
+        lost_at: None,
+        killed: false,
+        feeder: Feeder::new(&paths.data),
+        lease_until: Mono(0),
+        settled_once: false,
+        term_told: Term(0),
+    };
+    let inbox = Inbox {
+        changes,
+        presence: presence_out,
+        coordinator: coordinator_out,
+        executor: executor_out,
+        fencer: fencer_out,
+        asks: asks_in,
+    };
+    let routing = tokio::spawn(router.run(inbox));
+    // Without systemd there is nobody to notify.
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+    tracing::info!("{name} (node {me}) is up");
+
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let broken = tokio::select! {
+        _ = terminate.recv() => None,
+        _ = interrupt.recv() => None,
+        () = stopper.wanted() => None,
+        why = raft.stopped() => Some(format!("raft has stopped: {why}")),
+        ended = routing => Some(format!("the daemon's loop has ended: {ended:?}")),
+    };
+    if let Some(why) = broken {
+        // Without raft this node neither hears nor says what runs: its guard stops it in time.
+        anyhow::bail!("{why}");
+    }
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+    if role == MemberRole::Witness {
+        tracing::info!("{name} leaves");
+    } else {
+        stop::leave(&raft, me, &name, &asks, &shared, timing.leave).await;
+    }
+    executor.send(executor::Event::Leaving).await;
+    if raft.leadership().borrow().mine
+        && raft.local().members.len() > 1
+        && let Err(e) = raft.step_down(None).await
+    {
+        tracing::info!("nobody took over leadership: {e}");
+    }
+    raft.shutdown().await;
+    dismiss_guard(&paths);
+    tracing::info!("{name} has left");
+    Ok(())
+}
+
+/// All durations of a node.
+struct Timing {
+    presence: presence::Timing,
+    raft: raft::Timing,
+    startup_grace_ms: u64,
+    leave: Duration,
+}
+
+fn timing(config: &NodeConfig, profile: Option<&str>) -> anyhow::Result<Timing> {
+    let profile = match profile {
+        None => config.profile,
+        Some("fast") => Profile::Fast,
+        Some("normal") => Profile::Normal,
+        Some("wan") => Profile::Wan,
+        Some(other) => {
+            anyhow::bail!("`{other}` is not a timing profile: use fast, normal or wan")
+        }
+    };
+    let (presence, raft) = match profile {
+        Profile::Fast => (presence::Timing::FAST, raft::Timing::default()),
+        Profile::Normal => (presence::Timing::NORMAL, raft::Timing::default()),
+        Profile::Wan => (presence::Timing::WAN, raft::Timing::scaled(5)),
+    };
+    // spec cluster §12.2: dc-deadtime, shutdown-escalation.
+    Ok(Timing {
+        presence,
+        raft,
+        startup_grace_ms: 20_000,
+        leave: Duration::from_secs(20 * 60),
+    })
+}
+
+/// The directory that was named, or the usual places.
+pub(super) fn paths(dir: Option<&Path>) -> Paths {
+    match dir {
+        Some(dir) => Paths::new(Some(dir.to_owned())),
+        None => Paths::from_env(),
+    }
+}
+
+/// Directories, agents, and the links by which agents find our tools.
+fn prepare(paths: &Paths, program: &Path) -> anyhow::Result<()> {
+    crate::agents::install(&paths.data.join("agents"), program)?;
+    crate::cli::links::make(&paths.data.join("tools"), program)?;
+    Ok(())
+}
+
+fn executor_config(paths: &Paths, config: &NodeConfig, raft: &Raft) -> executor::shell::Config {
+    executor::shell::Config {
+        place: place(paths, &config.name),
+        limit: executor::shell::Config::usual_limit(),
+        state_dir: paths.data.join("executor"),
+        run_dir: paths.data.join("run"),
+        last_call: last_call(raft, config),
+    }
+}
+
+/// Where this node's agents find what they need.
+fn place(paths: &Paths, name: &NodeName) -> Place {
+    let dir = &paths.data;
+    let ocf_root = std::env::var_os("OCF_ROOT").unwrap_or_else(|| OsString::from("/usr/lib/ocf"));
+    Place {
+        node: name.clone(),
+        ocf_root: ocf_root.into(),
+        own_agents: dir.join("agents/ocf"),
+        tools: dir.join("tools"),
+        rsctmp: dir.join("run/rsctmp"),
+        secrets: dir.join("secrets"),
+        fence_agents: vec![dir.join("agents/fence"), "/usr/sbin".into()],
+        extra_env: vec![("SYSTOLE_DIR".into(), dir.display().to_string())],
+    }
+}
+
+/// The greatest call id that the CIB has of this node.
+fn last_call(raft: &Raft, config: &NodeConfig) -> i64 {
+    let state = raft.local();
+    let entries = crate::cib::status::history::of_node(&state.cib, &config.node.to_string());
+    entries.iter().map(|entry| entry.call_id).max().unwrap_or(0)
+}
+
+fn fencer_config(paths: &Paths, config: &NodeConfig) -> fencer::shell::Config {
+    let place = place(paths, &config.name);
+    fencer::shell::Config {
+        node: config.name.clone(),
+        place: fencer::agent::Place {
+            agents: place.fence_agents.clone(),
+            path: place.path(),
+            secrets: place.secrets.clone(),
+            extra_env: place.extra_env.clone(),
+        },
+    }
+}
+
+/// What the coordinator asks: the policy on this CIB, now.
+fn plan(cib: &crate::cib::Cib, _before: i64) -> Graph {
+    let input = policy::Input {
+        causes: false,
+        ..policy::Input::at(wall_s())
+    };
+    let outcome = policy::schedule(cib.root(), &input);
+    let violations = graph::check(&outcome.graph, cib.configuration());
+    if violations.is_empty() {
+        return outcome.graph;
+    }
+    // The policy broke a rule that every graph obeys: nothing of it is done.
+    for violation in violations {
+        tracing::error!("the policy's graph is wrong, so nothing is done: {violation}");
+    }
+    Graph::default()
+}
+
+/// A guard outlives its daemon; only the first daemon of a node starts one.
+fn start_guard(paths: &Paths, program: &Path) {
+    if Feeder::new(&paths.data).connect() {
+        return;
+    }
+    let args = ["guard".as_ref(), "--dir".as_ref(), paths.data.as_os_str()];
+    if let Err(e) = crate::process::detach(program, &args) {
+        tracing::error!("this node has no guard, so a frozen daemon would not be noticed: {e}");
+    }
+}
+
+/// Nothing runs here any more.
+fn dismiss_guard(paths: &Paths) {
+    let feed = Feed { pid: 0, lease_until: 0, stop_by: 0, active: None, keep: false, bye: true };
+    let _ = Feeder::new(&paths.data).feed(feed, None);
+}
+
+/// What `systole guard` does.
+pub fn guard_process(dir: Option<&Path>) -> ExitCode {
+    super::log::init();
+    let paths = paths(dir);
+    let config = match NodeConfig::load(&paths) {
+        Ok(config) => config,
+        Err(e) => {
+            tracing::error!("{e}");
+            return ExitCode::from(CrmExit::CONFIG.0.try_into().unwrap_or(1));
+        }
+    };
+    let place = place(&paths, &config.name);
+    match guard::run(&guard::socket_of(&paths.data), |calls| stop_all(&place, calls)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            tracing::error!("the guard cannot listen: {e}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Stops everything at once; what does not stop in time is killed.
+fn stop_all(place: &Place, calls: &[guard::StopCall]) {
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    else {
+        return;
+    };
+    runtime.block_on(async {
+        let stops = calls.iter().map(|call| {
+            let invocation = executor::Invocation {
+                agent: call.agent.clone(),
+                rsc: call.rsc.clone(),
+                task: "stop".into(),
+                params: call.params.clone(),
+                timeout_ms: call.timeout_ms,
+                kill_process_only: false,
+            };
+            async move {
+                let never = std::future::pending();
+                let outcome =
+                    executor::shell::run_agent(place, invocation, None, None, never).await;
+                tracing::warn!("{}: stopped by the guard: {}", call.rsc, outcome.rc.text());
+            }
+        });
+        futures_util::future::join_all(stops).await;
+    });
+}
