@@ -34,4 +34,5 @@ pub mod rpc;
 
 pub mod cli;
 
+pub mod daemon;
 pub mod demo;

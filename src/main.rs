@@ -31,11 +31,15 @@ struct Systole {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run this node until it is told to leave
-    #[command(after_help = "Examples:\n  systole daemon\n  systole daemon --profile fast\n\n\
-        SIGTERM leaves in good order: what runs here is moved away first.")]
+    #[command(
+        after_help = "Examples:\n  systole daemon\n  systole daemon --profile fast\n\n\
+        SIGTERM leaves in good order: what runs here is moved away first."
+    )]
     Daemon(Daemon),
     /// Found a cluster with this machine as its first node
-    #[command(after_help = "Example:\n  systole init --name host1 --address 192.0.2.11:5405 --cluster web")]
+    #[command(
+        after_help = "Example:\n  systole init --name host1 --address 192.0.2.11:5405 --cluster web"
+    )]
     Init(daemon::Init),
     /// Print a one-time token that lets a node in (run it on a node of the cluster)
     #[command(after_help = "Examples:\n  systole token\n  systole token --role witness --valid 1h")]
@@ -55,7 +59,10 @@ enum Command {
     #[command(disable_help_flag = true)]
     Demo(Rest),
     /// Run an agent that is part of this program
-    #[command(disable_help_flag = true, after_help = "Example:\n  systole agent IPaddr2 meta-data")]
+    #[command(
+        disable_help_flag = true,
+        after_help = "Example:\n  systole agent IPaddr2 meta-data"
+    )]
     Agent(Rest),
     /// Print a systemd unit for the daemon
     #[command(after_help = "Example:\n  systole unit > /etc/systemd/system/systole.service")]
@@ -98,8 +105,9 @@ struct Rest {
 }
 
 fn main() -> ExitCode {
-    let texts: Vec<String> =
-        std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect();
+    let texts: Vec<String> = std::env::args_os()
+        .map(|arg| arg.to_string_lossy().into_owned())
+        .collect();
     let doors = [
         vip::called_as,
         cli::cmd::simulate::called_as,
@@ -123,10 +131,16 @@ fn main() -> ExitCode {
         Command::Unit => daemon::unit(),
         Command::Links { dir } => daemon::links(&dir),
         Command::Agent(rest) => {
-            let name = rest.args.first().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+            let name = rest
+                .args
+                .first()
+                .map(|n| n.to_string_lossy().into_owned())
+                .unwrap_or_default();
             eprintln!("systole agent: there is no agent `{name}`; there is IPaddr2");
             ExitCode::from(5)
         }
-        Command::Crm(_) | Command::Simulate(_) | Command::Demo(_) => unreachable!("opened by a door"),
+        Command::Crm(_) | Command::Simulate(_) | Command::Demo(_) => {
+            unreachable!("opened by a door")
+        }
     }
 }

@@ -97,7 +97,9 @@ pub fn join(join: &Join) -> ExitCode {
             .enable_all()
             .build()
             .map_err(|e| (CrmExit::OS, e.to_string()))?;
-        let config = runtime.block_on(rpc::join(&paths, joining)).map_err(failure)?;
+        let config = runtime
+            .block_on(rpc::join(&paths, joining))
+            .map_err(failure)?;
         Ok(format!(
             "{} is node {} of cluster {}; start it with `systole daemon`",
             config.name, config.node, config.cluster_name
@@ -109,7 +111,10 @@ pub fn join(join: &Join) -> ExitCode {
 pub fn token(token: &Token) -> ExitCode {
     finish("token", || {
         let valid_ms = span::parse_ms(&token.valid).map_err(|e| (CrmExit::USAGE, e.to_string()))?;
-        let request = AdminRequest::Token { role: token.role, valid_s: span::ms_to_s(valid_ms) };
+        let request = AdminRequest::Token {
+            role: token.role,
+            valid_s: span::ms_to_s(valid_ms),
+        };
         ask(token.dir.as_deref(), &request)
     })
 }
@@ -133,18 +138,29 @@ pub fn links(dir: &Path) -> ExitCode {
         let program = std::env::current_exe().map_err(|e| (CrmExit::OS, e.to_string()))?;
         crate::cli::links::make(dir, &program)
             .map_err(|e| (CrmExit::CANNOT_CREATE, e.to_string()))?;
-        Ok(format!("{} links in {}", crate::cli::links::NAMES.len(), dir.display()))
+        Ok(format!(
+            "{} links in {}",
+            crate::cli::links::NAMES.len(),
+            dir.display()
+        ))
     })
 }
 
 /// Prints the systemd unit.
 pub fn unit() -> ExitCode {
-    finish("unit", || Ok(include_str!("systole.service").trim_end().to_owned()))
+    finish("unit", || {
+        Ok(include_str!("systole.service").trim_end().to_owned())
+    })
 }
 
 impl Node {
     fn name(&self) -> NodeName {
-        let host = || rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let host = || {
+            rustix::system::uname()
+                .nodename()
+                .to_string_lossy()
+                .into_owned()
+        };
         NodeName::from(self.name.clone().unwrap_or_else(host))
     }
 
@@ -158,10 +174,19 @@ fn address(text: &str) -> Result<SocketAddr, Failure> {
     if let Ok(ip) = text.parse() {
         return Ok(SocketAddr::new(ip, rpc::PORT));
     }
-    let with_port = if text.contains(':') { text.to_owned() } else { format!("{text}:{}", rpc::PORT) };
-    let found = with_port.to_socket_addrs().ok().and_then(|mut all| all.next());
+    let with_port = if text.contains(':') {
+        text.to_owned()
+    } else {
+        format!("{text}:{}", rpc::PORT)
+    };
+    let found = with_port
+        .to_socket_addrs()
+        .ok()
+        .and_then(|mut all| all.next());
     found.ok_or_else(|| {
-        let why = format!("`{text}` is not an address: write 192.0.2.11, 192.0.2.11:5405 or [2001:db8::1]:5405");
+        let why = format!(
+            "`{text}` is not an address: write 192.0.2.11, 192.0.2.11:5405 or [2001:db8::1]:5405"
+        );
         (CrmExit::NO_HOST, why)
     })
 }
@@ -183,9 +208,10 @@ fn finish(command: &str, act: impl FnOnce() -> Result<String, Failure>) -> ExitC
     let (exit, written) = match act() {
         Ok(text) if text.is_empty() => (CrmExit::OK, Ok(())),
         Ok(text) => (CrmExit::OK, writeln!(std::io::stdout(), "{text}")),
-        Err((exit, message)) => {
-            (exit, writeln!(std::io::stderr(), "systole {command}: {message}"))
-        }
+        Err((exit, message)) => (
+            exit,
+            writeln!(std::io::stderr(), "systole {command}: {message}"),
+        ),
     };
     let exit = if written.is_err() { CrmExit::IO } else { exit };
     ExitCode::from(u8::try_from(exit.0).unwrap_or(1))

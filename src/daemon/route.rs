@@ -37,8 +37,6 @@ pub(super) enum Ask {
     CaughtUp(Term, Arc<State>),
     /// A write of the coordinator ended.
     Written(coordinator::WriteId, Result<(), String>),
-    /// Something done which leaves no trace in the CIB.
-    Done(TransitionKey),
     /// This node was told to leave by its coordinator: nothing runs here any more.
     MayLeave,
     /// This node leaves although the cluster does not answer: it stops what it runs by itself.
@@ -219,7 +217,16 @@ impl Router {
         self.presence.set_addresses(
             members
                 .values()
-                .map(|m| (m.id, m.addresses.iter().copied().map(crate::rpc::lease_address).collect()))
+                .map(|m| {
+                    (
+                        m.id,
+                        m.addresses
+                            .iter()
+                            .copied()
+                            .map(crate::rpc::lease_address)
+                            .collect(),
+                    )
+                })
                 .collect(),
         );
         let running: Vec<_> = members
@@ -583,7 +590,6 @@ impl Router {
                 self.coordinator
                     .tell(coordinator::Event::Written { id, result });
             }
-            Ask::Done(key) => self.coordinator.tell(coordinator::Event::Done(key)),
             Ask::MayLeave => {
                 self.shared.leave.send_replace(true);
             }

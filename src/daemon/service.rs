@@ -189,7 +189,14 @@ impl Service {
             (None, AdminRequest::Cleanup { rsc, node, refresh }) => {
                 self.cleanup(rsc.as_deref(), node.as_deref(), refresh).await
             }
-            (None, AdminRequest::Fence { node, action, timeout_ms }) => {
+            (
+                None,
+                AdminRequest::Fence {
+                    node,
+                    action,
+                    timeout_ms,
+                },
+            ) => {
                 let request = fencer::Request {
                     term: None,
                     target: self.name_of(self.member(&node)?),
@@ -200,13 +207,20 @@ impl Service {
                     allow_self: false,
                     tag: format!("admin-{}", uuid::Uuid::new_v4()),
                 };
-                self.fence(request).await.map_err(|why| (CrmExit::ERROR, why))?;
+                self.fence(request)
+                    .await
+                    .map_err(|why| (CrmExit::ERROR, why))?;
                 Ok(AdminAnswer::Done)
             }
             (None, AdminRequest::Confirm { node }) => {
                 let target = self.name_of(self.member(&node)?);
-                let command = fencer::Command::Confirm { target, client: caller.user };
-                self.fencer.send(fencer::Event::Command(Box::new(command))).await;
+                let command = fencer::Command::Confirm {
+                    target,
+                    client: caller.user,
+                };
+                self.fencer
+                    .send(fencer::Event::Command(Box::new(command)))
+                    .await;
                 Ok(AdminAnswer::Done)
             }
             (None, AdminRequest::Explain { object, .. }) => Err((
@@ -276,11 +290,15 @@ impl Service {
     /// A node that is up is not taken out: what it runs would be nobody's.
     fn may_remove(&self, node: &str) -> Result<(), Failure> {
         let id = self.member(node)?;
-        let alive = self.presence.view().peers.iter().any(|(p, s, _)| {
-            *p == id && matches!(s, presence::PeerState::Alive { .. })
-        });
+        let alive = self
+            .presence
+            .view()
+            .peers
+            .iter()
+            .any(|(p, s, _)| *p == id && matches!(s, presence::PeerState::Alive { .. }));
         if id == self.me || alive {
-            let cure = "stop its daemon first (`systole stop` there), so that what it runs is moved away";
+            let cure =
+                "stop its daemon first (`systole stop` there), so that what it runs is moved away";
             return Err((CrmExit::UNSAFE, format!("`{node}` is up: {cure}")));
         }
         Ok(())
@@ -398,10 +416,17 @@ impl Service {
         let peers: Vec<_> = view
             .peers
             .iter()
-            .map(|(id, state, ms)| serde_json::json!({"id": id, "state": state, "heard_ms_ago": ms}))
+            .map(
+                |(id, state, ms)| serde_json::json!({"id": id, "state": state, "heard_ms_ago": ms}),
+            )
             .collect();
-        let running: Vec<_> =
-            self.executor.picture().running.iter().map(ToString::to_string).collect();
+        let running: Vec<_> = self
+            .executor
+            .picture()
+            .running
+            .iter()
+            .map(ToString::to_string)
+            .collect();
         status.quorate = view.held;
         status.more = serde_json::json!({
             "alone": self.is_alone(),

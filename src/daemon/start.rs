@@ -85,7 +85,10 @@ async fn node(options: &Options) -> anyhow::Result<()> {
     };
     let listening = Credentials::load(&paths.data, config.cluster, me)?;
     let peers = Peers::new(credentials)?;
-    let raft_config = raft::Config { timing: timing.raft, ..config.raft(&paths) };
+    let raft_config = raft::Config {
+        timing: timing.raft,
+        ..config.raft(&paths)
+    };
     let raft = Raft::start(raft_config, Arc::new(peers.clone())).await?;
     let changes = raft.subscribe();
     let newest = raft.highest_term();
@@ -98,8 +101,7 @@ async fn node(options: &Options) -> anyhow::Result<()> {
         tls: lease_tls,
         highest_term: Arc::clone(&newest),
     })?;
-    let (executor, executor_out) =
-        executor::shell::start(executor_config(&paths, &config, &raft));
+    let (executor, executor_out) = executor::shell::start(executor_config(&paths, &config, &raft));
     let (fencer, fencer_out) = fencer::shell::start(fencer_config(&paths, &config));
     let settings = coordinator::Settings {
         me,
@@ -129,9 +131,14 @@ async fn node(options: &Options) -> anyhow::Result<()> {
     });
     let doorkeeper = Doorkeeper::load(&paths, config.cluster)?;
     let for_peers = Arc::clone(&service) as Arc<dyn rpc::PeerService>;
-    let _peers_door =
-        rpc::serve_peers(&config.addresses, &listening, raft.clone(), doorkeeper, for_peers)
-            .await?;
+    let _peers_door = rpc::serve_peers(
+        &config.addresses,
+        &listening,
+        raft.clone(),
+        doorkeeper,
+        for_peers,
+    )
+    .await?;
     let _tools_door = rpc::serve_tools(&paths.socket, &config.admin_group, service).await?;
     start_guard(&paths, &program);
 
@@ -340,7 +347,14 @@ fn start_guard(paths: &Paths, program: &Path) {
 
 /// Nothing runs here any more.
 fn dismiss_guard(paths: &Paths) {
-    let feed = Feed { pid: 0, lease_until: 0, stop_by: 0, active: None, keep: false, bye: true };
+    let feed = Feed {
+        pid: 0,
+        lease_until: 0,
+        stop_by: 0,
+        active: None,
+        keep: false,
+        bye: true,
+    };
     let _ = Feeder::new(&paths.data).feed(feed, None);
 }
 
@@ -356,7 +370,9 @@ pub fn guard_process(dir: Option<&Path>) -> ExitCode {
         }
     };
     let place = place(&paths, &config.name);
-    match guard::run(&guard::socket_of(&paths.data), |calls| stop_all(&place, calls)) {
+    match guard::run(&guard::socket_of(&paths.data), |calls| {
+        stop_all(&place, calls)
+    }) {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
             tracing::error!("the guard cannot listen: {e}");
