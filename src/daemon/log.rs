@@ -6,7 +6,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 /// Starts logging. `SYSTOLE_LOG` filters, in tracing's syntax; the default is `info` for our own words.
 pub(super) fn init() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("SYSTOLE_LOG")
-        .unwrap_or_else(|_| "warn,systole=info".into());
+        .unwrap_or_else(|_| "warn,systole=info,openraft=off".into());
     let registry = tracing_subscriber::registry().with(filter);
     let journal = std::env::var_os("JOURNAL_STREAM").and_then(|_| tracing_journald::layer().ok());
     let done = match journal {
