@@ -5,12 +5,14 @@ use std::{
     io::Write,
     os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use crate::{
     cib::{self, Cib, Command},
     clock,
-    rpc::{AdminAnswer, AdminRequest},
+    raft::Outcome,
+    rpc::{self, AdminAnswer, AdminRequest},
     terms::CrmExit,
     xml::{Element, Limits, write},
 };
@@ -157,34 +159,72 @@ pub(crate) fn store(path: &Path, text: &str) -> Result<(), Failure> {
 
 /// The daemon of this node.
 pub fn daemon() -> Box<dyn Access> {
-    Box::new(Nowhere)
+    Box::new(Daemon {
+        socket: rpc::Paths::from_env().socket,
+        client: uuid::Uuid::new_v4(),
+        writes: 0,
+    })
 }
 
-/// No daemon can be reached.
+/// How long the daemon may take: longer than it waits for a majority itself.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The daemon behind its socket.
 #[derive(Debug)]
-struct Nowhere;
-
-impl Nowhere {
-    fn failure() -> Failure {
-        Failure::new(
-            CrmExit::DISCONNECTED,
-            "the cluster is not running on this node",
-        )
-        .cure("start it: systemctl start systole; or work on a file: CIB_file=FILE")
-    }
+struct Daemon {
+    socket: PathBuf,
+    /// Names this tool's writes, so that one that is sent again takes effect once.
+    client: uuid::Uuid,
+    writes: u64,
 }
 
-impl Access for Nowhere {
+impl Access for Daemon {
     fn cib(&mut self) -> Result<Cib, Failure> {
-        Err(Nowhere::failure())
+        let command = Box::new(Command::new(cib::Op::Query, cib::Target::Whole, None));
+        match self.ask(AdminRequest::Query {
+            local: false,
+            command,
+        })? {
+            AdminAnswer::Xml(text) => Cib::parse(&text, &Limits::CIB)
+                .map_err(|error| Failure::new(CrmExit::PROTOCOL, error.to_string())),
+            _ => Err(Failure::new(CrmExit::PROTOCOL, "the daemon sent no CIB")),
+        }
     }
 
-    fn write(&mut self, _: Command) -> Result<Option<Element>, Failure> {
-        Err(Nowhere::failure())
+    fn write(&mut self, command: Command) -> Result<Option<Element>, Failure> {
+        self.writes += 1;
+        let (client, seq) = (self.client, self.writes);
+        let command = Box::new(command);
+        match self.ask(AdminRequest::Write {
+            client,
+            seq,
+            command,
+        })? {
+            AdminAnswer::Written(answer) => match answer.outcome {
+                Outcome::Done(element) => Ok(element),
+                other => Err(Failure::new(
+                    other.exit(),
+                    other.message().unwrap_or_default(),
+                )),
+            },
+            // The CIB that a dry run would make.
+            AdminAnswer::Xml(text) => crate::xml::parse(&text, &Limits::CIB)
+                .map(Some)
+                .map_err(|error| Failure::new(CrmExit::PROTOCOL, error.to_string())),
+            _ => Ok(None),
+        }
     }
 
-    fn ask(&mut self, _: AdminRequest) -> Result<AdminAnswer, Failure> {
-        Err(Nowhere::failure())
+    fn ask(&mut self, request: AdminRequest) -> Result<AdminAnswer, Failure> {
+        match rpc::call_blocking(&self.socket, &request, PATIENCE) {
+            Ok(AdminAnswer::Failed { exit, message }) => Err(Failure::new(exit, message)),
+            Ok(answer) => Ok(answer),
+            Err(error @ rpc::Error::NoDaemon { .. }) => {
+                Err(Failure::new(CrmExit::DISCONNECTED, error.to_string())
+                    .cure("start it: systemctl start systole; or work on a file: CIB_file=FILE"))
+            }
+            Err(error) => Err(Failure::new(error.exit(), error.to_string())),
+        }
     }
 
     fn live(&self) -> bool {

@@ -10,7 +10,7 @@ use crate::cib::status::record::{self, Counting};
 use crate::cib::{self, Cib, Command};
 use crate::clock::wall_s;
 use crate::executor::{self, Event, Execution, Report};
-use crate::raft::{ClientWrite, Outcome, Raft};
+use crate::raft::{ClientWrite, Raft};
 use crate::terms::{NodeId, NodeName, TransitionKey};
 
 /// Reports of one step, sorted by what is made of them.
@@ -201,7 +201,7 @@ async fn write_until_done(raft: &Raft, write: ClientWrite) -> bool {
     loop {
         match raft.write(write.clone()).await {
             Ok(answer) => {
-                if let Outcome::Refused { message, .. } = answer.outcome {
+                if let Some(message) = answer.outcome.message() {
                     tracing::error!("a result was not accepted: {message}");
                     return false;
                 }

@@ -8,7 +8,7 @@
 //!
 //! A node that is alone has its own document, the overlay: writes go there, and changes come from there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -26,7 +26,7 @@ use crate::coordinator::{self, Authority, Deed, Peer};
 use crate::executor::{self, Pending};
 use crate::fencer;
 use crate::presence::{self, PeerState};
-use crate::raft::{Change, Changes, Outcome, Raft, State};
+use crate::raft::{Change, Changes, Raft, State};
 use crate::rpc::{PeerRequest, Peers};
 use crate::terms::{NodeId, NodeName, Term, TransitionKey};
 
@@ -73,6 +73,8 @@ pub(super) struct Router {
     pub(super) settled_once: bool,
     /// The newest term that executor and fencer know.
     pub(super) term_told: Term,
+    /// Whose majorities count, as presence was told.
+    pub(super) voters: Vec<BTreeSet<NodeId>>,
 }
 
 /// What services read without asking the loop.
@@ -244,15 +246,12 @@ impl Router {
             && (!self.knowledge.leadership.mine || self.knowledge.leadership.term != now.term);
         self.knowledge.leadership = now;
         let members = self.raft.local().members.clone();
+        self.voters = self.raft.voters();
         self.presence
             .tell(presence::Event::Leadership {
                 term: now.term,
                 leader: now.leader,
-                voters: members
-                    .values()
-                    .filter(|m| m.role.votes())
-                    .map(|m| m.id)
-                    .collect(),
+                voters: self.voters.clone(),
                 members: members.keys().copied().collect(),
             })
             .await;
@@ -445,10 +444,7 @@ impl Router {
         let (raft, asks) = (self.raft.clone(), self.asks.clone());
         tokio::spawn(async move {
             let result = match raft.propose(command).await {
-                Ok(answer) => match answer.outcome {
-                    Outcome::Refused { message, .. } => Err(message),
-                    _ => Ok(()),
-                },
+                Ok(answer) => answer.outcome.message().map_or(Ok(()), Err),
                 Err(e) => Err(e.to_string()),
             };
             let _ = asks.send(Ask::Written(id, result));
@@ -603,6 +599,10 @@ impl Router {
             self.term_told = term;
             self.executor.send(executor::Event::TermSeen(term)).await;
             self.fencer.send(fencer::Event::TermSeen(term)).await;
+        }
+        // Raft moves from old voters to new ones without a change of leader.
+        if self.raft.voters() != self.voters {
+            self.leadership_changed().await;
         }
         let now = Mono::now();
         let view = self.presence.view();

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use super::route::{Ask, Shared};
 use crate::cib::{self, Cib, Command};
 use crate::clock::wall_s;
-use crate::raft::{Answer, Outcome, Raft};
+use crate::raft::{Answer, Raft};
 use crate::rpc::{
     AdminAnswer, AdminRequest, AdminService, Caller, ChangeNotice, ClusterStatus, Grant,
     PeerAnswer, PeerRequest, PeerService, Peers,
@@ -486,10 +486,11 @@ fn signed(name: &NodeName, command: Command) -> Command {
 }
 
 fn accepted(answer: &Answer) -> Result<(), Failure> {
-    match &answer.outcome {
-        Outcome::Refused { exit, message, .. } => Err((*exit, message.clone())),
-        _ => Ok(()),
-    }
+    let refused = answer
+        .outcome
+        .message()
+        .map(|message| (answer.outcome.exit(), message));
+    refused.map_or(Ok(()), Err)
 }
 
 fn unwritten(e: crate::raft::Error) -> Failure {

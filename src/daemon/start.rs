@@ -177,6 +177,7 @@ async fn node(options: &Options) -> anyhow::Result<()> {
         lease_until: Mono(0),
         settled_once: false,
         term_told: Term(0),
+        voters: Vec::new(),
     };
     let inbox = Inbox {
         changes,

@@ -11,7 +11,7 @@ use crate::cib::status::attribute;
 use crate::cib::status::node_state::Place;
 use crate::cib::{self};
 use crate::clock::wall_s;
-use crate::raft::{Outcome, Raft};
+use crate::raft::Raft;
 use crate::terms::{NodeId, NodeName};
 
 /// How long the cluster may take to take note of the wish to leave.
@@ -58,7 +58,7 @@ pub(super) async fn leave(
         .from(origin)
         .at(now);
     let noted = match tokio::time::timeout(NOTE, raft.propose(wish)).await {
-        Ok(Ok(answer)) => !matches!(answer.outcome, Outcome::Refused { .. }),
+        Ok(Ok(answer)) => answer.outcome.message().is_none(),
         _ => false,
     };
     if noted {

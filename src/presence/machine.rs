@@ -30,7 +30,7 @@ pub struct Machine {
     incarnation: u64,
     term: Term,
     leader: Option<NodeId>,
-    voters: BTreeSet<NodeId>,
+    voters: Vec<BTreeSet<NodeId>>,
     members: BTreeSet<NodeId>,
     last_step: Option<Mono>,
     /// When a leader of this node last answered, and which.
@@ -83,7 +83,7 @@ impl Machine {
             incarnation,
             term: Term(0),
             leader: None,
-            voters: BTreeSet::new(),
+            voters: Vec::new(),
             members: BTreeSet::new(),
             last_step: None,
             last_answer: None,
@@ -202,7 +202,9 @@ impl Machine {
             myself: None,
         });
         reign.peers.retain(|id, _| self.members.contains(id));
-        reign.followed.retain(|id, _| self.voters.contains(id));
+        reign
+            .followed
+            .retain(|id, _| self.voters.iter().any(|set| set.contains(id)));
         for id in self.members.iter().filter(|id| **id != self.me) {
             reign.peers.entry(*id).or_insert_with(|| {
                 // The deposed leader's silence began before our election, which it caused. It gets
@@ -234,7 +236,7 @@ impl Machine {
         }
         let Some(reign) = &mut self.reign else { return };
         if let Some(echo) = renewal.echo
-            && self.voters.contains(&renewal.node)
+            && self.voters.iter().any(|set| set.contains(&renewal.node))
             && let Some((_, sent)) = reign.grants.iter().find(|(id, _)| *id == echo)
         {
             let followed = reign.followed.entry(renewal.node).or_insert(*sent);
@@ -381,29 +383,29 @@ impl Machine {
     }
 }
 
-/// The latest moment at which a majority of voters, this leader among them, is known to have
-/// followed it. `None` while it is not known of enough voters.
+/// The latest moment at which a majority of each set of voters is known to have followed this leader.
+/// `None` while it is not known of enough voters.
 fn majority_moment(
-    voters: &BTreeSet<NodeId>,
+    voters: &[BTreeSet<NodeId>],
     followed: &BTreeMap<NodeId, Mono>,
     me: NodeId,
     now: Mono,
 ) -> Option<Mono> {
-    let mut moments: Vec<Mono> = voters
-        .iter()
-        .filter_map(|v| {
+    let of_set = |set: &BTreeSet<NodeId>| {
+        let moment = |v: &NodeId| {
             if *v == me {
                 Some(now)
             } else {
                 followed.get(v).copied()
             }
-        })
-        .collect();
-    moments.sort_unstable_by(|a, b| b.cmp(a));
-    moments
-        .get(voters.len() / 2)
-        .copied()
-        .filter(|_| voters.contains(&me))
+        };
+        let mut moments: Vec<Mono> = set.iter().filter_map(moment).collect();
+        moments.sort_unstable_by(|a, b| b.cmp(a));
+        moments.get(set.len() / 2).copied()
+    };
+    // Nobody's majority is no majority.
+    let moments: Option<Vec<Mono>> = voters.iter().map(of_set).collect();
+    moments?.into_iter().min()
 }
 
 #[cfg(test)]

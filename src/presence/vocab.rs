@@ -45,8 +45,8 @@ pub enum Event {
         term: Term,
         /// Its leader, when known.
         leader: Option<NodeId>,
-        /// Whose majority counts.
-        voters: BTreeSet<NodeId>,
+        /// Whose majorities count: one set, or two while members change, and then both.
+        voters: Vec<BTreeSet<NodeId>>,
         /// Every node of the cluster.
         members: BTreeSet<NodeId>,
     },

@@ -332,6 +332,18 @@ impl Raft {
         self.inner.log.highest_term()
     }
 
+    /// Whose majority counts: one set of voters, or two while members change.
+    pub fn voters(&self) -> Vec<std::collections::BTreeSet<NodeId>> {
+        let metrics = self.inner.core.metrics();
+        let joint = metrics
+            .borrow()
+            .membership_config
+            .membership()
+            .get_joint_config()
+            .clone();
+        joint
+    }
+
     /// How long ago a majority last answered this leader; none when it does not lead.
     pub fn quorum_age_ms(&self) -> Option<u64> {
         self.inner.acked().map(|at| Mono::now().since(at))

@@ -39,7 +39,7 @@ impl World {
             let event = Event::Leadership {
                 term: Term(term),
                 leader: Some(NodeId(leader)),
-                voters: all.clone(),
+                voters: vec![all.clone()],
                 members: all.clone(),
             };
             self.step(*id, event);
