@@ -55,9 +55,7 @@ pub(super) fn record(facts: &mut Facts, run: &mut Run, seen: &Seen, meta: &OpMet
         } else {
             rsc
         };
-        for at in facts.descend(banned) {
-            facts.ban_everywhere(at, &cause);
-        }
+        facts.ban_everywhere(banned, &cause);
     }
 }
 

@@ -53,7 +53,7 @@ use super::index::{IdxVec, NodeIdx, RscIdx};
 use super::input::Input;
 use super::nvtable::{NvTable, Str};
 use super::report::{Contribution, Warning};
-use crate::terms::{DateTime, Score, text};
+use crate::terms::{DateTime, FEATURE_SET, Score, text};
 use crate::xml::Element;
 
 /// Step 1: what is true now (spec 1 §35). Frozen when the next step starts.
@@ -251,6 +251,14 @@ pub fn read(cib: &Element, input: &Input) -> Facts {
         },
         ..Facts::default()
     };
+    // spec 1 §2 point 3: what a newer version means by its CIB is not for us to guess.
+    if text::compare_versions(&facts.feature_set, FEATURE_SET).is_gt() {
+        let theirs = facts.feature_set.clone();
+        facts.warn(format!(
+            "the CIB has feature set {theirs}, newer than our {FEATURE_SET}: upgrade this node first"
+        ));
+        return facts;
+    }
     options::read(&mut facts, section("crm_config"), cib);
     facts.fence_device_known = facts.options.have_watchdog;
     let defaults = |facts: &Facts, name: &str| match section(name) {
