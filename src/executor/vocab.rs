@@ -1,6 +1,7 @@
 //! The words of the executor. An [`Order`] says everything: agent, parameters, time limit, expected result and
 //! who asked. Its answer is an [`Execution`], which the daemon writes to the status section.
 
+use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -34,7 +35,7 @@ pub enum Command {
 }
 
 /// One operation that is to be run here.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {
     /// Term of the coordinator that gives the order.
     pub term: Term,
@@ -54,6 +55,20 @@ pub struct Order {
     pub pending: Pending,
     /// Since when the resource is locked to this node, for a stop at shutdown.
     pub shutdown_lock: Option<i64>,
+}
+
+/// Without the values of parameters, which may be passwords.
+impl fmt::Debug for Order {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Order")
+            .field("term", &self.term)
+            .field("key", &self.key)
+            .field("op", &self.op)
+            .field("agent", &self.agent)
+            .field("pending", &self.pending)
+            .field("params", &names(&self.params))
+            .finish()
+    }
 }
 
 /// Who writes that an operation is about to run. It must be on disk at a majority before the agent runs: a
@@ -300,7 +315,7 @@ pub struct Digests {
 pub struct RunId(pub u64);
 
 /// One call of an agent.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Invocation {
     /// The agent.
     pub agent: AgentName,
@@ -316,8 +331,21 @@ pub struct Invocation {
     pub kill_process_only: bool,
 }
 
+/// Without the values of parameters, which may be passwords.
+impl fmt::Debug for Invocation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Invocation")
+            .field("agent", &self.agent)
+            .field("rsc", &self.rsc)
+            .field("task", &self.task)
+            .field("timeout_ms", &self.timeout_ms)
+            .field("params", &names(&self.params))
+            .finish()
+    }
+}
+
 /// What is asked of the fencer for a resource of class `stonith`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct DeviceTask {
     /// Id of the device.
     pub device: RscId,
@@ -329,6 +357,19 @@ pub struct DeviceTask {
     pub params: Vec<(String, String)>,
     /// Time limit.
     pub timeout_ms: u64,
+}
+
+/// Without the values of parameters, which may be passwords.
+impl fmt::Debug for DeviceTask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DeviceTask")
+            .field("device", &self.device)
+            .field("agent", &self.agent)
+            .field("task", &self.task)
+            .field("timeout_ms", &self.timeout_ms)
+            .field("params", &names(&self.params))
+            .finish()
+    }
 }
 
 /// How a run ended, in the executor's words.
@@ -421,4 +462,9 @@ impl Parameter {
             ..Self::default()
         }
     }
+}
+
+/// Names of parameters, for messages.
+fn names(params: &[(String, String)]) -> Vec<&str> {
+    params.iter().map(|(name, _)| name.as_str()).collect()
 }

@@ -301,7 +301,7 @@ impl State {
 }
 
 /// A configured fence device, with parameters as evaluated for this node.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Device {
     /// Resource id without an instance number.
     pub id: RscId,
@@ -311,6 +311,17 @@ pub struct Device {
     pub params: BTreeMap<String, String>,
     /// Meta-attribute `provides=unfencing` (old).
     pub provides_unfencing: bool,
+}
+
+/// Without the values of parameters, which may be passwords.
+impl std::fmt::Debug for Device {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Device")
+            .field("id", &self.id)
+            .field("agent", &self.agent)
+            .field("params", &self.params.keys().collect::<Vec<_>>())
+            .finish()
+    }
 }
 
 /// What an agent's metadata says it can do.

@@ -55,13 +55,12 @@ pub fn find_fence(place: &Place, agent: &str) -> Result<PathBuf, NotFound> {
 }
 
 fn ocf_candidates(place: &Place, provider: &str, kind: &str) -> Vec<PathBuf> {
-    let own = place.own_agents.join("ocf");
-    let mut candidates = vec![
-        place.ocf_root.join("resource.d").join(provider).join(kind),
-        own.join(provider).join(kind),
-    ];
+    // Laid out by `agents::install`, or a plain directory of providers.
+    let own = [place.own_agents.join("ocf"), place.own_agents.clone()];
+    let mut candidates = vec![place.ocf_root.join("resource.d").join(provider).join(kind)];
+    candidates.extend(own.iter().map(|own| own.join(provider).join(kind)));
     if REPLACED.contains(&provider) {
-        candidates.push(own.join("systole").join(kind));
+        candidates.extend(own.iter().map(|own| own.join("systole").join(kind)));
     }
     candidates
 }

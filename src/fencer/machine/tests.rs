@@ -509,3 +509,102 @@ fn unfencing_uses_every_device_that_unfences() {
     net.end(0);
     assert_eq!(net.log(), "h1: a on h2; h1: b on h2; h1: done h2 by h1");
 }
+
+mod random {
+    //! Lost messages, agents that lie down, new terms: every request has one end, and a success is true.
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Debug, Clone)]
+    enum Move {
+        Fence(usize, usize, bool),
+        End(usize, u8),
+        Deaf(usize),
+        Hear,
+        Wait(u64),
+        Term(usize, u64),
+        Unreachable(usize, usize),
+    }
+
+    fn moves() -> impl Strategy<Value = Vec<Move>> {
+        let one = prop_oneof![
+            3 => (0..3usize, 0..3usize, any::<bool>()).prop_map(|(a, b, c)| Move::Fence(a, b, c)),
+            4 => (0..4usize, 0..3u8).prop_map(|(at, how)| Move::End(at, how)),
+            1 => (0..3usize).prop_map(Move::Deaf),
+            1 => Just(Move::Hear),
+            2 => (1..8000u64).prop_map(Move::Wait),
+            1 => (0..3usize, 1..4u64).prop_map(|(node, term)| Move::Term(node, term)),
+            1 => (0..3usize, 0..3usize).prop_map(|(node, peer)| Move::Unreachable(node, peer)),
+        ];
+        proptest::collection::vec(one, 1..40)
+    }
+
+    const NODES: [&str; 3] = ["h1", "h2", "h3"];
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn every_request_has_one_true_end(moves in moves(), levels in any::<bool>()) {
+            let mut net = Net::new(&NODES);
+            let levels: &[&str] = if levels { &["a,b", "c"] } else { &[] };
+            net.configure(&NODES, &[("a", ALL), ("b", ALL), ("c", ALL)], levels);
+            let mut asked = 0;
+            // Targets against which an agent has succeeded.
+            let mut proven: BTreeSet<String> = BTreeSet::new();
+            let mut done = 0;
+            let mut check = |net: &mut Net, proven: &BTreeSet<String>| {
+                for line in std::mem::take(&mut net.log) {
+                    let Some((_, rest)) = line.split_once(": done ") else { continue };
+                    done += 1;
+                    let (target, result) = rest.split_once(' ').expect("a result");
+                    if result.starts_with("by ") {
+                        assert!(proven.contains(target), "nothing was done, but: {line}");
+                    }
+                }
+                done
+            };
+            for step in &moves {
+                match step {
+                    Move::Fence(owner, target, reboot) => {
+                        let action = if *reboot { Action::Reboot } else { Action::Off };
+                        let term = net.nodes[&NodeName::from(NODES[*owner])].newest;
+                        let request =
+                            Request { action, term: Some(term), ..request(NODES[*target]) };
+                        asked += 1;
+                        net.fence_with(NODES[*owner], request);
+                    }
+                    Move::End(at, how) if *at < net.runs.len() => {
+                        net.runs.swap(0, *at);
+                        let call = &net.runs[0].2;
+                        let target = call.input.iter().find(|(name, _)| name == "nodename");
+                        if *how == 0 && call.action != "on" {
+                            proven.extend(target.map(|(_, value)| value.clone()));
+                        }
+                        let timed_out = || Err(Failure::TimedOut("late".into()));
+                        net.end_with([Ok(0), Ok(1), timed_out()][usize::from(*how)].clone(), "");
+                    }
+                    Move::End(..) => {}
+                    Move::Deaf(node) => drop(net.deaf.insert(NODES[*node].into())),
+                    Move::Hear => net.deaf.clear(),
+                    Move::Wait(ms) => net.at(net.ms + ms),
+                    Move::Term(node, term) => net.tell(NODES[*node], Event::TermSeen(Term(*term))),
+                    Move::Unreachable(node, peer) => {
+                        net.tell(NODES[*node], Event::Unreachable(NODES[*peer].into()));
+                    }
+                }
+                check(&mut net, &proven);
+            }
+            // Agents end at last, and time goes on.
+            for _ in 0..60 {
+                while !net.runs.is_empty() {
+                    net.end(1);
+                }
+                net.at(net.ms + 10_000);
+            }
+            prop_assert_eq!(check(&mut net, &proven), asked);
+        }
+    }
+}
