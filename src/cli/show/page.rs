@@ -42,9 +42,9 @@ impl Page {
         self.text.push('\n');
     }
 
-    /// An empty line between what was written and what follows.
+    /// One empty line between what was written and what follows.
     pub fn space(&mut self) {
-        if !self.is_empty() {
+        if !self.is_empty() && !self.text.ends_with("\n\n") {
             self.text.push('\n');
         }
     }

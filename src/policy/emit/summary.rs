@@ -37,6 +37,10 @@ pub enum SummaryLine {
         from: Option<NodeIdx>,
         /// To where.
         to: Option<NodeIdx>,
+        /// Role now, and then.
+        roles: (Role, Role),
+        /// Why, without more words.
+        why: Option<Str>,
         /// Can't be done.
         blocked: bool,
     },
@@ -326,7 +330,7 @@ fn worded(facts: &Facts, plan: &Plan, rsc: RscIdx, draft: &Draft) -> SummaryLine
     let why = draft
         .source
         .and_then(|source| plan.get(source).reason.clone());
-    let reason = match (why, blocked) {
+    let reason = match (&why, blocked) {
         (Some(why), true) => Some(format!("due to {why} (blocked)")),
         (Some(why), false) => Some(format!("due to {why}")),
         (None, true) => Some("blocked".to_owned()),
@@ -340,6 +344,8 @@ fn worded(facts: &Facts, plan: &Plan, rsc: RscIdx, draft: &Draft) -> SummaryLine
         reason,
         from: draft.from,
         to: draft.to,
+        roles: (now.orig_role, now.next_role),
+        why,
         blocked,
     }
 }

@@ -7,6 +7,7 @@ mod args;
 mod decide;
 mod input;
 mod profile;
+mod report;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -14,12 +15,12 @@ use std::path::Path;
 
 use thiserror::Error;
 
-use self::args::{Format, Options, UsageError};
-use crate::cli::show::{self, Entry, Page, Wanted};
+use self::args::{Options, Source, UsageError};
+use self::report::Report;
+use crate::cli::show::Wanted;
 use crate::graph;
-use crate::policy::Input;
-use crate::policy::facts::{self, Facts};
-use crate::simulate::{self as what_if, Draft, Ending, Known, OpSpec, Step};
+use crate::policy::{self, Input, facts};
+use crate::simulate::{self as what_if, Draft, Ending, Known, OpSpec};
 use crate::terms::{CrmExit, DateTime};
 use crate::xml::{Element, write};
 
@@ -82,10 +83,7 @@ fn run_to_end(
     errors: &mut dyn Write,
 ) -> Result<CrmExit, Failure> {
     let options = Options::parse(words)?;
-    let mut report = Report {
-        page: Page::new(),
-        errors: Vec::new(),
-    };
+    let mut report = Report::new(&options);
     let mut exit = CrmExit::OK;
     if options.help {
         report.page.line(args::HELP.trim_end());
@@ -101,10 +99,13 @@ fn run_to_end(
     for line in &report.errors {
         let _ = writeln!(errors, "{line}");
     }
-    let text = report.page.text();
+    let words = words.iter().map(|word| word.to_string_lossy());
+    let request: Vec<_> = std::iter::once("crm_simulate".into())
+        .chain(words)
+        .collect();
+    let text = report.finish(&request.join(" "), exit);
     match &options.output_to {
-        _ if options.format == Format::Nothing => {}
-        Some(path) => save(path, text)?,
+        Some(path) => save(path, &text)?,
         None => out
             .write_all(text.as_bytes())
             .map_err(|error| Failure::Output {
@@ -113,40 +114,6 @@ fn run_to_end(
             })?,
     }
     Ok(exit)
-}
-
-/// What is written, and what goes to standard error.
-struct Report {
-    page: Page,
-    errors: Vec<String>,
-}
-
-impl Report {
-    fn section(&mut self, title: &str, entries: Vec<Entry>) {
-        self.page.space();
-        self.page.line(&format!("{title}:"));
-        for entry in &entries {
-            self.page.entry(1, entry);
-        }
-    }
-
-    /// Sections of a status with empty lines between.
-    fn status(&mut self, title: &str, facts: &Facts, wanted: &Wanted) {
-        self.page.space();
-        self.page.line(&format!("{title}:"));
-        for (at, entry) in show::status(facts, wanted).iter().enumerate() {
-            if at > 0 {
-                self.page.space();
-            }
-            self.page.entry(1, entry);
-        }
-    }
-}
-
-fn items<T: ToString>(of: impl IntoIterator<Item = T>) -> Vec<Entry> {
-    of.into_iter()
-        .map(|one| Entry::Item(one.to_string()))
-        .collect()
 }
 
 fn save(path: &Path, text: &str) -> Result<(), Failure> {
@@ -183,21 +150,15 @@ fn simulate(options: &Options, report: &mut Report) -> Result<CrmExit, Failure> 
     report.errors.extend(notes);
     let wall_s = crate::clock::wall_s();
     let (now_s, time_line) = effective_time(options, &cib, wall_s);
-    let sanitized = options.source != args::Source::Live;
+    let sanitized = options.source != Source::Live;
     let policy_input = Input {
         sanitized,
         causes: false,
         ..Input::at(now_s)
     };
-    let loud = !options.quiet;
-    let read = |cib: &Element, report: &mut Report| {
-        if let Some(line) = time_line.as_ref().filter(|_| loud) {
-            report.page.line(line);
-        }
-        facts::read(cib, &policy_input)
-    };
 
-    let mut facts = read(&cib, report);
+    report.time(time_line.as_deref());
+    let mut facts = facts::read(&cib, &policy_input);
     let wanted = Wanted {
         inactive: true,
         pending: true,
@@ -207,20 +168,16 @@ fn simulate(options: &Options, report: &mut Report) -> Result<CrmExit, Failure> 
         failures: options.failcounts,
         ..Wanted::default()
     };
-    if loud {
-        status_before(&facts, &wanted, report);
-    }
+    report.status_before(&facts, &wanted);
 
     let mut draft = Draft::new(&cib, wall_s);
     if !options.injections.is_empty() {
         let (made, complaints) = what_if::inject(&mut draft, &options.injections, &facts)?;
         report.errors.extend(complaints);
-        if loud {
-            report.section("Performing Requested Modifications", items(made));
-            report.page.space();
-        }
+        report.modifications(&made);
         cib = draft.cib().clone();
-        facts = read(&cib, report);
+        report.time(time_line.as_deref());
+        facts = facts::read(&cib, &policy_input);
     }
     if let Some(path) = &options.save_input {
         save(path, &write::pretty(&cib))?;
@@ -229,17 +186,15 @@ fn simulate(options: &Options, report: &mut Report) -> Result<CrmExit, Failure> 
         return Ok(CrmExit::OK);
     }
 
-    let outcome = decide::decide(&cib, &policy_input);
-    show_scores(options, &outcome, report);
+    let outcome = policy::schedule(&cib, &policy_input);
+    report.scores(options, &outcome);
     if let Some(path) = &options.save_graph {
         save(path, &write::pretty(&graph::write(&outcome.graph)))?;
     }
     if let Some(path) = &options.save_dot {
-        save(path, &outcome.drawing.to_string())?;
+        save(path, &graph::Drawing::of(&outcome.graph).to_string())?;
     }
-    if loud {
-        report.section("Transition Summary", items(&outcome.summary));
-    }
+    report.summary(&outcome);
     if !options.simulate {
         return Ok(CrmExit::OK);
     }
@@ -249,11 +204,8 @@ fn simulate(options: &Options, report: &mut Report) -> Result<CrmExit, Failure> 
         .iter()
         .filter_map(|text| Some((text.clone(), text.parse().ok()?)))
         .collect();
-    let known = Known::of(&facts);
-    let executed = what_if::execute(&outcome.graph, &mut draft, &known, &failures)?;
-    if loud {
-        show_execution(&executed.steps, report);
-    }
+    let executed = what_if::execute(&outcome.graph, &mut draft, &Known::of(&facts), &failures)?;
+    report.execution(&executed.steps);
     let mut exit = CrmExit::OK;
     if executed.ending == Ending::Terminated {
         report.errors.push("Transition failed: terminated".into());
@@ -262,67 +214,23 @@ fn simulate(options: &Options, report: &mut Report) -> Result<CrmExit, Failure> 
             .push("An invalid transition was produced".into());
         exit = CrmExit::ERROR;
     }
-    if loud {
-        report.page.space();
-        let facts = read(draft.cib(), report);
-        let wanted = Wanted {
-            pending: false,
-            ..wanted
-        };
-        report.status("Revised Cluster Status", &facts, &wanted);
+    if !options.quiet {
+        report.time(time_line.as_deref());
+        let facts = facts::read(draft.cib(), &policy_input);
+        report.status_after(
+            &facts,
+            &Wanted {
+                pending: false,
+                ..wanted
+            },
+        );
     }
     let own_file = match (&options.source, options.in_place) {
-        (args::Source::File(path), true) => Some(path),
+        (Source::File(path), true) => Some(path),
         _ => None,
     };
     for path in options.save_output.iter().chain(own_file) {
         save(path, &write::pretty(draft.cib()))?;
     }
     Ok(exit)
-}
-
-fn status_before(facts: &Facts, wanted: &Wanted, report: &mut Report) {
-    if facts.options.maintenance_mode {
-        report.page.space();
-        report
-            .page
-            .line("              *** Resource management is DISABLED ***");
-        report
-            .page
-            .line("  The cluster will not attempt to start, stop or recover services");
-    }
-    if let Some(line) = show::counts_line(facts) {
-        report.page.space();
-        report.page.line(&line);
-    }
-    report.status("Current cluster status", facts, wanted);
-}
-
-fn show_scores(options: &Options, outcome: &decide::Decision, report: &mut Report) {
-    let title = match (options.scores, options.utilization) {
-        (true, true) => "Assignment Scores and Utilization Information",
-        (true, false) => "Assignment Scores",
-        (false, true) => "Utilization Information",
-        (false, false) => return,
-    };
-    if options.quiet {
-        for line in &outcome.scores {
-            report.page.line(line);
-        }
-    } else {
-        report.section(title, items(&outcome.scores));
-    }
-}
-
-/// Steps stand in the list, except the news that one failed.
-fn show_execution(steps: &[Step], report: &mut Report) {
-    report.page.space();
-    report.page.line("Executing Cluster Transition:");
-    for step in steps {
-        let text = what_if::step_text(step);
-        match step {
-            Step::Failed { .. } => report.page.line(&text),
-            _ => report.page.entry(1, &Entry::Item(text)),
-        }
-    }
 }
