@@ -62,6 +62,8 @@ impl Transport for Line {
 }
 
 struct Cluster {
+    /// Patient enough for a machine that builds something else at the same time.
+    timing: Timing,
     board: Arc<Switchboard>,
     dirs: BTreeMap<NodeId, TempDir>,
 }
@@ -69,7 +71,12 @@ struct Cluster {
 impl Cluster {
     /// The founder alone.
     async fn found() -> Self {
+        Self::found_with(Timing::scaled(3)).await
+    }
+
+    async fn found_with(timing: Timing) -> Self {
         let cluster = Self {
+            timing,
             board: Arc::default(),
             dirs: BTreeMap::new(),
         };
@@ -82,7 +89,11 @@ impl Cluster {
     }
 
     async fn of_three() -> Self {
-        let mut cluster = Self::found().await;
+        Self::of_three_with(Timing::scaled(3)).await
+    }
+
+    async fn of_three_with(timing: Timing) -> Self {
+        let mut cluster = Self::found_with(timing).await;
         for _ in 0..2 {
             cluster = cluster.join(MemberRole::Voter).await;
         }
@@ -151,7 +162,7 @@ impl Cluster {
             key: "key".into(),
             timing: Timing {
                 write_deadline_ms: 5000,
-                ..Timing::default()
+                ..self.timing
             },
             snapshot_every: 50,
         };
@@ -342,7 +353,7 @@ async fn a_node_that_was_cut_off_neither_writes_nor_disturbs_on_return() {
     let leader = cluster.wait_leader().await;
     let lonely = cluster.node(NodeId(leader.0 % 3 + 1));
     cluster.board.cut.lock().expect("ok").insert(lonely.node());
-    sleep(Duration::from_millis(1500)).await;
+    sleep(Duration::from_millis(3000)).await;
     let term = cluster.node(leader).leadership().borrow().term;
     assert_eq!(lonely.leadership().borrow().leader, None);
     cluster.board.cut.lock().expect("ok").clear();
@@ -503,7 +514,7 @@ async fn leadership_is_handed_over_on_request() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn latency() {
-    let cluster = Cluster::of_three().await;
+    let cluster = Cluster::of_three_with(Timing::default()).await;
     let leader = cluster.node(cluster.wait_leader().await);
     let mut times = Vec::new();
     for round in 0..200 {
