@@ -6,6 +6,7 @@
 
 use super::{
     Change, Cib, Command, Error, Patch, Version,
+    acl::Acl,
     ops::{self, Counters},
     patch, schema,
 };
@@ -71,7 +72,11 @@ pub fn apply(cib: &Cib, command: &Command) -> Applied {
 
 /// Answers a query, with what the user may not read left out.
 pub fn query(cib: &Cib, command: &Command) -> Result<Option<Element>, Error> {
-    ops::query(cib.root(), &command.target, &command.flags).map(Some)
+    let (target, flags) = (&command.target, &command.flags);
+    match Acl::of(cib, &command.origin) {
+        Some(acl) => ops::query(&acl.redact(cib.root())?, target, flags).map(Some),
+        None => ops::query(cib.root(), target, flags).map(Some),
+    }
 }
 
 type Changed = (Cib, Option<Element>, Patch);
@@ -83,6 +88,9 @@ fn change(cib: &Cib, command: &Command) -> Result<Changed, Error> {
     let mut patch = patch::diff(old, &new);
     if patch.changes.is_empty() {
         return Ok((cib.clone(), outcome.answer, patch));
+    }
+    if let Some(acl) = Acl::of(cib, &command.origin) {
+        acl.check(old, &new, &patch)?;
     }
     check_feature_set(&new)?;
     check_version(old, &new, &outcome.counters)?;
@@ -118,7 +126,7 @@ fn check_schema(old: &Cib, new: &Cib) -> Result<(), Error> {
     if same && root_same {
         return Ok(());
     }
-    let found = schema::check(new);
+    let found = schema::check_replicated(new);
     if found.is_empty() {
         Ok(())
     } else {
@@ -142,11 +150,13 @@ fn count_up(new: &mut Element, patch: &Patch, counters: &Counters) {
     match counters {
         Counters::AsReceived => return,
         Counters::Exactly(target) => version = *target,
-        Counters::Managed if patch.configuration_changed() => {
+        Counters::Managed if !patch.configuration_changed() => {
+            version.num_updates = version.num_updates.saturating_add(1);
+        }
+        Counters::Managed | Counters::Configuration => {
             version.epoch = version.epoch.saturating_add(1);
             version.num_updates = 0;
         }
-        Counters::Managed => version.num_updates = version.num_updates.saturating_add(1),
     }
     version.write_to(new);
 }
@@ -198,5 +208,7 @@ impl Patch {
     }
 }
 
+#[cfg(test)]
+mod recorded;
 #[cfg(test)]
 mod tests;

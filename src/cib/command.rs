@@ -114,6 +114,8 @@ pub struct Origin {
     pub client: String,
     /// On whose behalf; nobody is root.
     pub user: String,
+    /// Groups of that user; an ACL may grant to them.
+    pub groups: Vec<String>,
     /// Why, for the history of the configuration.
     pub comment: String,
 }

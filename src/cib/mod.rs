@@ -10,6 +10,7 @@ mod ops;
 mod sections;
 mod version;
 
+pub mod acl;
 pub mod config;
 pub mod patch;
 pub mod schema;

@@ -1,7 +1,8 @@
 //! What each operation does to the document, before anything is counted or checked. // spec cluster §2
 
 use super::{
-    Cib, Command, Error, Flags, Op, Patch, Target, Version, sections, upgrade, version::COUNTERS,
+    Cib, Command, Error, Flags, Op, Patch, Target, Version, Violation, sections, upgrade,
+    version::COUNTERS,
 };
 use crate::{
     terms::Score,
@@ -20,6 +21,8 @@ pub(super) struct Outcome {
 pub(super) enum Counters {
     /// Counted up by what changed.
     Managed,
+    /// Counted up as for a change of configuration, whatever it was before.
+    Configuration,
     /// As the operation left them: a copy of another node's CIB.
     AsReceived,
     /// What a patch says they are after it.
@@ -54,7 +57,10 @@ pub(super) fn perform(root: &Element, command: &Command) -> Result<Outcome, Erro
             Target::XPath(xpath) => delete_matches(&mut new, xpath, true)?,
             _ => delete(&mut new, target, input()?),
         },
-        Op::Erase => erase(&mut new),
+        Op::Erase => {
+            erase(&mut new);
+            counters = Counters::Configuration;
+        }
         Op::Bump => raise(&mut new, "epoch"),
         Op::Patch => counters = patch(&mut new, input()?)?,
         Op::Upgrade => upgrade_all(&mut new)?,
@@ -461,7 +467,12 @@ fn upgrade_all(root: &mut Element) -> Result<(), Error> {
     if upgrade::is_latest(root) {
         return Err(Error::AlreadyLatest);
     }
-    let new = upgrade::latest(root).map_err(|violation| Error::Schema(vec![violation]))?;
+    let new = upgrade::latest(root).map_err(|violation| {
+        Error::Schema(vec![Violation {
+            line: 0,
+            ..violation
+        }])
+    })?;
     let admin_epoch = Version::of(root).admin_epoch.saturating_add(1);
     *root = new;
     Version {

@@ -105,6 +105,11 @@ impl<'de> Deserialize<'de> for Patch {
     }
 }
 
+/// Indexes to the element that a path names, if it is there.
+pub(super) fn locate(root: &Element, path: &str) -> Option<Vec<usize>> {
+    fit::locate(root, path).ok().flatten()
+}
+
 /// The path of an element whose parent has this path.
 pub(super) fn path_below(parent: &str, element: &Element) -> String {
     let mut path = String::with_capacity(parent.len() + element.tag().len() + 16);

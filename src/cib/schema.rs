@@ -35,6 +35,17 @@ pub fn version(name: &str) -> Option<(u32, u32)> {
 
 /// All that is wrong with a CIB; nothing if it asks not to be checked (`validate-with="none"`).
 pub fn check(cib: &Cib) -> Vec<Violation> {
+    check_all(cib, true)
+}
+
+/// The same without lines, which are not the same on every node: one read a file, the other a log.
+pub(super) fn check_replicated(cib: &Cib) -> Vec<Violation> {
+    let mut found = check_all(cib, false);
+    found.iter_mut().for_each(|violation| violation.line = 0);
+    found
+}
+
+fn check_all(cib: &Cib, lines: bool) -> Vec<Violation> {
     let root = cib.root();
     if !root.is("cib") {
         return vec![Violation::at(root, "a CIB is a <cib>")];
@@ -56,6 +67,7 @@ pub fn check(cib: &Cib) -> Vec<Violation> {
     let mut checker = Checker {
         rules: table::rules(),
         version,
+        lines,
         ids: BTreeMap::new(),
         references: Vec::new(),
         found: Vec::new(),
@@ -68,6 +80,8 @@ pub fn check(cib: &Cib) -> Vec<Violation> {
 struct Checker<'a> {
     rules: &'static BTreeMap<&'static str, Rules>,
     version: (u32, u32),
+    /// Whether messages name lines.
+    lines: bool,
     /// Who has which id.
     ids: BTreeMap<&'a str, &'a Element>,
     /// Element, attribute and what must have that id.
@@ -213,7 +227,7 @@ impl<'a> Checker<'a> {
         }
         if let Some(first) = self.ids.get(id) {
             let line = match first.line() {
-                0 => String::new(),
+                line if line == 0 || !self.lines => String::new(),
                 line => format!(" in line {line}"),
             };
             let problem = format!(

@@ -102,7 +102,7 @@ fn a_change_of_configuration_is_signed() {
         node: "n1".into(),
         client: "crm".into(),
         user: "root".into(),
-        comment: String::new(),
+        ..Origin::default()
     };
     let command = Command::modify("nodes", element(r#"<node id="1" type="member"/>"#))
         .from(origin)
@@ -344,4 +344,102 @@ fn a_status_write_shares_everything_else() {
             .unwrap()
             .ptr_eq(new.configuration().unwrap())
     );
+}
+
+mod random {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn any_command() -> impl Strategy<Value = Command> {
+        let input = prop_oneof![
+            ("[ab]", "[1-3]").prop_map(|(id, v)| {
+                Element::new("primitive")
+                    .with("id", id)
+                    .with("class", "lsb")
+                    .with("type", "t")
+                    .with("description", v)
+            }),
+            ("[12]", "[1-3]")
+                .prop_map(|(id, v)| Element::new("node_state").with("id", id).with("in_ccm", v)),
+            ("[12]", "[mn]")
+                .prop_map(|(id, v)| Element::new("node").with("id", id).with("uname", v)),
+            "[0-9]".prop_map(|v| Element::new("cib").with("have-quorum", v)),
+            "[0-9]".prop_map(|v| Element::new("cib").with("epoch", v)),
+            Just(Element::new("status")),
+            Just(Element::new("resources")),
+        ];
+        let op = proptest::sample::select(vec![
+            Op::Create,
+            Op::Modify,
+            Op::Modify,
+            Op::Replace,
+            Op::Delete,
+            Op::Bump,
+            Op::Erase,
+        ]);
+        let target = proptest::sample::select(vec![
+            "",
+            "status",
+            "resources",
+            "nodes",
+            "//node_state",
+            "//primitive",
+        ]);
+        (op, target, input, any::<bool>()).prop_map(|(op, target, input, can_create)| {
+            let target = match target {
+                "" => Target::Whole,
+                xpath if xpath.contains('/') => Target::XPath(xpath.into()),
+                section => Target::Section(section.into()),
+            };
+            let mut command = Command::new(op, target, Some(input));
+            command.flags.can_create = can_create;
+            command
+        })
+    }
+
+    /// What the version must be, said once more and without the code that says it. // spec cluster §1.2
+    fn check(old: &Cib, command: &Command, applied: &Applied) -> Result<(), TestCaseError> {
+        let (before, after) = (old.version(), applied.cib.version());
+        let Some(patch) = &applied.patch else {
+            prop_assert_eq!(&applied.cib, old);
+            return Ok(());
+        };
+        prop_assert_eq!(&patch.apply(old.root()).unwrap(), applied.cib.root());
+        prop_assert!(after > before, "{} after {}", after, before);
+        let configured = old.configuration() != applied.cib.configuration();
+        if configured {
+            prop_assert!(after.epoch > before.epoch && after.num_updates == 0);
+        } else if !matches!(command.op, Op::Erase | Op::Bump)
+            && command
+                .input
+                .as_ref()
+                .is_none_or(|input| !input.has("epoch"))
+        {
+            let expected = Version {
+                num_updates: before.num_updates + 1,
+                ..before
+            };
+            prop_assert_eq!(after, expected);
+        }
+        Ok(())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(150))]
+
+        #[test]
+        fn any_history_counts_and_is_the_same_twice(commands in proptest::collection::vec(any_command(), 1..12)) {
+            let (mut one, mut other) = (base(), base());
+            for command in &commands {
+                let applied = apply(&one, command);
+                check(&one, command, &applied)?;
+                let again = apply(&other, &postcard::from_bytes(&postcard::to_stdvec(command).unwrap()).unwrap());
+                prop_assert_eq!(write::compact(applied.cib.root()), write::compact(again.cib.root()));
+                prop_assert_eq!(&applied.answer, &again.answer);
+                (one, other) = (applied.cib, again.cib);
+            }
+            prop_assert_eq!(one.digest(), other.digest());
+        }
+    }
 }

@@ -148,7 +148,7 @@ fn missing(path: &str) -> Error {
 }
 
 /// Indexes to the first element that a path names.
-fn locate(root: &Element, path: &str) -> Result<Option<Vec<usize>>, Error> {
+pub(super) fn locate(root: &Element, path: &str) -> Result<Option<Vec<usize>>, Error> {
     let steps = steps(path)?;
     let mut steps = steps.into_iter();
     let first: Option<Step<'_>> = steps.next();

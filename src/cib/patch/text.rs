@@ -104,8 +104,8 @@ impl Change {
 
     fn from_element(element: &Element) -> Result<Self, Error> {
         let invalid = |problem: &str| {
-            let line = element.line();
-            Error::Invalid(format!("<change> in line {line} of the patch: {problem}"))
+            let path = element.get("path").unwrap_or_default();
+            Error::Invalid(format!("<change path=\"{path}\"> of the patch: {problem}"))
         };
         let path = element
             .get("path")
