@@ -4,7 +4,17 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 
 /// Names that open a door of their own.
-pub const NAMES: &[&str] = &["crm", "crm_simulate"];
+pub const NAMES: &[&str] = &[
+    "attrd_updater",
+    "cibadmin",
+    "crm",
+    "crm_attribute",
+    "crm_master",
+    "crm_mon",
+    "crm_node",
+    "crm_resource",
+    "crm_simulate",
+];
 
 /// Makes all links in `dir`, which is made if it is not there. Links that are right stay as they are.
 ///

@@ -3,8 +3,8 @@
 //! Leaves: text and an exit status.
 //! May touch: files that are named, standard input and output, the daemon's socket.
 
-mod change;
-mod check;
+pub(crate) mod change;
+pub(crate) mod check;
 pub mod cluster;
 pub mod configure;
 mod edit;

@@ -62,32 +62,9 @@ pub fn run(tool: &mut Tool, args: &[String]) -> Result<(), Failure> {
             "show-detail" => status.detail = true,
             "xml-file" => tool.access = Box::new(crate::cli::access::File::new(value)),
             "help" => {
-                let names: Vec<String> = OPTIONS
-                    .iter()
-                    .map(|(short, long, value)| {
-                        let short = if *short == '\0' {
-                            "    ".to_owned()
-                        } else {
-                            format!("-{short}, ")
-                        };
-                        format!("  {short}--{long}{}", if *value { "=VALUE" } else { "" })
-                    })
-                    .collect();
-                writeln!(
-                    tool.out,
-                    "crm_mon - show the state of the cluster\n\n{}",
-                    names.join("\n")
-                )?;
-                return Ok(());
+                return super::help(tool, "crm_mon", "show the state of the cluster", OPTIONS);
             }
-            "version" => {
-                writeln!(
-                    tool.out,
-                    "Pacemaker 3.0.2 (Systole {})",
-                    env!("CARGO_PKG_VERSION")
-                )?;
-                return Ok(());
-            }
+            "version" => return super::version(tool),
             _ => {}
         }
     }

@@ -3,12 +3,18 @@
 //! Leaves: the same texts and exit codes.
 //! May touch: what `cli` may.
 
+pub mod attribute;
 pub mod cibadmin;
 pub mod crm_mon;
+pub mod node;
+pub mod resource;
 
 use std::io::Write;
 
-use crate::terms::CrmExit;
+use crate::{
+    rpc::{AdminAnswer, AdminRequest},
+    terms::CrmExit,
+};
 
 use super::{access::Access, entry, failure::Failure};
 
@@ -22,7 +28,15 @@ pub struct Tool {
 
 type Run = fn(&mut Tool, &[String]) -> Result<(), Failure>;
 
-const TOOLS: &[(&str, Run)] = &[("cibadmin", cibadmin::run), ("crm_mon", crm_mon::run)];
+const TOOLS: &[(&str, Run)] = &[
+    ("attrd_updater", attribute::updater),
+    ("cibadmin", cibadmin::run),
+    ("crm_attribute", attribute::run),
+    ("crm_master", attribute::master),
+    ("crm_mon", crm_mon::run),
+    ("crm_node", node::run),
+    ("crm_resource", resource::run),
+];
 
 /// Run when the program was called by the name of a tool.
 pub fn called_as(name: &str, args: &[String]) -> Option<CrmExit> {
@@ -47,6 +61,65 @@ pub fn called_as(name: &str, args: &[String]) -> Option<CrmExit> {
             failure.exit
         }
     })
+}
+
+/// The node on which the tool runs: agents are told by the executor, others ask the daemon.
+pub(crate) fn local_node(tool: &mut Tool) -> Result<String, Failure> {
+    if let Ok(node) = std::env::var("OCF_RESKEY_CRM_meta_on_node")
+        && !node.is_empty()
+    {
+        return Ok(node);
+    }
+    if !tool.access.live() {
+        return Ok(rustix::system::uname()
+            .nodename()
+            .to_string_lossy()
+            .into_owned());
+    }
+    match tool.access.ask(AdminRequest::Status)? {
+        AdminAnswer::Status(status) => status
+            .members
+            .iter()
+            .find(|member| member.id == status.me)
+            .map(|member| member.name.to_string())
+            .ok_or_else(|| Failure::new(CrmExit::NO_SUCH, "this node is no member of its cluster")),
+        other => Err(super::cmd::cluster::unexpected(&other)),
+    }
+}
+
+/// What `--version` prints: clients read the second word.
+pub(crate) fn version(tool: &mut Tool) -> Result<(), Failure> {
+    Ok(writeln!(
+        tool.out,
+        "Pacemaker 3.0.2 (Systole {})",
+        env!("CARGO_PKG_VERSION")
+    )?)
+}
+
+/// What `--help` prints: clients look for names of options in it.
+pub(crate) fn help(
+    tool: &mut Tool,
+    name: &str,
+    what: &str,
+    options: &[(char, &str, bool)],
+) -> Result<(), Failure> {
+    writeln!(
+        tool.out,
+        "{name} - {what}\n\nUsage: {name} [OPTIONS]\n\nOptions:"
+    )?;
+    for (short, long, value) in options {
+        let short = if *short == '\0' {
+            "    ".to_owned()
+        } else {
+            format!("-{short}, ")
+        };
+        writeln!(
+            tool.out,
+            "  {short}--{long}{}",
+            if *value { "=VALUE" } else { "" }
+        )?;
+    }
+    Ok(())
 }
 
 /// Options of a tool, read the way getopt reads them: bundled, with `=`, and long names cut short where they are clear.
@@ -129,6 +202,17 @@ impl<'a> Options<'a> {
         } else {
             Ok((found.1, rest.to_owned()))
         }
+    }
+
+    /// A value that may follow the last option, and may be left out.
+    pub(crate) fn optional(&mut self) -> Option<String> {
+        let word = self
+            .words
+            .get(self.at)
+            .filter(|word| !word.starts_with('-'))?
+            .clone();
+        self.at += 1;
+        Some(word)
     }
 
     fn value(&mut self, name: &str) -> Result<String, Failure> {
