@@ -8,11 +8,13 @@ use std::{
     time::Duration,
 };
 
+use uuid::Uuid;
+
 use crate::{
     cib::{self, Cib, Command},
     clock,
     raft::Outcome,
-    rpc::{self, AdminAnswer, AdminRequest},
+    rpc::{self, AdminAnswer, AdminRequest, Paths},
     terms::CrmExit,
     xml::{Element, Limits, write},
 };
@@ -139,7 +141,7 @@ pub(crate) fn store(path: &Path, text: &str) -> Result<(), Failure> {
         .unwrap_or_default()
         .to_string_lossy()
         .into_owned();
-    let beside = path.with_file_name(format!(".{name}.{}", uuid::Uuid::new_v4()));
+    let beside = path.with_file_name(format!(".{name}.{}", Uuid::new_v4()));
     let mut file = fs::OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -160,71 +162,84 @@ pub(crate) fn store(path: &Path, text: &str) -> Result<(), Failure> {
 /// The daemon of this node.
 pub fn daemon() -> Box<dyn Access> {
     Box::new(Daemon {
-        socket: rpc::Paths::from_env().socket,
-        client: uuid::Uuid::new_v4(),
+        socket: Paths::from_env().socket,
+        client: Uuid::new_v4(),
         writes: 0,
     })
 }
 
-/// How long the daemon may take: longer than it waits for a majority itself.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long an answer may take; fencing by hand takes its time.
+const PATIENCE: Duration = Duration::from_secs(120);
 
-/// The daemon behind its socket.
+/// A daemon behind its socket.
 #[derive(Debug)]
 struct Daemon {
     socket: PathBuf,
-    /// Names this tool's writes, so that one that is sent again takes effect once.
-    client: uuid::Uuid,
+    client: Uuid,
     writes: u64,
+}
+
+impl Daemon {
+    fn call(&self, request: &AdminRequest) -> Result<AdminAnswer, Failure> {
+        let answer = rpc::call_blocking(&self.socket, request, PATIENCE)
+            .map_err(|error| Failure::new(error.exit(), error.to_string()))?;
+        match answer {
+            AdminAnswer::Failed { exit, message } => Err(Failure::new(exit, message)),
+            answer => Ok(answer),
+        }
+    }
 }
 
 impl Access for Daemon {
     fn cib(&mut self) -> Result<Cib, Failure> {
-        let command = Box::new(Command::new(cib::Op::Query, cib::Target::Whole, None));
-        match self.ask(AdminRequest::Query {
+        let command = Command::new(cib::Op::Query, cib::Target::Whole, None);
+        let request = AdminRequest::Query {
             local: false,
-            command,
-        })? {
-            AdminAnswer::Xml(text) => Cib::parse(&text, &Limits::CIB)
-                .map_err(|error| Failure::new(CrmExit::PROTOCOL, error.to_string())),
-            _ => Err(Failure::new(CrmExit::PROTOCOL, "the daemon sent no CIB")),
+            command: Box::new(command),
+        };
+        match self.call(&request)? {
+            AdminAnswer::Xml(text) => Cib::parse(&text, &Limits::STORED).map_err(|error| {
+                Failure::new(
+                    CrmExit::PROTOCOL,
+                    format!("the daemon's CIB can't be read: {error}"),
+                )
+            }),
+            other => Err(super::cmd::cluster::unexpected(&other)),
         }
     }
 
     fn write(&mut self, command: Command) -> Result<Option<Element>, Failure> {
         self.writes += 1;
-        let (client, seq) = (self.client, self.writes);
-        let command = Box::new(command);
-        match self.ask(AdminRequest::Write {
-            client,
-            seq,
-            command,
-        })? {
+        let request = AdminRequest::Write {
+            client: self.client,
+            seq: self.writes,
+            command: Box::new(command.at(clock::wall_s())),
+        };
+        // The same number again is applied once, so an answer that was lost may be asked for again.
+        let mut left = 3;
+        let answer = loop {
+            match self.call(&request) {
+                Err(failure) if failure.exit == CrmExit::INDETERMINATE && left > 0 => left -= 1,
+                answer => break answer?,
+            }
+        };
+        match answer {
             AdminAnswer::Written(answer) => match answer.outcome {
+                Outcome::Failed(error) => Err(error.into()),
+                Outcome::Refused { exit, message } => Err(Failure::new(exit, message)),
                 Outcome::Done(element) => Ok(element),
-                other => Err(Failure::new(
-                    other.exit(),
-                    other.message().unwrap_or_default(),
-                )),
+                _ => Ok(None),
             },
-            // The CIB that a dry run would make.
-            AdminAnswer::Xml(text) => crate::xml::parse(&text, &Limits::CIB)
+            AdminAnswer::Xml(text) => crate::xml::parse(&text, &Limits::STORED)
                 .map(Some)
                 .map_err(|error| Failure::new(CrmExit::PROTOCOL, error.to_string())),
-            _ => Ok(None),
+            AdminAnswer::Done => Ok(None),
+            other => Err(super::cmd::cluster::unexpected(&other)),
         }
     }
 
     fn ask(&mut self, request: AdminRequest) -> Result<AdminAnswer, Failure> {
-        match rpc::call_blocking(&self.socket, &request, PATIENCE) {
-            Ok(AdminAnswer::Failed { exit, message }) => Err(Failure::new(exit, message)),
-            Ok(answer) => Ok(answer),
-            Err(error @ rpc::Error::NoDaemon { .. }) => {
-                Err(Failure::new(CrmExit::DISCONNECTED, error.to_string())
-                    .cure("start it: systemctl start systole; or work on a file: CIB_file=FILE"))
-            }
-            Err(error) => Err(Failure::new(error.exit(), error.to_string())),
-        }
+        self.call(&request)
     }
 
     fn live(&self) -> bool {
