@@ -235,11 +235,13 @@ fn listen_for_claims(ip: Ipv4Addr, note: &dyn Fn(&str, &str)) {
     let Ok(seen) = runtime.block_on(async { Kernel::connect()?.seen(None).await }) else {
         return;
     };
+    let near =
+        |other: IpAddr| matches!(other, IpAddr::V4(o) if o.octets()[..3] == ip.octets()[..3]);
     let Some(mut wire) = seen
-        .links
+        .addresses
         .iter()
-        .find(|l| !l.loopback && l.up)
-        .and_then(|link| Wire::open(link).ok())
+        .find(|a| near(a.ip))
+        .and_then(|a| Wire::open(seen.link(a.link)).ok())
     else {
         return;
     };

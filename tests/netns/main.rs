@@ -8,6 +8,7 @@ use std::process::{Command, ExitCode};
 use libtest_mimic::{Arguments, Failed, Trial};
 use systole::demo::enclose::{Side, enclose};
 
+mod cluster;
 mod service;
 mod vip;
 
@@ -17,7 +18,7 @@ type Scenario = (&'static str, fn());
 const SCENARIO: &str = "SYSTOLE_SCENARIO";
 
 fn scenarios() -> Vec<Scenario> {
-    [vip::SCENARIOS, service::SCENARIOS].concat()
+    [vip::SCENARIOS, service::SCENARIOS, cluster::SCENARIOS].concat()
 }
 
 /// Says that a scenario needs something that this machine lacks. A failure where all must be there.
