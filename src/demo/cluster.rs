@@ -305,15 +305,13 @@ impl<'a> Cluster<'a> {
         let until = Mono::now().plus(limit_ms);
         while !is_so() {
             if Mono::now() >= until {
-                let status = self.lab.names().into_iter().find_map(|host| {
-                    self.lab
-                        .is_on(&host)
-                        .then(|| self.crm(&host, &["status"]).ok())
-                        .flatten()
-                });
-                let hint = status
-                    .map(|s| format!("; crm status says:\n{s}"))
-                    .unwrap_or_default();
+                self.check_daemons()?;
+                let on = self.lab.names().into_iter().find(|host| self.lab.is_on(host));
+                let hint = match on.map(|host| self.crm(&host, &["status"])) {
+                    Some(Ok(status)) => format!("; crm status says:\n{status}"),
+                    Some(Err(e)) => format!("; {e}"),
+                    None => "; no host is on".to_owned(),
+                };
                 return Err(ClusterError::TooSlow {
                     what: what.to_owned(),
                     limit_ms,
