@@ -306,7 +306,11 @@ impl<'a> Cluster<'a> {
         while !is_so() {
             if Mono::now() >= until {
                 self.check_daemons()?;
-                let on = self.lab.names().into_iter().find(|host| self.lab.is_on(host));
+                let on = self
+                    .lab
+                    .names()
+                    .into_iter()
+                    .find(|host| self.lab.is_on(host));
                 let hint = match on.map(|host| self.crm(&host, &["status"])) {
                     Some(Ok(status)) => format!("; crm status says:\n{status}"),
                     Some(Err(e)) => format!("; {e}"),

@@ -196,7 +196,30 @@ fn demo(args: &Args) -> Result<bool, DemoError> {
         disks: args.disks.clone(),
     })?;
     super::service::prepare(&lab, args.example.name())?;
-    let cluster = Cluster::found(&lab, args.profile.as_deref())?;
+    let shown = play(args, &voice, &lab, begun);
+    if shown.is_err() {
+        tell_logs(&lab)?;
+    }
+    shown
+}
+
+/// The end of every daemon's log: where a failure is explained.
+fn tell_logs(lab: &Lab) -> io::Result<()> {
+    for host in lab.names() {
+        let log = fs::read_to_string(lab.log(&host, "daemon")).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        let end = lines.len().saturating_sub(25);
+        writeln!(
+            io::stderr(),
+            "--- the log of {host} ends:\n{}",
+            lines[end..].join("\n")
+        )?;
+    }
+    Ok(())
+}
+
+fn play(args: &Args, voice: &Voice, lab: &Lab, begun: u64) -> Result<bool, DemoError> {
+    let cluster = Cluster::found(lab, args.profile.as_deref())?;
     cluster.await_all_online(20_000)?;
     voice.say(&format!(
         "Cluster of {} founded, {:.1} s.",
@@ -207,7 +230,7 @@ fn demo(args: &Args) -> Result<bool, DemoError> {
     if args.no_fencing {
         cluster.anywhere(&["configure", "property", "stonith-enabled=false"])?;
     }
-    let prober = Prober::start(&lab, VIP)?;
+    let prober = Prober::start(lab, VIP)?;
     let active = prober.await_answer(30_000)?;
     voice.say(&format!(
         "{VIP} answers from {active}, {:.1} s.\n",
@@ -217,10 +240,10 @@ fn demo(args: &Args) -> Result<bool, DemoError> {
 
     let show = Show {
         args,
-        lab: &lab,
+        lab,
         cluster: &cluster,
         prober: &prober,
-        voice: &voice,
+        voice,
     };
     let idle = if args.idle > 0 {
         idle(&show)?
@@ -241,7 +264,7 @@ fn demo(args: &Args) -> Result<bool, DemoError> {
     if args.json {
         writeln!(io::stdout(), "{}", serde_json::to_string_pretty(&summary)?)?;
     } else {
-        tell_summary(&voice, &summary)?;
+        tell_summary(voice, &summary)?;
     }
     if args.keep {
         keep(&show)?;
