@@ -288,7 +288,7 @@ fn place(paths: &Paths, name: &NodeName) -> Place {
     Place {
         node: name.clone(),
         ocf_root: ocf_root.into(),
-        own_agents: dir.join("agents/ocf"),
+        own_agents: dir.join("agents"),
         tools: dir.join("tools"),
         rsctmp: dir.join("run/rsctmp"),
         secrets: dir.join("secrets"),
