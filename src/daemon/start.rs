@@ -101,8 +101,12 @@ async fn node(options: &Options) -> anyhow::Result<()> {
         tls: lease_tls,
         highest_term: Arc::clone(&newest),
     })?;
-    let (executor, executor_out) = executor::shell::start(executor_config(&paths, &config, &raft));
-    let (fencer, fencer_out) = fencer::shell::start(fencer_config(&paths, &config));
+    let (executor, executor_out) = executor::shell::start_with_term(
+        executor_config(&paths, &config, &raft),
+        Arc::clone(&newest),
+    );
+    let (fencer, fencer_out) =
+        fencer::shell::start_with_term(fencer_config(&paths, &config), Arc::clone(&newest));
     let settings = coordinator::Settings {
         me,
         seed: rand::random(),

@@ -71,6 +71,8 @@ struct Op {
     held: bool,
     /// Not before its start delay is over; counted from its arrival at the head.
     not_before: Option<Mono>,
+    /// Its start delay is over; what it waits for now is not time.
+    waited: bool,
     /// A later run of a recurring operation.
     again: bool,
 }
@@ -132,7 +134,12 @@ impl Machine {
             .flat_map(|rsc| rsc.recurring.values().filter_map(|r| r.due));
         let delayed = resources
             .filter(|rsc| rsc.running.is_none())
-            .filter_map(|rsc| rsc.queue.front().and_then(|op| op.not_before));
+            .filter_map(|rsc| {
+                rsc.queue
+                    .front()
+                    .filter(|op| !op.waited)
+                    .and_then(|op| op.not_before)
+            });
         due.chain(delayed).min()
     }
 
@@ -510,6 +517,7 @@ impl Op {
             queued,
             held,
             not_before: None,
+            waited: false,
             again: false,
         }
     }
@@ -520,7 +528,8 @@ impl Op {
         if self.not_before.is_none() && delay > 0 && !self.again {
             self.not_before = Some(now.plus(delay));
         }
-        !self.held && self.not_before.is_none_or(|at| at <= now)
+        self.waited = self.not_before.is_none_or(|at| at <= now);
+        self.waited && !self.held
     }
 }
 

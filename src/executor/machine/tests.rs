@@ -369,6 +369,20 @@ fn start_delay_holds_the_queue_and_a_long_one_is_confirmed_at_once() {
 }
 
 #[test]
+fn what_waits_for_a_place_does_not_wake_anyone() {
+    let mut play = Play::new();
+    play.go(0, "a_monitor_0", "");
+    play.go(0, "b_monitor_0", "");
+    assert_eq!(play.go(0, "c_monitor_0", "CRM_meta_start_delay=500"), "");
+    assert_eq!(
+        play.at(500, Event::Tick),
+        "",
+        "the delay is over, but two run already"
+    );
+    assert_eq!(play.machine.next_wake(), None);
+}
+
+#[test]
 fn a_rejoin_tells_what_is_known() {
     let mut play = Play::new();
     play.go(0, "a_start_0", "");
