@@ -296,7 +296,7 @@ fn place(paths: &Paths, name: &NodeName) -> Place {
         tools: dir.join("tools"),
         rsctmp: dir.join("run/rsctmp"),
         secrets: dir.join("secrets"),
-        fence_agents: vec![dir.join("agents/fence"), "/usr/sbin".into()],
+        fence_agents: vec!["/usr/sbin".into()],
         extra_env: vec![("SYSTOLE_DIR".into(), dir.display().to_string())],
     }
 }
@@ -313,7 +313,7 @@ fn fencer_config(paths: &Paths, config: &NodeConfig) -> fencer::shell::Config {
     fencer::shell::Config {
         node: config.name.clone(),
         place: fencer::agent::Place {
-            agents: place.fence_agents.clone(),
+            agents: vec!["/usr/sbin".into(), paths.data.join("agents/fence")],
             path: place.path(),
             secrets: place.secrets.clone(),
             extra_env: place.extra_env.clone(),
