@@ -55,6 +55,8 @@ impl Batch {
             Some(match report {
                 Report::Pending(execution) => record::pending(place, &recorded(execution)),
                 Report::Result(execution) => record::result(place, &recorded(execution), rules),
+                // What a stop or a promotion ended by itself keeps its entry: nobody asked for its end.
+                Report::Cancelled { by: None, .. } => return None,
                 Report::Cancelled {
                     op, call_id, key, ..
                 } => record::cancelled(place, op, *call_id, key.as_ref()),
@@ -156,15 +158,16 @@ async fn write_all(
             continue;
         }
         let cib = raft.local().cib.clone();
-        let commands: Vec<Command> = now.iter().map(|(_, batch)| batch.command(&cib)).collect();
+        let commands = flatten(now.iter().map(|(_, batch)| batch.command(&cib)).collect());
+        if commands.is_empty() {
+            continue;
+        }
         let origin = cib::Origin {
             node: name.to_string(),
             client: "executor".into(),
             ..cib::Origin::default()
         };
-        let command = Command::transaction(flatten(commands))
-            .from(origin)
-            .at(wall_s());
+        let command = Command::transaction(commands).from(origin).at(wall_s());
         let (client, seq) = raft.next_write();
         let write = ClientWrite::cib(client, seq, command);
         let written = tokio::select! {
