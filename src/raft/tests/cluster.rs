@@ -135,19 +135,17 @@ impl Cluster {
             })
             .await;
         if role.votes() {
-            let voters = || {
-                any.inner
-                    .core
-                    .metrics()
-                    .borrow()
+            // In the middle of the change, the old voters' majority counts as well.
+            let votes = || {
+                let metrics = any.inner.core.metrics().borrow().clone();
+                let joint = metrics
                     .membership_config
                     .membership()
-                    .voter_ids()
-                    .collect::<Vec<_>>()
+                    .get_joint_config()
+                    .clone();
+                joint.len() == 1 && joint[0].contains(&id)
             };
-            cluster
-                .until("the new member votes", || voters().contains(&id))
-                .await;
+            cluster.until("the new member votes", votes).await;
         }
         cluster
     }
