@@ -1,11 +1,12 @@
 //! The six steps, one line each, and what they leave together.
 
+use super::actions::plan::Plan;
 use super::emit::{self, SummaryLine};
 use super::facts::{self, Facts};
 use super::input::Input;
 use super::report::{ActionCause, Causes, ScoreLine, Warning};
 use super::{NodeIdx, RscIdx, actions, assign, constraints, ordering};
-use crate::graph::Graph;
+use crate::graph::{Drawing, Graph};
 use crate::xml::Element;
 
 /// What the policy leaves.
@@ -25,6 +26,16 @@ pub struct Outcome {
     pub facts: Facts,
     /// Where everything will be: resource and node, primitives only.
     pub placed: Vec<(RscIdx, Option<NodeIdx>)>,
+    /// The plan behind the graph, with what is optional or can't be done.
+    pub plan: Plan,
+}
+
+impl Outcome {
+    /// The plan as a drawing; with `all`, also what is optional.
+    #[must_use]
+    pub fn drawing(&self, all: bool) -> Drawing {
+        emit::drawing(&self.facts, &self.plan, &self.graph, all)
+    }
 }
 
 /// What the cluster must do next. The CIB is in the newest schema (`cib::upgrade`).
@@ -69,10 +80,11 @@ pub fn schedule(cib: &Element, input: &Input) -> Outcome {
         causes,
         facts,
         placed,
+        plan,
     }
 }
 
-fn reasons(plan: &actions::plan::Plan) -> Vec<ActionCause> {
+fn reasons(plan: &Plan) -> Vec<ActionCause> {
     let mut causes = Vec::new();
     for idx in plan.oldest_first() {
         let it = plan.get(idx);

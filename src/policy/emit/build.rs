@@ -203,7 +203,7 @@ fn id(idx: ActIdx) -> ActionId {
 }
 
 /// The text of an action's key.
-fn key_text(plan: &Plan, rsc: Option<&str>, key: Key) -> String {
+pub(super) fn key_text(plan: &Plan, rsc: Option<&str>, key: Key) -> String {
     let prefix = rsc.map(|rsc| format!("{rsc}_")).unwrap_or_default();
     match key {
         Key::Op(name, _) if rsc.is_none() => plan.name(name).to_string(),

@@ -4,9 +4,11 @@
 //! May touch: nothing; it is pure.
 
 mod build;
+mod drawing;
 mod params;
 pub(super) mod prune;
 pub mod summary;
 
 pub use build::graph;
+pub use drawing::drawing;
 pub use summary::{SummaryLine, summary};

@@ -1,6 +1,8 @@
 //! Relations that can't hold in the end are disabled. spec 3 §15
 
-use super::super::actions::plan::{ActIdx, Flags, Kinds, Plan, Task};
+use std::collections::BTreeSet;
+
+use super::super::actions::plan::{ActIdx, Kinds, Plan, Task};
 use super::super::emit::prune;
 use super::super::facts::Facts;
 
@@ -15,7 +17,7 @@ pub(super) fn disable(plan: &mut Plan, facts: &Facts) {
             }
             let to_migration =
                 plan.get(then).task == Task::MIGRATE_TO && plan.get(then).rsc.is_some();
-            if input.kinds == Kinds::LOAD && to_migration && loops(plan, facts, then, then, at) {
+            if input.kinds == Kinds::LOAD && to_migration && loops(plan, facts, then, at) {
                 plan.get_mut(then).ins[at].kinds = Kinds::NONE;
             }
         }
@@ -41,22 +43,20 @@ fn guest_against_host(
 }
 
 /// Does the input lead back to `start` through relations that would be printed?
-fn loops(plan: &mut Plan, facts: &Facts, start: ActIdx, then: ActIdx, at: usize) -> bool {
-    let first = plan.get(then).ins[at].first;
-    if plan.get(first).flags.has(Flags::VISITING) || !prune::triggers(plan, facts, then, at) {
-        return false;
-    }
-    if first == start {
-        return true;
-    }
-    plan.get_mut(first).flags.set(Flags::VISITING);
-    let mut found = false;
-    for next in (0..plan.get(first).ins.len()).rev() {
-        if loops(plan, facts, start, first, next) {
-            found = true;
-            break;
+fn loops(plan: &mut Plan, facts: &Facts, start: ActIdx, at: usize) -> bool {
+    let mut seen = BTreeSet::new();
+    let mut stack = vec![(start, at)];
+    while let Some((then, at)) = stack.pop() {
+        let first = plan.get(then).ins[at].first;
+        if !prune::triggers(plan, facts, then, at) {
+            continue;
+        }
+        if first == start {
+            return true;
+        }
+        if seen.insert(first) {
+            stack.extend((0..plan.get(first).ins.len()).map(|next| (first, next)));
         }
     }
-    plan.get_mut(first).flags.clear(Flags::VISITING);
-    found
+    false
 }

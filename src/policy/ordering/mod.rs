@@ -26,9 +26,7 @@ pub fn settle(facts: &Facts, place: &Placement, mut plan: Plan) -> Plan {
         walk.block_colocated(action);
     }
     probes::order(&mut walk.plan, facts, place);
-    for action in walk.plan.newest_first() {
-        walk.process(action);
-    }
+    walk.all();
     let exhausted = walk.exhausted();
     let mut plan = walk.plan;
     plan.unsettled = exhausted;

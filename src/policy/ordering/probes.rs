@@ -61,10 +61,18 @@ fn before_restarts(plan: &mut Plan, facts: &Facts, place: &Placement, leaf: RscI
     for at in (0..plan.get(probe).outs.len()).rev() {
         let (after, _) = plan.get(probe).outs[at];
         let mut seen = BTreeSet::new();
-        restart_of(plan, facts, place, leaf, probe, after, &mut seen);
+        let mut stack = vec![after];
+        while let Some(next) = stack.pop() {
+            if seen.insert(next) {
+                let mut behind = restart_of(plan, facts, place, leaf, probe, next);
+                behind.reverse();
+                stack.append(&mut behind);
+            }
+        }
     }
 }
 
+/// Orders the probe before what undoes `after`, and says where to go on.
 fn restart_of(
     plan: &mut Plan,
     facts: &Facts,
@@ -72,11 +80,7 @@ fn restart_of(
     leaf: RscIdx,
     probe: ActIdx,
     after: ActIdx,
-    seen: &mut BTreeSet<ActIdx>,
-) {
-    if !seen.insert(after) {
-        return;
-    }
+) -> Vec<ActIdx> {
     let action = plan.get(after);
     let (task, rsc) = (action.task, action.rsc);
     let kind = rsc.map(|rsc| &facts.rscs[rsc].kind);
@@ -102,26 +106,24 @@ fn restart_of(
     });
     let partner = interleaved
         .and_then(|rsc| instance::compatible(facts, place, &plan.now, rsc, leaf, None, false));
-    for at in (0..plan.get(after).outs.len()).rev() {
-        let (next, kinds) = plan.get(after).outs[at];
-        if !kinds.has(Kinds::FIRST_PULLS) {
-            let (Some(rsc), Some(next_rsc)) = (rsc, plan.get(next).rsc) else {
-                continue;
-            };
-            let collective = !matches!(facts.rscs[rsc].kind, Kind::Primitive);
-            let next_fact = &facts.rscs[next_rsc];
-            let plain = matches!(next_fact.kind, Kind::Primitive | Kind::Group(_));
-            if !collective
-                || facts.rscs[leaf].parent == Some(rsc)
-                || next_fact.parent != Some(rsc)
-                || !plain
-                || (interleaved.is_some() && partner != Some(next_rsc))
-            {
-                continue;
-            }
+    let follows = |next: ActIdx, kinds: Kinds| {
+        if kinds.has(Kinds::FIRST_PULLS) {
+            return true;
         }
-        restart_of(plan, facts, place, leaf, probe, next, seen);
-    }
+        let (Some(rsc), Some(next_rsc)) = (rsc, plan.get(next).rsc) else {
+            return false;
+        };
+        let next_fact = &facts.rscs[next_rsc];
+        !matches!(facts.rscs[rsc].kind, Kind::Primitive)
+            && facts.rscs[leaf].parent != Some(rsc)
+            && next_fact.parent == Some(rsc)
+            && matches!(next_fact.kind, Kind::Primitive | Kind::Group(_))
+            && (interleaved.is_none() || partner == Some(next_rsc))
+    };
+    let outs = plan.get(after).outs.iter().rev();
+    outs.filter(|(next, kinds)| follows(*next, *kinds))
+        .map(|(next, _)| *next)
+        .collect()
 }
 
 /// What waits for a stop waits for the probe that may find something to stop. spec 3 §7.2 (b)

@@ -16,7 +16,13 @@ pub(in super::super) struct Settle<'a> {
     pub(super) place: &'a Placement,
     pub(super) plan: Plan,
     budget: u64,
+    depth: u32,
+    later: Vec<ActIdx>,
 }
+
+/// How deep the walk goes at once: chains beyond that (hundreds of resources long) are taken up again from the top,
+/// so that the stack stays small.
+const DEEPEST: u32 = 160;
 
 impl<'a> Settle<'a> {
     pub(super) fn new(facts: &'a Facts, place: &'a Placement, plan: Plan) -> Settle<'a> {
@@ -26,6 +32,8 @@ impl<'a> Settle<'a> {
             place,
             plan,
             budget,
+            depth: 0,
+            later: Vec::new(),
         }
     }
 
@@ -34,12 +42,33 @@ impl<'a> Settle<'a> {
         self.budget == 0
     }
 
-    /// Applies all inputs of `then`, and passes on what changes. spec 3 §14.1
+    /// Walks from every action, newest first.
+    pub(super) fn all(&mut self) {
+        for action in self.plan.newest_first() {
+            self.process(action);
+            while let Some(action) = self.later.pop() {
+                self.process(action);
+            }
+        }
+    }
+
+    /// Applies all inputs of `then`, and passes on what changes.
     pub(super) fn process(&mut self, then: ActIdx) {
         if self.budget == 0 {
             return;
         }
+        if self.depth >= DEEPEST {
+            self.later.push(then);
+            return;
+        }
         self.budget -= 1;
+        self.depth += 1;
+        self.step(then);
+        self.depth -= 1;
+    }
+
+    /// spec 3 §14.1
+    fn step(&mut self, then: ActIdx) {
         let was = self.plan.get(then).flags;
         let counted = self.plan.get(then).min_before > 0;
         if counted {
