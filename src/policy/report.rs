@@ -123,6 +123,8 @@ pub struct Causes {
     pub scores: Vec<Contribution>,
     /// Actions that have a reason, in order of creation.
     pub actions: Vec<ActionCause>,
+    /// What orderings did to actions, in the order in which they did it.
+    pub consequences: Vec<Consequence>,
 }
 
 impl Causes {
@@ -134,7 +136,7 @@ impl Causes {
     }
 }
 
-/// Why an action is required, or can't be done.
+/// Why an action is required, or can't be done, as the summary words it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ActionCause {
     /// Its resource, if it has one.
@@ -143,14 +145,49 @@ pub struct ActionCause {
     pub node: Option<NodeIdx>,
     /// What it does.
     pub task: Str,
-    /// Its key (the name of the action without resource).
+    /// Between runs of a recurring one, else 0.
     pub interval_ms: u64,
     /// Has to be done.
     pub required: bool,
     /// Can be done.
     pub runnable: bool,
-    /// As the summary words it.
+    /// Why.
     pub reason: Str,
+}
+
+/// What an ordering did to an action.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// It has to be done.
+    Required,
+    /// It can't be done.
+    Blocked,
+}
+
+/// An action, by what it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Whom {
+    /// Its resource, if it has one.
+    pub rsc: Option<RscIdx>,
+    /// Its node, if it has one.
+    pub node: Option<NodeIdx>,
+    /// What it does.
+    pub task: Str,
+    /// Between runs of a recurring one, else 0.
+    pub interval_ms: u64,
+}
+
+/// One action follows from another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Consequence {
+    /// Which action.
+    pub action: Whom,
+    /// What happened to it.
+    pub effect: Effect,
+    /// What it follows from.
+    pub by: Whom,
+    /// The constraint through which it follows; none for what nobody wrote.
+    pub constraint: Option<Str>,
 }
 
 /// Something wrong with the input that the run went on without.

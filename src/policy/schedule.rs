@@ -1,10 +1,10 @@
 //! The six steps, one line each, and what they leave together.
 
-use super::actions::plan::Plan;
+use super::actions::plan::{ActIdx, Flags, Plan};
 use super::emit::{self, SummaryLine};
 use super::facts::{self, Facts};
 use super::input::Input;
-use super::report::{ActionCause, Causes, ScoreLine, Warning};
+use super::report::{ActionCause, Causes, Consequence, Effect, ScoreLine, Warning, Whom};
 use super::{NodeIdx, RscIdx, actions, assign, constraints, ordering};
 use crate::graph::{Drawing, Graph};
 use crate::xml::Element;
@@ -44,7 +44,7 @@ pub fn schedule(cib: &Element, input: &Input) -> Outcome {
     let facts = facts::read(cib, input);
     let constraints = constraints::read(&facts, cib);
     let placement = assign::assign(&facts, &constraints, input.causes);
-    let plan = actions::plan(&facts, &constraints, &placement);
+    let plan = actions::plan(&facts, &constraints, &placement, input.causes);
     let mut plan = ordering::settle(&facts, &placement, plan);
     let summary = emit::summary(&facts, &placement, &mut plan);
     let graph = emit::graph(&facts, &placement, &mut plan);
@@ -63,15 +63,14 @@ pub fn schedule(cib: &Element, input: &Input) -> Outcome {
     let placed = placed
         .map(|rsc| (rsc, plan.now.rscs[rsc].assigned))
         .collect();
-    let actions = if input.causes {
-        reasons(&plan)
-    } else {
-        Vec::new()
-    };
-    let causes = Causes {
+    let mut causes = Causes {
         scores: placement.contributions,
-        actions,
+        ..Causes::default()
     };
+    if input.causes {
+        causes.actions = reasons(&plan);
+        causes.consequences = consequences(&plan);
+    }
     Outcome {
         graph,
         summary,
@@ -84,6 +83,7 @@ pub fn schedule(cib: &Element, input: &Input) -> Outcome {
     }
 }
 
+/// What has a reason in the summary's words.
 fn reasons(plan: &Plan) -> Vec<ActionCause> {
     let mut causes = Vec::new();
     for idx in plan.oldest_first() {
@@ -103,3 +103,35 @@ fn reasons(plan: &Plan) -> Vec<ActionCause> {
     }
     causes
 }
+
+/// What followed from what.
+fn consequences(plan: &Plan) -> Vec<Consequence> {
+    let whom = |idx: ActIdx| {
+        let it = plan.get(idx);
+        Whom {
+            rsc: it.rsc,
+            node: it.node,
+            task: plan.name(it.task).clone(),
+            interval_ms: it.interval_ms(),
+        }
+    };
+    let mut found = Vec::new();
+    for because in &plan.because {
+        let effect = match because.lost {
+            Flags::OPTIONAL => Effect::Required,
+            Flags::RUNNABLE => Effect::Blocked,
+            _ => continue,
+        };
+        let id = plan.origins.get(because.origin.0 as usize);
+        found.push(Consequence {
+            action: whom(because.action),
+            effect,
+            by: whom(because.by),
+            constraint: id.filter(|id| !id.is_empty()).cloned(),
+        });
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::super::facts::{Facts, Kind, NodeKind, QuorumPolicy};
 use super::super::{NodeIdx, RscIdx};
 use super::Make;
-use super::plan::{ActIdx, Flags, Key, Kinds, Order, Plan, Side, Task};
+use super::plan::{ActIdx, Flags, Key, Kinds, Order, Origin, Plan, Side, Task};
 use crate::terms::Role;
 
 /// "Fence this node because ...": marks it; the action stays optional until the fencing phase. spec 3 §12.1
@@ -217,12 +217,14 @@ pub(super) fn unfence_between(plan: &mut Plan, facts: &Facts, rsc: RscIdx) {
             first: Side::task(rsc, Task::STOP),
             then: unfence,
             kinds: on_node,
+            origin: Origin::default(),
         });
         let kinds = Kinds::FIRST_PULLS_LOCAL | Kinds::SAME_NODE;
         plan.orders.push(Order {
             first: unfence,
             then: Side::task(rsc, Task::START),
             kinds,
+            origin: Origin::default(),
         });
     }
 }
@@ -493,6 +495,7 @@ impl Make<'_> {
                 first: Side::action(stop),
                 then: Side::action(idx),
                 kinds: Kinds::ORD | Kinds::FIRST_GATES,
+                origin: Origin::default(),
             });
         }
         idx

@@ -39,9 +39,9 @@ pub(super) struct Make<'a> {
     deferred: Vec<(RscIdx, usize, usize)>,
 }
 
-/// Step 4: what must be done. The order of work shows in the numbers of actions. spec 3 §2
+/// Step 4: what must be done. With `record`, what orderings do to actions later is kept. The order of work shows in the numbers of actions. spec 3 §2
 #[must_use]
-pub fn plan(facts: &Facts, constraints: &Constraints, place: &Placement) -> Plan {
+pub fn plan(facts: &Facts, constraints: &Constraints, place: &Placement, record: bool) -> Plan {
     let early = before_placement(facts, constraints);
     let mut make = Make {
         facts,
@@ -49,6 +49,7 @@ pub fn plan(facts: &Facts, constraints: &Constraints, place: &Placement) -> Plan
         plan: Plan::new(early),
         deferred: Vec::new(),
     };
+    make.plan.record = record;
     make.wishes();
     orders::from_constraints(&mut make.plan, facts, constraints);
     make.definitions();

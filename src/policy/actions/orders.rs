@@ -3,8 +3,9 @@
 
 use super::super::constraints::{Constraints, OrderEnd, OrderItem};
 use super::super::facts::Facts;
+use super::super::nvtable::Str;
 use super::super::{IdxVec, RscIdx};
-use super::plan::{ActIdx, Flags, Key, Kinds, Order, Plan, Side, Task};
+use super::plan::{ActIdx, Flags, Key, Kinds, Order, Origin, Plan, Side, Task};
 use super::{fencing, request};
 use crate::policy::constraints::GateIdx;
 
@@ -19,6 +20,7 @@ pub(super) fn from_constraints(plan: &mut Plan, facts: &Facts, constraints: &Con
     for item in &constraints.orderings {
         match item {
             OrderItem::Pair(ordering) => {
+                let origin = origin(plan, ordering.id.as_ref());
                 let mut side = |end: &OrderEnd| match end {
                     OrderEnd::Task(rsc, word) => Side::task(*rsc, plan.task(word)),
                     OrderEnd::Gate(gate) => Side::action(gates[*gate]),
@@ -28,12 +30,24 @@ pub(super) fn from_constraints(plan: &mut Plan, facts: &Facts, constraints: &Con
                     first,
                     then,
                     kinds: ordering.kinds,
+                    origin,
                 });
             }
             OrderItem::Unfencing(rsc) => fencing::unfence_between(plan, facts, *rsc),
             OrderItem::Load(rsc) => load(plan, facts, *rsc),
         }
     }
+}
+
+/// The place of a constraint's id among the origins; ids of one constraint come one after the other.
+fn origin(plan: &mut Plan, id: Option<&Str>) -> Origin {
+    let Some(id) = id else {
+        return Origin::default();
+    };
+    if plan.origins.last() != Some(id) {
+        plan.origins.push(id.clone());
+    }
+    Origin(u32::try_from(plan.origins.len() - 1).unwrap_or(0))
 }
 
 /// What leaves a node makes room before what comes. spec 3 §8.1 rule 5
@@ -51,6 +65,7 @@ fn load(plan: &mut Plan, facts: &Facts, rsc: RscIdx) {
             first: Side::task(rsc, Task::STOP),
             then: Side::action(idx),
             kinds: Kinds::LOAD,
+            origin: Origin::default(),
         });
     }
     for node in &facts.node_order {
@@ -63,6 +78,7 @@ fn load(plan: &mut Plan, facts: &Facts, rsc: RscIdx) {
                 first: Side::action(idx),
                 then: Side::task(rsc, task),
                 kinds: Kinds::LOAD,
+                origin: Origin::default(),
             });
         }
     }
@@ -78,7 +94,12 @@ pub(super) fn add(plan: &mut Plan, facts: &Facts, first: Side, then: Side, kinds
         None => (side.rsc, side.key),
     };
     let ((first_rsc, first_key), (then_rsc, then_key)) = (filled(first), filled(then));
-    plan.orders.push(Order { first, then, kinds });
+    plan.orders.push(Order {
+        first,
+        then,
+        kinds,
+        origin: Origin::default(),
+    });
     let (Some(a), Some(b), Some(Key::Op(x, 0)), Some(Key::Op(y, 0))) =
         (first_rsc, then_rsc, first_key, then_key)
     else {
@@ -112,6 +133,7 @@ fn migration(plan: &mut Plan, facts: &Facts, (a, x): (RscIdx, Task), (b, y): (Rs
             first: Side::task(a, x),
             then: Side::task(b, y),
             kinds,
+            origin: Origin::default(),
         });
     };
     let unmigratable = if a_moves {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::super::assign::now::Now;
 pub use super::super::constraints::Kinds;
 pub use super::super::facts::Needs;
+use super::super::nvtable::Str;
 use super::super::{IdxVec, NodeIdx, NvTable, RscIdx};
 
 crate::typed_index! {
@@ -216,6 +217,25 @@ pub struct Input {
     /// What holds now.
     pub kinds: Kinds,
     made: Kinds,
+    /// The constraint it came from.
+    pub origin: Origin,
+}
+
+/// A constraint that an ordering came from, by its place in `Plan::origins`; 0 is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Origin(pub u32);
+
+/// Why an action may no longer be what it was: another one, through an ordering.
+#[derive(Clone, Copy, Debug)]
+pub struct Because {
+    /// What changed.
+    pub action: ActIdx,
+    /// Which flag it lost.
+    pub lost: Flags,
+    /// Because of what.
+    pub by: ActIdx,
+    /// Through which constraint.
+    pub origin: Origin,
 }
 
 /// One thing to do. spec 3 §1.1
@@ -329,6 +349,8 @@ pub struct Order {
     pub then: Side,
     /// What it means.
     pub kinds: Kinds,
+    /// The constraint it came from.
+    pub origin: Origin,
 }
 
 /// All actions, all relations, and what changed about resources and nodes while they were made.
@@ -346,6 +368,12 @@ pub struct Plan {
     pub notify: Vec<(RscIdx, super::notify::Points)>,
     /// Nodes that probing took from a clone's table.
     pub unlisted: Vec<(RscIdx, NodeIdx)>,
+    /// Ids of constraints that orderings came from; the first is empty.
+    pub origins: Vec<Str>,
+    /// What orderings did to actions, in order, when that is recorded.
+    pub because: Vec<Because>,
+    /// Record it?
+    pub record: bool,
     /// Contradictory orderings: propagation was stopped.
     pub unsettled: bool,
 }
@@ -365,6 +393,9 @@ impl Plan {
             now,
             notify: Vec::new(),
             unlisted: Vec::new(),
+            origins: vec![Str::from("")],
+            because: Vec::new(),
+            record: false,
             unsettled: false,
         }
     }
@@ -547,6 +578,17 @@ impl Plan {
 
     /// The one maker of relations: nothing if one with intersecting kinds exists. spec 3 §1.4
     pub fn relate(&mut self, first: ActIdx, then: ActIdx, kinds: Kinds) -> bool {
+        self.relate_for(first, then, kinds, Origin::default())
+    }
+
+    /// The same, remembering the constraint that it comes from.
+    pub fn relate_for(
+        &mut self,
+        first: ActIdx,
+        then: ActIdx,
+        kinds: Kinds,
+        origin: Origin,
+    ) -> bool {
         if kinds == Kinds::NONE {
             return false;
         }
@@ -565,6 +607,7 @@ impl Plan {
             first,
             kinds,
             made: kinds,
+            origin,
         });
         true
     }

@@ -30,10 +30,10 @@ fn one(plan: &mut Plan, facts: &Facts, order: &Order) {
     let then = completed(plan, order.then);
     let Some(rsc) = first.rsc else {
         match then.rsc {
-            Some(_) => attach(plan, first.action, then, order.kinds),
+            Some(_) => attach(plan, first.action, then, order),
             None => {
                 if let (Some(first), Some(then)) = (first.action, then.action) {
-                    plan.relate(first, then, order.kinds);
+                    plan.relate_for(first, then, order.kinds, order.origin);
                 }
             }
         }
@@ -62,9 +62,9 @@ fn one(plan: &mut Plan, facts: &Facts, order: &Order) {
     }
     for action in firsts {
         match (then.rsc, then.action) {
-            (Some(_), _) => attach(plan, Some(action), then, order.kinds),
+            (Some(_), _) => attach(plan, Some(action), then, order),
             (None, Some(then)) => {
-                plan.relate(action, then, order.kinds);
+                plan.relate_for(action, then, order.kinds, order.origin);
             }
             (None, None) => {}
         }
@@ -81,7 +81,8 @@ fn already_so(plan: &Plan, facts: &Facts, rsc: RscIdx, task: Task) -> bool {
 }
 
 /// spec 3 §13.3
-fn attach(plan: &mut Plan, first: Option<ActIdx>, then: Side, mut kinds: Kinds) {
+fn attach(plan: &mut Plan, first: Option<ActIdx>, then: Side, order: &Order) {
+    let mut kinds = order.kinds;
     let Some(rsc) = then.rsc else { return };
     let thens = match (then.action, then.key) {
         (Some(action), _) => vec![action],
@@ -97,7 +98,7 @@ fn attach(plan: &mut Plan, first: Option<ActIdx>, then: Side, mut kinds: Kinds) 
     for action in thens {
         match first {
             Some(first) => {
-                plan.relate(first, action, kinds);
+                plan.relate_for(first, action, kinds, order.origin);
             }
             None if kinds.has(Kinds::FIRST_PULLS) => {
                 plan.get_mut(action).flags.clear(Flags::RUNNABLE)

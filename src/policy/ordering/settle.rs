@@ -3,7 +3,7 @@
 //!
 //! A budget bounds it: contradictory orderings can't hang the cluster, they end in a warning.
 
-use super::super::actions::plan::{ActIdx, Flags, Key, Kinds, NotifyPhase, Plan, Task};
+use super::super::actions::plan::{ActIdx, Flags, Key, Kinds, NotifyPhase, Origin, Plan, Task};
 use super::super::assign::Placement;
 use super::super::facts::{Facts, Kind};
 use super::super::{NodeIdx, RscIdx};
@@ -18,6 +18,8 @@ pub(in super::super) struct Settle<'a> {
     budget: u64,
     depth: u32,
     later: Vec<ActIdx>,
+    /// The constraint whose relation is being applied.
+    pub(super) through: Origin,
 }
 
 /// How deep the walk goes at once: chains beyond that (hundreds of resources long) are taken up again from the top,
@@ -34,6 +36,7 @@ impl<'a> Settle<'a> {
             budget,
             depth: 0,
             later: Vec::new(),
+            through: Origin::default(),
         }
     }
 
@@ -105,8 +108,10 @@ impl<'a> Settle<'a> {
             if first == input.first {
                 let first_seen = derived::seen(&mut self.plan, self.facts, first, then_node);
                 let then_seen = derived::seen(&mut self.plan, self.facts, then, first_node);
+                let outer = std::mem::replace(&mut self.through, input.origin);
                 changed = changed.and(self.apply(then, at, first_seen, then_seen));
-            } else if self.plan.relate(first, then, input.kinds) {
+                self.through = outer;
+            } else if self.plan.relate_for(first, then, input.kinds, input.origin) {
                 changed.then = true;
                 self.plan.get_mut(then).ins[at].kinds = Kinds::NONE;
             }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::super::actions::plan::{ActIdx, Flags, Key, Kinds, Plan, Task};
+use super::super::actions::plan::{ActIdx, Because, Flags, Key, Kinds, Plan, Task};
 use super::super::facts::Kind;
 use super::super::{NodeIdx, RscIdx};
 use super::settle::Settle;
@@ -214,6 +214,15 @@ impl Settle<'_> {
             return;
         }
         self.plan.get_mut(of).flags.clear(flag);
+        if self.plan.record {
+            let origin = self.through;
+            self.plan.because.push(Because {
+                action: of,
+                lost: flag,
+                by: why,
+                origin,
+            });
+        }
         let (of_rsc, cause) = (self.plan.get(of).rsc, self.plan.get(why));
         if of_rsc == cause.rsc || self.plan.get(of).reason.is_some() {
             return;
@@ -464,7 +473,10 @@ impl Settle<'_> {
             let (Some(first_own), Some(then_own)) = (first_own, then_own) else {
                 continue;
             };
-            if self.plan.relate(first_own, then_own, pull.kind) {
+            if self
+                .plan
+                .relate_for(first_own, then_own, pull.kind, self.through)
+            {
                 changed = Changed {
                     first: true,
                     then: true,
