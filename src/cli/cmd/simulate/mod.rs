@@ -192,7 +192,7 @@ fn simulate(options: &Options, report: &mut Report) -> Result<CrmExit, Failure> 
         save(path, &write::pretty(&graph::write(&outcome.graph)))?;
     }
     if let Some(path) = &options.save_dot {
-        save(path, &graph::Drawing::of(&outcome.graph).to_string())?;
+        save(path, &outcome.drawing(options.all_actions).to_string())?;
     }
     report.summary(&outcome);
     if !options.simulate {
