@@ -384,12 +384,13 @@ impl Element {
 
     /// Keeps the elements directly inside for which this is true; comments and text stay.
     pub fn retain_children(&mut self, mut keep: impl FnMut(&Element) -> bool) {
-        if self.children().all(&mut keep) {
-            return;
+        // Each child is asked once: the question may remember what it has seen.
+        let keep = |node: &Node| node.as_element().is_none_or(&mut keep);
+        let kept: Vec<bool> = self.0.nodes.iter().map(keep).collect();
+        if kept.contains(&false) {
+            let mut kept = kept.into_iter();
+            self.inner().nodes.retain(|_| kept.next() == Some(true));
         }
-        self.inner()
-            .nodes
-            .retain(|node| node.as_element().is_none_or(&mut keep));
     }
 
     /// Drops what is inside.

@@ -203,3 +203,11 @@ fn old_access_lists_are_rewritten() {
         r#"<acl_role id="r"><acl_permission id="x" kind="read" reference="p"/></acl_role><acl_role id="auto-bob"><acl_permission id="w" kind="write" object-type="nodes"/></acl_role><acl_target id="bob"><role id="r"/><role id="auto-bob"/></acl_target>"#
     );
 }
+
+/// Of a name that is there twice the first value stays, and the other names are left alone.
+#[test]
+fn repeated_names_leave_one() {
+    let set = r#"<clone id="c"><meta_attributes id="m"><nvpair id="a" name="promotable" value="true"/><nvpair id="b" name="target-role" value="Started"/><nvpair id="d" name="target-role" value="Stopped"/></meta_attributes><primitive id="p" class="ocf" provider="x" type="y"/></clone>"#;
+    let new = one("pacemaker-3.7", "resources", set);
+    assert!(new.contains("promotable") && new.contains("Started") && !new.contains("Stopped"), "{new}");
+}
