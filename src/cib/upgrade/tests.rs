@@ -209,5 +209,8 @@ fn old_access_lists_are_rewritten() {
 fn repeated_names_leave_one() {
     let set = r#"<clone id="c"><meta_attributes id="m"><nvpair id="a" name="promotable" value="true"/><nvpair id="b" name="target-role" value="Started"/><nvpair id="d" name="target-role" value="Stopped"/></meta_attributes><primitive id="p" class="ocf" provider="x" type="y"/></clone>"#;
     let new = one("pacemaker-3.7", "resources", set);
-    assert!(new.contains("promotable") && new.contains("Started") && !new.contains("Stopped"), "{new}");
+    assert!(
+        new.contains("promotable") && new.contains("Started") && !new.contains("Stopped"),
+        "{new}"
+    );
 }
