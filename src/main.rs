@@ -48,6 +48,7 @@ enum Command {
     #[command(after_help = "Example:\n  systole join --name host2 --address 192.0.2.12:5405 TOKEN")]
     Join(daemon::Join),
     /// Stop the daemon of this node: what runs here is moved away first
+    #[command(after_help = "Example:\n  systole stop")]
     Stop(Dir),
     /// The crm shell
     #[command(disable_help_flag = true)]
@@ -59,10 +60,7 @@ enum Command {
     #[command(disable_help_flag = true)]
     Demo(Rest),
     /// Run an agent that is part of this program
-    #[command(
-        disable_help_flag = true,
-        after_help = "Example:\n  systole agent IPaddr2 meta-data"
-    )]
+    #[command(after_help = "Example:\n  systole agent IPaddr2 meta-data")]
     Agent(Rest),
     /// Print a systemd unit for the daemon
     #[command(after_help = "Example:\n  systole unit > /etc/systemd/system/systole.service")]
@@ -117,7 +115,14 @@ fn main() -> ExitCode {
     if let Some(code) = doors.iter().find_map(|door| door(&texts)) {
         return ExitCode::from(code);
     }
-    match Systole::parse().command {
+    let command = match Systole::try_parse() {
+        Ok(systole) => systole.command,
+        Err(error) => {
+            let exit = cli::entry::wrong_usage(&error);
+            return ExitCode::from(u8::try_from(exit.0).unwrap_or(1));
+        }
+    };
+    match command {
         Command::Daemon(d) => daemon::run(&daemon::Options {
             dir: d.dir.dir,
             profile: d.profile,

@@ -1,5 +1,7 @@
 //! What each operation does to the document, before anything is counted or checked. // spec cluster §2
 
+use std::collections::BTreeMap;
+
 use super::{
     Cib, Command, Error, Flags, Op, Patch, Target, Version, Violation, sections, upgrade,
     version::COUNTERS,
@@ -251,34 +253,68 @@ pub(super) fn merge(target: &mut Element, input: &Element, flags: &Flags) {
         };
         target.set(name, expanded.as_deref().unwrap_or(value));
     }
+    let mut places = Places::of(target, input);
     for node in input.nodes() {
         match node {
-            Node::Element(child) => {
-                let is_counterpart = |e: &Element| {
-                    e.is(child.tag())
-                        && match (child.id(), child.get("id-ref")) {
-                            (Some(id), _) => e.id() == Some(id),
-                            (None, Some(reference)) => e.get("id-ref") == Some(reference),
-                            (None, None) => true,
-                        }
-                };
-                let nodes = target.nodes();
-                match nodes
-                    .iter()
-                    .position(|n| n.as_element().is_some_and(is_counterpart))
-                {
-                    Some(at) => merge_at(target, &[at], child, flags),
-                    None => {
-                        let mut new = Element::new(child.tag());
-                        merge(&mut new, child, flags);
-                        target.push(new);
-                    }
+            Node::Element(child) => match places.of_counterpart(target, child) {
+                Some(at) => merge_at(target, &[at], child, flags),
+                None => {
+                    let mut new = Element::new(child.tag());
+                    merge(&mut new, child, flags);
+                    target.push(new);
+                    places.pushed(target, child);
                 }
-            }
+            },
             Node::Comment(_) if !target.nodes().contains(node) => {
                 target.nodes_mut().push(node.clone());
             }
             Node::Comment(_) | Node::Text(_) => {}
+        }
+    }
+}
+
+/// Where the children of an element are, by name and id: a section may have thousands, and as many be merged into it.
+struct Places(Option<BTreeMap<(String, String), usize>>);
+
+impl Places {
+    /// From so many on, looking at each child for each is slower.
+    const MANY: usize = 16;
+
+    fn of(target: &Element, input: &Element) -> Self {
+        let many = input.nodes().len() >= Self::MANY;
+        Self(many.then(|| {
+            let mut places = BTreeMap::new();
+            for (at, node) in target.nodes().iter().enumerate() {
+                if let Some((child, id)) = node.as_element().and_then(|e| Some((e, e.id()?))) {
+                    places.entry((child.tag().into(), id.into())).or_insert(at);
+                }
+            }
+            places
+        }))
+    }
+
+    /// The child that this one is to be merged into.
+    fn of_counterpart(&self, target: &Element, child: &Element) -> Option<usize> {
+        if let (Some(places), Some(id)) = (&self.0, child.id()) {
+            return places.get(&(child.tag().into(), id.into())).copied();
+        }
+        let is_counterpart = |e: &Element| {
+            e.is(child.tag())
+                && match (child.id(), child.get("id-ref")) {
+                    (Some(id), _) => e.id() == Some(id),
+                    (None, Some(reference)) => e.get("id-ref") == Some(reference),
+                    (None, None) => true,
+                }
+        };
+        let is_it = |node: &Node| node.as_element().is_some_and(is_counterpart);
+        target.nodes().iter().position(is_it)
+    }
+
+    /// This child is now the last one of the target.
+    fn pushed(&mut self, target: &Element, child: &Element) {
+        if let (Some(places), Some(id)) = (&mut self.0, child.id()) {
+            let at = target.nodes().len() - 1;
+            places.insert((child.tag().into(), id.into()), at);
         }
     }
 }

@@ -257,7 +257,9 @@ impl<'a> Checker<'a> {
                 Referent::SameTag if target == Some(element.tag()) => continue,
                 Referent::SameTag => element.tag(),
             };
-            let problem = format!("{name} names `{id}`, and no {wanted} has that id");
+            let problem = format!(
+                "{name} names `{id}`, and no {wanted} has that id; create it first, or correct {name}"
+            );
             self.report(element, problem);
         }
     }
@@ -333,7 +335,7 @@ impl<'a> Checker<'a> {
                 "it needs rsc and with-rsc, or a <resource_set>"
             }
             "rsc_colocation" if same("rsc", "with-rsc") => {
-                "a resource cannot be placed relative to itself"
+                "a resource cannot be placed relative to itself; name another one in with-rsc"
             }
             "rsc_order" if !sets && !(has("first") && has("then")) => {
                 "it needs first and then, or a <resource_set>"
@@ -342,7 +344,7 @@ impl<'a> Checker<'a> {
                 if same("first", "then")
                     && element.get("first-action") == element.get("then-action") =>
             {
-                "a resource cannot be ordered relative to itself"
+                "a resource cannot be ordered relative to itself; name another one in then"
             }
             "rsc_order" if has("kind") && has("score") => "it has a kind and a score",
             "rsc_ticket" if !sets && !has("rsc") => "it needs rsc, or a <resource_set>",

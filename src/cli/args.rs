@@ -61,28 +61,41 @@ pub enum Level {
     /// What runs where, and what is wrong
     Status(Status),
     /// The configuration
-    #[command(subcommand_required = false, disable_help_subcommand = true)]
+    #[command(
+        subcommand_required = false,
+        disable_help_subcommand = true,
+        after_help = "Examples:\n  crm configure show\n  crm configure primitive vip ocf:systole:IPaddr2 params ip=10.0.0.10\n  crm configure load update web.crm"
+    )]
     Configure {
         /// What to do; without it, the level is entered
         #[command(subcommand)]
         command: Option<Configure>,
     },
     /// Resources: start, stop, move, clean up
-    #[command(disable_help_subcommand = true)]
+    #[command(
+        disable_help_subcommand = true,
+        after_help = "Examples:\n  crm resource status\n  crm resource move vip node2\n  crm resource cleanup vip"
+    )]
     Resource {
         /// What to do; without it, the level is entered
         #[command(subcommand)]
         command: Option<Resource>,
     },
     /// Nodes: standby, maintenance, attributes, fencing
-    #[command(disable_help_subcommand = true)]
+    #[command(
+        disable_help_subcommand = true,
+        after_help = "Examples:\n  crm node show\n  crm -w node standby node1\n  crm node online node1"
+    )]
     Node {
         /// What to do; without it, the level is entered
         #[command(subcommand)]
         command: Option<Node>,
     },
     /// The cluster as a whole: found it, join it, leave it
-    #[command(disable_help_subcommand = true)]
+    #[command(
+        disable_help_subcommand = true,
+        after_help = "Examples:\n  crm cluster status\n  crm cluster log"
+    )]
     Cluster {
         /// What to do; without it, the level is entered
         #[command(subcommand)]
@@ -269,6 +282,9 @@ pub enum Configure {
     )]
     Alert(Words),
     /// Add or replace an object given as XML
+    #[command(
+        after_help = "Example:\n  crm configure xml '<primitive id=\"p\" class=\"ocf\" provider=\"heartbeat\" type=\"Dummy\"/>'"
+    )]
     Xml(Words),
     /// Remove objects, with the constraints about them
     #[command(
@@ -281,6 +297,7 @@ pub enum Configure {
         ids: Vec<String>,
     },
     /// Give an object another id
+    #[command(after_help = "Example:\n  crm configure rename vip vip-web")]
     Rename {
         /// The id it has
         old: String,
@@ -288,6 +305,9 @@ pub enum Configure {
         new: String,
     },
     /// Add members to a group or take them out
+    #[command(
+        after_help = "Examples:\n  crm configure modgroup service add db after fs\n  crm configure modgroup service remove db"
+    )]
     Modgroup {
         /// The group
         group: String,
@@ -318,31 +338,47 @@ pub enum Configure {
         words: Vec<String>,
     },
     /// Change objects in an editor ($EDITOR)
+    #[command(after_help = "Example:\n  crm configure edit vip")]
     Edit {
         /// Ids; everything without them
         ids: Vec<String>,
     },
     /// Check the configuration
+    #[command(after_help = "Example:\n  crm configure verify")]
     Verify,
     /// Drop everything
+    #[command(after_help = "Example:\n  crm -F configure erase")]
     Erase,
     /// Show pending changes against what is in force
+    #[command(
+        after_help = "Example:\n  crm configure diff          (at a prompt: what commit would do)"
+    )]
     Diff,
     /// Make pending changes effective
+    #[command(
+        after_help = "Example:\n  crm configure commit        (at a prompt, or in a file of commands)"
+    )]
     Commit {
         /// `force`: although there are warnings
         #[arg(value_parser = ["force"])]
         how: Option<String>,
     },
     /// Drop pending changes and read the configuration again
+    #[command(
+        after_help = "Example:\n  crm configure refresh       (at a prompt: what others changed meanwhile)"
+    )]
     Refresh,
     /// Rewrite the configuration for the newest schema
+    #[command(after_help = "Example:\n  crm configure upgrade force")]
     Upgrade {
         /// `force`
         how: Option<String>,
     },
     /// What the cluster would do about the pending changes
-    #[command(alias = "ptest")]
+    #[command(
+        alias = "ptest",
+        after_help = "Example:\n  crm configure simulate      (at a prompt, before commit)"
+    )]
     Simulate,
 }
 
@@ -350,7 +386,12 @@ pub enum Configure {
 #[derive(Debug, Subcommand)]
 pub enum Resource {
     /// Where it runs
-    #[command(alias = "show", alias = "list", alias = "locate")]
+    #[command(
+        alias = "show",
+        alias = "list",
+        alias = "locate",
+        after_help = "Examples:\n  crm resource status\n  crm resource status vip"
+    )]
     Status {
         /// Resources; all without
         ids: Vec<String>,
@@ -370,17 +411,20 @@ pub enum Resource {
         ids: Vec<String>,
     },
     /// Stop it, wait, and start it again
+    #[command(after_help = "Example:\n  crm resource restart web")]
     Restart {
         /// Resources
         #[arg(required = true)]
         ids: Vec<String>,
     },
     /// Promote instances
+    #[command(after_help = "Example:\n  crm resource promote db-clone")]
     Promote {
         /// The promotable clone
         id: String,
     },
     /// Demote instances
+    #[command(after_help = "Example:\n  crm resource demote db-clone")]
     Demote {
         /// The promotable clone
         id: String,
@@ -405,7 +449,12 @@ pub enum Resource {
         words: Vec<String>,
     },
     /// Remove the constraints that move and ban made
-    #[command(alias = "unmove", alias = "unmigrate", alias = "unban")]
+    #[command(
+        alias = "unmove",
+        alias = "unmigrate",
+        alias = "unban",
+        after_help = "Examples:\n  crm resource clear vip\n  crm resource clear vip node1"
+    )]
     Clear {
         /// The resource
         id: String,
@@ -413,6 +462,7 @@ pub enum Resource {
         node: Option<String>,
     },
     /// Forget failures, and probe again where there were any
+    #[command(after_help = "Examples:\n  crm resource cleanup\n  crm resource cleanup vip node1")]
     Cleanup {
         /// The resource; all without
         id: Option<String>,
@@ -420,7 +470,7 @@ pub enum Resource {
         node: Option<String>,
     },
     /// Forget everything about it, and probe again everywhere
-    #[command(alias = "reprobe")]
+    #[command(alias = "reprobe", after_help = "Example:\n  crm resource refresh vip")]
     Refresh {
         /// The resource; all without
         id: Option<String>,
@@ -428,16 +478,19 @@ pub enum Resource {
         node: Option<String>,
     },
     /// Have the cluster manage it
+    #[command(after_help = "Example:\n  crm resource manage vip")]
     Manage {
         /// The resource
         id: String,
     },
     /// Leave it alone: neither start, stop nor recover it
+    #[command(after_help = "Example:\n  crm resource unmanage vip")]
     Unmanage {
         /// The resource
         id: String,
     },
     /// Maintenance of a resource on or off
+    #[command(after_help = "Example:\n  crm resource maintenance vip on")]
     Maintenance {
         /// The resource
         id: String,
@@ -446,29 +499,38 @@ pub enum Resource {
         value: String,
     },
     /// Constraints about it
+    #[command(after_help = "Example:\n  crm resource constraints vip")]
     Constraints {
         /// The resource
         id: String,
     },
     /// Its fail counts
+    #[command(
+        after_help = "Examples:\n  crm resource failcount vip show node1\n  crm resource failcount vip delete node1"
+    )]
     Failcount {
         /// RESOURCE show|delete|set NODE [VALUE]
         #[arg(required = true)]
         words: Vec<String>,
     },
     /// Its parameters: RESOURCE show|set|delete NAME [VALUE]
+    #[command(
+        after_help = "Examples:\n  crm resource param vip show ip\n  crm resource param vip set ip 10.0.0.11"
+    )]
     Param {
         /// RESOURCE show|set|delete NAME [VALUE]
         #[arg(required = true, num_args = 3..)]
         words: Vec<String>,
     },
     /// Its meta attributes: RESOURCE show|set|delete NAME [VALUE]
+    #[command(after_help = "Example:\n  crm resource meta vip set resource-stickiness 100")]
     Meta {
         /// RESOURCE show|set|delete NAME [VALUE]
         #[arg(required = true, num_args = 3..)]
         words: Vec<String>,
     },
     /// Its utilization: RESOURCE show|set|delete NAME [VALUE]
+    #[command(after_help = "Example:\n  crm resource utilization db set memory 4096")]
     Utilization {
         /// RESOURCE show|set|delete NAME [VALUE]
         #[arg(required = true, num_args = 3..)]
@@ -480,11 +542,13 @@ pub enum Resource {
 #[derive(Debug, Subcommand)]
 pub enum Node {
     /// Nodes with their attributes
+    #[command(after_help = "Example:\n  crm node show")]
     Show {
         /// The node; all without
         node: Option<String>,
     },
     /// State of the nodes, as XML
+    #[command(after_help = "Example:\n  crm node status node1")]
     Status {
         /// The node; all without
         node: Option<String>,
@@ -498,26 +562,31 @@ pub enum Node {
         words: Vec<String>,
     },
     /// Let it run resources again
+    #[command(after_help = "Example:\n  crm node online node1")]
     Online {
         /// The node; this node without
         node: Option<String>,
     },
     /// Leave what runs there alone
+    #[command(after_help = "Example:\n  crm node maintenance node1")]
     Maintenance {
         /// The node; this node without
         node: Option<String>,
     },
     /// End maintenance
+    #[command(after_help = "Example:\n  crm node ready node1")]
     Ready {
         /// The node; this node without
         node: Option<String>,
     },
     /// Fence it
+    #[command(after_help = "Example:\n  crm node fence node1")]
     Fence {
         /// The node
         node: String,
     },
     /// Confirm that it is down, where no device can say so
+    #[command(after_help = "Example:\n  crm node clearstate node1")]
     Clearstate {
         /// The node
         node: String,
@@ -532,19 +601,24 @@ pub enum Node {
         words: Vec<String>,
     },
     /// Capacity: NODE show|set|delete NAME [VALUE]
+    #[command(after_help = "Example:\n  crm node utilization node1 set memory 16384")]
     Utilization {
         /// NODE show|set|delete NAME [VALUE]
         #[arg(required = true, num_args = 3..)]
         words: Vec<String>,
     },
     /// An attribute that lasts until the node restarts: NODE show|set|delete NAME [VALUE]
-    #[command(name = "status-attr")]
+    #[command(
+        name = "status-attr",
+        after_help = "Example:\n  crm node status-attr node1 set pingd 100"
+    )]
     StatusAttr {
         /// NODE show|set|delete NAME [VALUE]
         #[arg(required = true, num_args = 3..)]
         words: Vec<String>,
     },
     /// Take it out of the cluster
+    #[command(after_help = "Example:\n  crm node delete node3")]
     Delete {
         /// The node
         node: String,
@@ -555,25 +629,32 @@ pub enum Node {
 #[derive(Debug, Subcommand)]
 pub enum Cluster {
     /// Members, leader, quorum, paths
+    #[command(after_help = "Examples:\n  crm cluster status\n  crm cluster status --json")]
     Status {
         /// As JSON
         #[arg(long)]
         json: bool,
     },
     /// Found a cluster on this machine; see `systole init --help`
+    #[command(after_help = "Example:\n  crm cluster init --name host1 --address 192.0.2.11")]
     Init(Passed),
     /// Join a cluster; see `systole join --help`
-    #[command(alias = "add")]
+    #[command(
+        alias = "add",
+        after_help = "Example:\n  crm cluster join --name host2 --address 192.0.2.12 TOKEN"
+    )]
     Join(Passed),
     /// Make a token with which one node can join
+    #[command(after_help = "Example:\n  crm cluster token")]
     Token(Passed),
     /// Take a node out of the cluster
-    #[command(alias = "delete")]
+    #[command(alias = "delete", after_help = "Example:\n  crm cluster remove node3")]
     Remove {
         /// The node
         node: String,
     },
     /// Give a node another role
+    #[command(after_help = "Example:\n  crm cluster role node3 witness")]
     Role {
         /// The node
         node: String,
@@ -582,26 +663,35 @@ pub enum Cluster {
         role: String,
     },
     /// Hand over leadership
-    #[command(name = "step-down")]
+    #[command(
+        name = "step-down",
+        after_help = "Examples:\n  crm cluster step-down\n  crm cluster step-down node2"
+    )]
     StepDown {
         /// To this node
         node: Option<String>,
     },
     /// Stop the daemon here; resources are moved away first
+    #[command(after_help = "Example:\n  crm cluster stop")]
     Stop,
     /// Changes of the configuration: who, when, with which tool
+    #[command(after_help = "Example:\n  crm cluster log -n 5")]
     Log {
         /// How many
         #[arg(short = 'n', long, default_value_t = 20)]
         last: usize,
     },
     /// One change of the configuration
+    #[command(after_help = "Example:\n  crm cluster show 17")]
     Show {
         /// Its number
         number: u64,
     },
     /// Wait until the cluster has nothing left to do
-    #[command(alias = "wait_for_startup")]
+    #[command(
+        alias = "wait_for_startup",
+        after_help = "Example:\n  crm cluster wait 30"
+    )]
     Wait {
         /// At most so many seconds
         #[arg(default_value_t = 60)]

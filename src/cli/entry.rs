@@ -71,7 +71,7 @@ fn crm(words: &[String]) -> CrmExit {
 }
 
 /// A message of clap: help and version are what was asked for, everything else is wrong usage.
-pub(crate) fn wrong_usage(error: &clap::Error) -> CrmExit {
+pub fn wrong_usage(error: &clap::Error) -> CrmExit {
     // Nobody is there to read it when the stream is gone.
     let _ = error.print();
     match error.kind() {

@@ -196,7 +196,10 @@ impl Client {
         });
         // Says so at once when nobody listens; tonic would say "transport error".
         if let Err(e) = UnixStream::connect(socket).await {
-            return Err(no_daemon(&name, &e.to_string()));
+            return Err(match e.kind() {
+                std::io::ErrorKind::PermissionDenied => no_permission(&name),
+                _ => no_daemon(&name, &e.to_string()),
+            });
         }
         let endpoint = Endpoint::from_static("http://daemon");
         let channel = endpoint.connect_with_connector(connector);
@@ -215,7 +218,11 @@ impl Client {
     /// # Errors
     /// Says that the daemon went away.
     pub async fn call(&mut self, request: &AdminRequest) -> Result<AdminAnswer, Error> {
-        let answer = self.client.call(convert::frame(request)).await;
+        let wanted = convert::frame(request);
+        if wanted.body.len() > REQUEST_BYTES {
+            return Err(too_large(wanted.body.len()));
+        }
+        let answer = self.client.call(wanted).await;
         let answer = answer.map_err(|e| no_daemon(&self.socket, e.message()))?;
         convert::message(answer.get_ref()).map_err(|e| no_daemon(&self.socket, e.message()))
     }
@@ -238,6 +245,29 @@ impl Client {
                 .and_then(|frame| convert::message(&frame))
                 .map_err(|e| no_daemon(&socket, e.message()))
         }))
+    }
+}
+
+fn no_permission(socket: &str) -> Error {
+    let uid = nix::unistd::geteuid();
+    Error::Refused {
+        exit: CrmExit::INSUFFICIENT_PRIV,
+        message: format!(
+            "permission denied: uid {uid} may not enter the directory of {socket}; run it as root"
+        ),
+    }
+}
+
+/// Said before anything is sent: the daemon would only hang up.
+fn too_large(bytes: usize) -> Error {
+    let mib = |bytes: usize| bytes.div_ceil(1 << 20);
+    Error::Refused {
+        exit: CrmExit::DATA,
+        message: format!(
+            "the request has {} MiB and at most {} MiB are taken: make the change in smaller parts",
+            mib(bytes),
+            mib(REQUEST_BYTES)
+        ),
     }
 }
 

@@ -169,12 +169,15 @@ pub(super) fn lazy_channel(
     config: Arc<ClientConfig>,
     in_use: Arc<Mutex<Option<SocketAddr>>>,
 ) -> Channel {
+    let told = Arc::new(Mutex::new(String::new()));
     let connector = tower::service_fn(move |_: Uri| {
         let (addresses, name) = (addresses.clone(), name.clone());
         let (config, in_use) = (Arc::clone(&config), Arc::clone(&in_use));
+        let told = Arc::clone(&told);
         async move {
             let before = in_use.lock().expect("no panic while held").take();
             let connected = first_that_answers(&addresses, before, name, config).await;
+            tell(&told, connected.as_ref().err());
             let (stream, address) = connected.map_err(std::io::Error::other)?;
             *in_use.lock().expect("no panic while held") = Some(address);
             Ok::<_, std::io::Error>(TokioIo::new(stream))
@@ -186,6 +189,19 @@ pub(super) fn lazy_channel(
         .keep_alive_timeout(SILENCE)
         .keep_alive_while_idle(true)
         .connect_with_connector_lazy(connector)
+}
+
+/// Says why a node is not reached: once, not with each of many attempts.
+fn tell(told: &Mutex<String>, why: Option<&String>) {
+    let mut told = told.lock().expect("no panic while held");
+    match why {
+        Some(why) if *why != *told => {
+            tracing::warn!("failed to reach a node: {why}");
+            told.clone_from(why);
+        }
+        Some(_) => {}
+        None => told.clear(),
+    }
 }
 
 /// Tries each address, the one that worked last time first.

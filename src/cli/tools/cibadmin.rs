@@ -245,7 +245,9 @@ fn input(asked: &Asked) -> Result<Option<Element>, Failure> {
         return Ok(None);
     };
     let element = parse(&bytes, &Limits::CIB).map_err(|error| {
-        Failure::new(CrmExit::DATA, format!("the input can't be read: {error}"))
+        let from = asked.file.as_deref().unwrap_or("the input");
+        Failure::new(CrmExit::DATA, format!("{from} can't be read: {error}"))
+            .cure("nothing was changed; correct it and run the command again")
     })?;
     Ok(Some(element))
 }

@@ -292,6 +292,11 @@ What to save:
 
       --output-as=FORMAT     text, xml or none
       --output-to=FILE       Write there instead of standard output
+
+Examples:
+  systole simulate -LS                                  what the cluster is about to do
+  systole simulate -S -x cib.xml -f node1               ... if node1 were lost
+  systole simulate -S -x cib.xml -i vip_monitor_10000@node1=7
 ";
 
 #[cfg(test)]
