@@ -372,6 +372,9 @@ pub(super) fn explain(e: &std::io::Error) -> String {
         Some(rustls::Error::InvalidCertificate(
             Wrong::NotValidForName | Wrong::NotValidForNameContext { .. },
         )) => "its certificate is that of another node".into(),
+        Some(rustls::Error::AlertReceived(rustls::AlertDescription::UnknownCA)) => {
+            "it belongs to another cluster: it does not accept this node's certificate".into()
+        }
         Some(rustls::Error::AlertReceived(alert)) => {
             format!("it refused this node's certificate ({alert:?}); is this node still a member?")
         }
