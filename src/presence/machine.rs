@@ -43,6 +43,8 @@ pub struct Machine {
     ask_at: Mono,
     echo: Option<u64>,
     reign: Option<Reign>,
+    /// When a daemon was last seen to end; it is forgotten when it speaks again.
+    hung_up: BTreeMap<NodeId, Mono>,
     near_misses: u64,
     longest_pause_ms: u64,
 }
@@ -94,6 +96,7 @@ impl Machine {
             ask_at: Mono(0),
             echo: None,
             reign: None,
+            hung_up: BTreeMap::new(),
             near_misses: 0,
             longest_pause_ms: 0,
         }
@@ -124,6 +127,9 @@ impl Machine {
             }
             Event::Renewal(renewal) => self.on_renewal(now, renewal, effects),
             Event::Grant { from, grant } => self.on_grant(now, from, grant),
+            Event::HungUp(node) => {
+                self.hung_up.insert(node, now);
+            }
             Event::Condemned(node) => {
                 if let Some(peer) = self.reign.as_mut().and_then(|r| r.peers.get_mut(&node)) {
                     peer.condemned = Some(peer.incarnation);
@@ -251,6 +257,7 @@ impl Machine {
         if peer.condemned == Some(renewal.incarnation) {
             return;
         }
+        self.hung_up.remove(&renewal.node);
         peer.heard = now;
         peer.ever_heard = true;
         peer.incarnation = renewal.incarnation;
@@ -281,6 +288,7 @@ impl Machine {
         else {
             return;
         };
+        self.hung_up.remove(&from);
         self.last_answer = Some((from, now));
         self.echo = Some(self.echo.map_or(grant.grant, |e| e.max(grant.grant)));
         if grant.valid_ms == 0 {
@@ -359,14 +367,19 @@ impl Machine {
         }
         for (id, peer) in &mut reign.peers {
             let silent = now.since(peer.heard);
+            // A daemon that ended on a machine that is up gets the time of a restart.
+            let patience = match self.hung_up.get(id) {
+                Some(_) => self.timing.lease_ms,
+                None => self.timing.suspect_ms,
+            };
             let stopped_by = peer
                 .lease_bound
                 .plus(self.timing.drift_ms + self.timing.stop_deadline_ms);
-            let state = if peer.incarnation != 0 && silent <= self.timing.suspect_ms {
+            let state = if peer.incarnation != 0 && silent <= patience {
                 PeerState::Alive {
                     incarnation: peer.incarnation,
                 }
-            } else if silent <= self.timing.suspect_ms {
+            } else if silent <= patience {
                 continue; // Not heard yet in this term, and not silent for long enough either.
             } else if now > stopped_by && now > reign.since.plus(self.timing.lease_ms) {
                 PeerState::Expired

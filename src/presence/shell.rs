@@ -285,6 +285,9 @@ async fn serve(
         }
     };
     writer.abort();
+    if result.as_ref().is_err_and(is_hang_up) {
+        let _ = events.send(Event::HungUp(node)).await;
+    }
     ASKERS.with_borrow_mut(|askers| {
         if askers
             .get(&node)
@@ -330,10 +333,18 @@ fn link(
             let (mut read, mut write) = tokio::io::split(stream);
             let events = events.clone();
             let reader = tokio::task::spawn_local(async move {
-                while let Ok(grant) = receive::<Grant>(&mut read).await {
-                    if events.send(Event::Grant { from: to, grant }).await.is_err() {
-                        return;
+                let ended = loop {
+                    match receive::<Grant>(&mut read).await {
+                        Ok(grant) => {
+                            if events.send(Event::Grant { from: to, grant }).await.is_err() {
+                                return;
+                            }
+                        }
+                        Err(e) => break e,
                     }
+                };
+                if is_hang_up(&ended) {
+                    let _ = events.send(Event::HungUp(to)).await;
                 }
             });
             loop {
@@ -350,6 +361,12 @@ fn link(
         }
     });
     renewals_in
+}
+
+/// The other end was closed by its kernel. A machine without power, or behind a cut cable, says nothing.
+fn is_hang_up(e: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{ConnectionReset, UnexpectedEof};
+    matches!(e.kind(), UnexpectedEof | ConnectionReset)
 }
 
 async fn connect(

@@ -61,6 +61,9 @@ pub enum Event {
         /// The answer.
         grant: Grant,
     },
+    /// A node's end of a connection was closed by its kernel: its daemon ended, but the machine is up.
+    /// Its guard stops what it ran when its lease ends, unless a new daemon is there by then.
+    HungUp(NodeId),
     /// On the leader: this node was fenced. Its present life gets no lease any more, whatever it says:
     /// should the fencing have lied, the node stops by itself and comes back as somebody new.
     Condemned(NodeId),

@@ -319,3 +319,23 @@ fn a_fenced_node_that_lives_gets_no_lease_and_stops_by_itself() {
         .is_some()
     );
 }
+
+#[test]
+fn a_daemon_that_ended_on_a_machine_that_is_up_gets_the_time_of_a_restart() {
+    let mut w = World::new(3);
+    w.elect(1, 1, &[1, 2, 3]);
+    w.run(500);
+    w.stopped.insert(3);
+    w.step(1, Event::HungUp(NodeId(3)));
+    w.run(T.suspect_ms + 300);
+    let suspected = |w: &World| {
+        w.when(
+            1,
+            &Effect::Peer(NodeId(3), PeerState::Suspect { heard: true }),
+        )
+        .is_some()
+    };
+    assert!(!suspected(&w));
+    w.run(T.lease_ms);
+    assert!(suspected(&w), "but no more than that");
+}
