@@ -19,7 +19,7 @@ use crate::executor::Invocation;
 use crate::terms::{AgentName, RscId};
 
 /// A daemon that says nothing for so long, in milliseconds, does not stop anything by itself.
-const SILENCE_MS: u64 = 200;
+const SILENCE_MS: u64 = 250;
 
 /// What the daemon tells its guard, a few times per lease.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -288,7 +288,7 @@ mod tests {
         let mut watch = Watch::default();
         watch.feed(Mono(1_000), feed(2_000, 1));
         watch.feed(Mono(2_050), feed(2_000, 1));
-        assert_eq!(watch.look(Mono(2_100)), Verdict::Wait(Mono(2_250)));
+        assert_eq!(watch.look(Mono(2_100)), Verdict::Wait(Mono(2_300)));
         watch.feed(Mono(2_480), feed(2_000, 1));
         assert_eq!(watch.look(Mono(2_500)), Verdict::Act);
     }

@@ -116,7 +116,7 @@ enum Event {
 const COORDINATOR: &str = "coordinator";
 
 /// How often the loop looks at the clock: the guard is fed, authority is reviewed.
-const TICK: Duration = Duration::from_millis(50);
+const TICK: Duration = Duration::from_millis(100);
 
 impl Router {
     /// Carries words until raft stops.

@@ -142,13 +142,25 @@ impl Machine {
 
     /// When [`Event::Tick`] is due at the latest.
     pub fn wake_at(&self, now: Mono) -> Mono {
-        // A few ticks per renewal, so that suspicion and the end of a lease are noticed in time.
-        let tick = now.plus((self.timing.renew_ms / 4).max(5));
-        if self.held && self.lease_until > now {
-            tick.min(self.lease_until.plus(1))
-        } else {
-            tick
+        // At least once per renewal, so that a pause of this thread is told from a quiet network.
+        let mut at = now.plus(self.timing.renew_ms);
+        if self.leader.is_some_and(|leader| leader != self.me) {
+            at = at.min(self.ask_at);
         }
+        if self.held {
+            at = at.min(self.lease_until.plus(1));
+        }
+        for (id, peer) in self.reign.iter().flat_map(|reign| &reign.peers) {
+            at = match peer.state {
+                Some(PeerState::Expired) => at,
+                Some(PeerState::Suspect { .. }) => at.min(stopped_by(&self.timing, peer).plus(1)),
+                Some(PeerState::Alive { .. }) | None => at.min(
+                    peer.heard
+                        .plus(patience(&self.timing, &self.hung_up, *id) + 1),
+                ),
+            };
+        }
+        at.max(now.plus(1))
     }
 
     /// The picture of now.
@@ -367,14 +379,8 @@ impl Machine {
         }
         for (id, peer) in &mut reign.peers {
             let silent = now.since(peer.heard);
-            // A daemon that ended on a machine that is up gets the time of a restart.
-            let patience = match self.hung_up.get(id) {
-                Some(_) => self.timing.lease_ms,
-                None => self.timing.suspect_ms,
-            };
-            let stopped_by = peer
-                .lease_bound
-                .plus(self.timing.drift_ms + self.timing.stop_deadline_ms);
+            let patience = patience(&self.timing, &self.hung_up, *id);
+            let stopped_by = stopped_by(&self.timing, peer);
             let state = if peer.incarnation != 0 && silent <= patience {
                 PeerState::Alive {
                     incarnation: peer.incarnation,
@@ -394,6 +400,21 @@ impl Machine {
             }
         }
     }
+}
+
+/// How long a peer may be silent. A daemon that ended on a machine that is up gets the time of a restart.
+fn patience(timing: &Timing, hung_up: &BTreeMap<NodeId, Mono>, id: NodeId) -> u64 {
+    if hung_up.contains_key(&id) {
+        timing.lease_ms
+    } else {
+        timing.suspect_ms
+    }
+}
+
+/// When a silent peer has stopped what it ran, with a margin for clocks that drift.
+fn stopped_by(timing: &Timing, peer: &Peer) -> Mono {
+    peer.lease_bound
+        .plus(timing.drift_ms + timing.stop_deadline_ms)
 }
 
 /// The latest moment at which a majority of each set of voters is known to have followed this leader.

@@ -287,7 +287,7 @@ pub struct Timing {
 impl Default for Timing {
     fn default() -> Self {
         Self {
-            heartbeat_ms: 50,
+            heartbeat_ms: 80,
             lease_ms: 200,
             election_ms: 260,
             stagger_ms: 50,
