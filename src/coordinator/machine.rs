@@ -364,7 +364,7 @@ impl Machine {
                 effects.push(Effect::Say(format!("transition {} {how}", t.number)));
                 if let Some(key) = t.leave_last {
                     effects.push(Effect::Tell(self.settings.me, key, Deed::Shutdown));
-                } else if completion == Completion::Done {
+                } else if completion == Completion::Done && t.walk.did_something() {
                     // The last plan is empty: what was reached is what was wanted.
                     self.want("transition complete");
                 }

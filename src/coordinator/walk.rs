@@ -51,13 +51,10 @@ impl Walk {
         }
         let mut ready = Vec::new();
         for (i, synapse) in graph.synapses.iter().enumerate() {
-            // An input that is not in the graph can never be done; the graph's own rules exclude it.
-            let mut open = 0;
+            // An input that is not in the graph is never done, and so is what waits for it.
+            let open = synapse.inputs.len();
             for input in &synapse.inputs {
-                if by_action.contains_key(input) {
-                    open += 1;
-                    then.entry(*input).or_default().push(i);
-                }
+                then.entry(*input).or_default().push(i);
             }
             open_inputs.push(open);
             if open == 0 {
@@ -213,6 +210,11 @@ impl Walk {
                 _ => None,
             })
             .min()
+    }
+
+    /// True when anything at all was done.
+    pub(super) fn did_something(&self) -> bool {
+        self.states.contains(&State::Done)
     }
 
     /// True when everything was done, and nothing failed.

@@ -440,3 +440,18 @@ fn a_coordinator_that_leaves_does_so_last() {
     w.result(&start, 0);
     assert_eq!(w.told, [(NodeId(1), Deed::Shutdown)]);
 }
+
+#[test]
+fn what_waits_for_something_outside_the_graph_ends_the_transition_quietly() {
+    let mut w = World::new(&[]);
+    w.lead();
+    let questions = w.asked.len();
+    w.plan(vec![run(2, "monitor", 2, &[1])]);
+    assert!(w.orders.is_empty());
+    assert_eq!(
+        w.asked.len(),
+        questions,
+        "asking again would bring the same graph"
+    );
+    assert!(!w.machine.picture().busy);
+}
