@@ -49,6 +49,8 @@ pub fn run(options: &Options) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .max_blocking_threads(8)
+        // The policy follows long chains of colocations by recursion. Only touched pages count.
+        .thread_stack_size(16 << 20)
         .enable_all()
         .build();
     let result = match runtime {

@@ -34,6 +34,10 @@ pub(crate) const SCENARIOS: &[crate::Scenario] = &[
         killed_daemon_disturbs_nothing,
     ),
     ("cluster::frozen_daemon_is_fenced", frozen_daemon_is_fenced),
+    (
+        "cluster::guard_stops_what_a_frozen_daemon_runs",
+        guard_stops_what_a_frozen_daemon_runs,
+    ),
     ("cluster::last_of_three_stops", last_of_three_stops),
     (
         "cluster::acknowledged_writes_survive_a_leader_change",
@@ -274,6 +278,22 @@ fn frozen_daemon_is_fenced() {
         stage.cluster.signal_daemon(&active, Signal::STOP).unwrap();
         stage.taken_over(fault_us, &active);
         stage.fenced_before_takeover(fault_us, &active);
+        stage.never_twice();
+    });
+}
+
+/// Without fencing, and with a daemon that cannot stop anything itself.
+fn guard_stops_what_a_frozen_daemon_runs() {
+    on_stage(true, |stage| {
+        stage
+            .cluster
+            .anywhere(&["configure", "property", "stonith-enabled=false"])
+            .unwrap();
+        let active = stage.active();
+        let fault_us = boot_us();
+        stage.cluster.signal_daemon(&active, Signal::STOP).unwrap();
+        stage.taken_over(fault_us, &active);
+        assert!(stage.lab.is_on(&active), "nobody was to be fenced");
         stage.never_twice();
     });
 }
