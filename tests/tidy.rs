@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// A room imports itself and rooms above it.
-const ORDER: [&str; 18] = [
+const ORDER: [&str; 19] = [
     "clock",
     "terms",
     "xml",
@@ -14,6 +14,7 @@ const ORDER: [&str; 18] = [
     "policy",
     "simulate",
     "process",
+    "agents",
     "raft",
     "presence",
     "coordinator",

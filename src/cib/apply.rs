@@ -209,6 +209,4 @@ impl Patch {
 }
 
 #[cfg(test)]
-mod recorded;
-#[cfg(test)]
 mod tests;

@@ -1,3 +1,5 @@
+mod recorded;
+
 use super::*;
 use crate::{
     cib::{Flags, Op, Origin, Target},
@@ -268,6 +270,25 @@ fn merging_matches_by_tag_and_id() {
     let once = target.clone();
     ops::merge(&mut target, &element(new), &Flags::default());
     assert_eq!(target, once);
+}
+
+#[test]
+fn merging_many_is_merging_each() {
+    let many = |from: usize, value: &str| {
+        let child = |n| format!("<b id=\"{n}\" x=\"{value}\"/><c id=\"{n}\"/><b id-ref=\"{n}\"/>");
+        (from..from + 30).map(child).collect::<Vec<_>>()
+    };
+    let old = element(&format!("<a>{}</a>", many(0, "old").concat()));
+    let (mut at_once, mut one_by_one) = (old.clone(), old);
+    let new = many(15, "new");
+    let all = element(&format!("<a>{0}{0}</a>", new.concat()));
+    ops::merge(&mut at_once, &all, &Flags::default());
+    for child in &new {
+        let one = element(&format!("<a>{child}</a>"));
+        ops::merge(&mut one_by_one, &one, &Flags::default());
+    }
+    assert_eq!(at_once, one_by_one);
+    assert_eq!(at_once.children().count(), 3 * 45);
 }
 
 #[test]
