@@ -1,1 +1,88 @@
-//! The shell on CIB files.
+//! The shell on CIB files, text in and text out.
+
+use std::{
+    io::Write,
+    sync::{Arc, Mutex},
+};
+
+use crate::{cib::Cib, terms::CrmExit, xml::write};
+
+use super::{access::File, entry, shell::Shell};
+
+/// What was written, kept for the test.
+#[derive(Clone, Default)]
+struct Kept(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Kept {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0
+            .lock()
+            .expect("no writer panics")
+            .extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Run lines one after the other on an empty CIB; output, errors and exit codes that are not 0.
+fn session(lines: &[&str]) -> String {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("cib.xml");
+    std::fs::write(&file, write::pretty(Cib::empty().root())).expect("a file is written");
+    let mut said = String::new();
+    for line in lines {
+        let kept = Kept::default();
+        let mut shell = Shell::new(Box::new(File::new(&file)));
+        shell.out = Box::new(kept.clone());
+        shell.errors = Box::new(kept.clone());
+        shell.colour = false;
+        let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+        let exit = match entry::parse_line(&words) {
+            Ok(line) => match shell.run(line) {
+                Ok(()) => CrmExit::OK,
+                Err(failure) => shell.fail(&failure),
+            },
+            Err(_) => CrmExit::USAGE,
+        };
+        let text =
+            String::from_utf8(kept.0.lock().expect("no writer panics").clone()).expect("text");
+        said.push_str(&format!("$ {line}\n{text}"));
+        if exit != CrmExit::OK {
+            said.push_str(&format!("[{}]\n", exit.0));
+        }
+    }
+    said
+}
+
+#[test]
+fn a_configuration_grows() {
+    insta::assert_snapshot!(session(&[
+        "configure node 1: n1",
+        "configure node 2: n2",
+        "configure property stonith-enabled=false",
+        "configure primitive a lsb:a meta priority=5",
+        "configure primitive b lsb:b",
+        "configure group g a b",
+        "configure primitive a lsb:a",
+        "configure colocation c inf: g g",
+        "configure colocation c inf: g zz",
+        "configure location l g 100: n1",
+        "resource stop g",
+        "resource move g n2",
+        "resource move g n3",
+        "node standby n1",
+        "node attribute n1 set rack a",
+        "node attribute n1 show rack",
+        "configure show",
+        "resource clear g",
+        "configure delete l",
+        "configure delete l",
+        "configure rename b bb",
+        "resource meta g delete target-role",
+        "configure show g bb type:location",
+        "resource strt g",
+    ]));
+}
