@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use systole::{cli, daemon, demo, vip};
 
 /// Keeps services and their virtual addresses running although machines are lost.
@@ -71,6 +71,19 @@ enum Command {
         /// Where the links are made
         dir: PathBuf,
     },
+    /// Print completions for a shell
+    #[command(
+        after_help = "Examples:\n  systole completions bash > /etc/bash_completion.d/systole\n  \
+        systole completions zsh > /usr/local/share/zsh/site-functions/_systole\n  \
+        systole completions fish crm > ~/.config/fish/completions/crm.fish"
+    )]
+    Completions {
+        /// bash, zsh, fish, elvish or powershell
+        shell: clap_complete::Shell,
+        /// The program to be completed: systole or crm
+        #[arg(default_value = "systole", value_parser = ["systole", "crm"])]
+        program: String,
+    },
     /// Stop what a dead daemon left running (started by the daemon)
     #[command(hide = true)]
     Guard(Dir),
@@ -134,6 +147,9 @@ fn main() -> ExitCode {
         Command::Stop(dir) => daemon::stop(dir.dir.as_deref()),
         Command::Guard(dir) => daemon::guard_process(dir.dir.as_deref()),
         Command::Unit => daemon::unit(),
+        Command::Completions { shell, program } => {
+            cli::completions::print(shell, &program, Systole::command())
+        }
         Command::Links { dir } => daemon::links(&dir),
         Command::Agent(rest) => {
             let name = rest

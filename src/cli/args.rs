@@ -35,7 +35,7 @@ pub struct Crm {
     pub level: Option<Level>,
 }
 
-/// A line at the prompt.
+/// Shows and changes the cluster. `help COMMAND` tells more, Tab completes, `up` leaves a level, `quit` the shell.
 #[derive(Debug, Parser)]
 #[command(
     name = "crm",

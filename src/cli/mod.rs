@@ -6,6 +6,7 @@
 pub mod access;
 pub mod args;
 pub mod cmd;
+pub mod completions;
 pub mod entry;
 pub mod failure;
 pub mod found;

@@ -84,9 +84,7 @@ fn script(shell: &mut Shell, source: &str, level: Option<&'static str>) -> Resul
         statement(shell, &mut place, line, &source[line.span.clone()]).map_err(|mut failure| {
             let number = source[..line.span.start].lines().count()
                 + usize::from(line.span.start == 0 || source[..line.span.start].ends_with('\n'));
-            if failure.source.is_none() {
-                failure.message = format!("line {number}: {}", failure.message);
-            }
+            failure.message = format!("line {number}: {}", failure.message);
             failure
         })?;
         if place.done {
@@ -178,13 +176,38 @@ fn statement(
         Err(error) if matches!(error.kind(), clap::error::ErrorKind::DisplayHelp) => {
             shell.say(&error.to_string())
         }
-        Err(error) => {
-            let text = error.to_string();
-            let text = text.trim_start_matches("error: ");
-            let (message, help) = text.split_once("\n\n").unwrap_or((text, ""));
-            Err(Failure::usage(message.trim()).cure(help.trim()))
-        }
+        Err(error) => Err(wrong_words(&error, line, source)),
     }
+}
+
+/// What clap says of a line, with the place of the word that it does not like.
+fn wrong_words(error: &clap::Error, line: &Statement, source: &str) -> Failure {
+    use clap::error::{ContextKind, ContextValue};
+    let text = error.to_string();
+    let text = text.trim_start_matches("error: ");
+    let (message, help) = text.split_once("\n\n").unwrap_or((text, ""));
+    let help: Vec<&str> = help
+        .lines()
+        .map(|line| line.trim().trim_start_matches("tip: "))
+        .filter(|line| !line.is_empty() && !line.starts_with("For more information"))
+        .collect();
+    let mut failure = Failure::usage(message.trim()).cure(help.join("; "));
+    let wrong = [
+        ContextKind::InvalidSubcommand,
+        ContextKind::InvalidValue,
+        ContextKind::InvalidArg,
+    ]
+    .into_iter()
+    .find_map(|kind| match error.get(kind) {
+        Some(ContextValue::String(word)) => Some(word.as_str()),
+        _ => None,
+    });
+    let word = wrong.and_then(|wrong| line.words.iter().find(|word| word.text == wrong));
+    if let Some(word) = word {
+        let span = word.span.start - line.span.start..word.span.end - line.span.start;
+        failure.source = Some((source.to_owned(), span));
+    }
+    failure
 }
 
 fn on_leaving(shell: &mut Shell) -> Result<(), Failure> {

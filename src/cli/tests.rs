@@ -63,10 +63,14 @@ fn a_configuration_grows() {
         "configure node 1: n1",
         "configure node 2: n2",
         "configure property stonith-enabled=false",
-        "configure primitive a lsb:a meta priority=5",
-        "configure primitive b lsb:b",
+        "configure property no-quorum-policy=banana",
+        "configure property no-quorum-polcy=stop",
+        "configure primitive a ocf:systole:Dummy meta priority=5",
+        "configure primitive b ocf:systole:Dummy",
+        "configure primitive t ocf:systole:Dummy op monitor interval=10s timout=5s",
+        "configure delete t",
         "configure group g a b",
-        "configure primitive a lsb:a",
+        "configure primitive a ocf:systole:Dummy",
         "configure colocation c inf: g g",
         "configure colocation c inf: g zz",
         "configure location l g 100: n1",
@@ -85,4 +89,24 @@ fn a_configuration_grows() {
         "configure show g bb type:location",
         "resource strt g",
     ]));
+}
+
+#[test]
+fn a_wrong_word_in_a_file_of_commands_is_shown() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (file, commands) = (folder.path().join("cib.xml"), folder.path().join("b.crm"));
+    std::fs::write(&file, write::pretty(Cib::empty().root())).expect("a file is written");
+    let text = "configure\nprimitive a ocf:systole:Dummy\nprimitve b ocf:systole:Dummy\n";
+    std::fs::write(&commands, text).expect("a file is written");
+    let mut shell = Shell::new(Box::new(File::new(&file)));
+    let failure = super::prompt::batch(&mut shell, &commands.display().to_string())
+        .expect_err("a word is wrong");
+    assert_eq!(
+        failure.message,
+        "line 3: unrecognized subcommand 'primitve'"
+    );
+    let (source, span) = failure.source.expect("its place is known");
+    assert_eq!(&source[span], "primitve");
+    let cib = shell.cib().expect("the file is read");
+    assert!(cib.root().find_id("a").is_none(), "nothing is committed");
 }

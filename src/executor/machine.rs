@@ -440,7 +440,7 @@ impl Machine {
                 return;
             }
             changed_s = recurring.changed_s;
-            // A merged order answers to its new key, but runs with its old parameters.
+            // An order that was merged while this ran is answered by its end; it ran with its old parameters.
             told.0.key = recurring.order.key.clone();
             told.1 = recurring.call_id;
         }

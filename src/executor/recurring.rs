@@ -10,7 +10,7 @@ use super::vocab::{Order, Outcome};
 /// One recurring operation of a resource.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Recurring {
-    /// What is run; merged orders replace its key.
+    /// What is run; a merged order replaces it.
     pub(super) order: Order,
     /// The number it keeps for its whole life, or until an order is merged into it.
     pub(super) call_id: i64,
@@ -47,11 +47,11 @@ impl Recurring {
         Some(outcome)
     }
 
-    /// An order for what runs already: it is told anew under the new key, and runs at once if it waited.
+    /// An order for what runs already: it is told anew under the new key, and runs at once, as the new
+    /// order says, if it waited.
     pub(super) fn merge(&mut self, order: Order, call_id: i64, now: Mono) {
-        self.order.key = order.key;
-        self.order.term = order.term;
-        self.order.feature_set = order.feature_set;
+        // With its parameters and its timeout: recorded with the old ones, it would be ordered again forever.
+        self.order = order;
         self.call_id = call_id;
         self.told = None;
         self.due = self.due.map(|_| now);

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use crate::{
     agents,
-    cib::Cib,
+    cib::{self, Cib, config},
     cli::{failure::Failure, language::meant, shell::Shell},
     executor::{self, Metadata, Parameter, agent::Place},
     terms::{AgentName, CrmExit, Score, span, text},
@@ -24,13 +24,16 @@ pub(super) fn changes(
             .id()
             .is_none_or(|id| old.find_id(id) != Some(element))
     };
-    let findings = find(new, &changed, &mut Agents::default());
+    let mut findings = schema(new, Some(old), true);
+    findings.extend(find(new, &changed, &mut Agents::default()));
     tell(shell, findings, force)
 }
 
 /// Check everything, and hear the policy's warnings too.
 pub(super) fn all(shell: &mut Shell, root: &Element) -> Result<(), Failure> {
-    let mut findings = find(root, &|_| true, &mut Agents::default());
+    // Lines of what the daemon sent are lines of no text that anybody has seen.
+    let mut findings = schema(root, None, !shell.access.live());
+    findings.extend(find(root, &|_| true, &mut Agents::default()));
     let facts = super::facts_of(&Cib::new(root.clone()));
     findings.extend(
         facts
@@ -87,11 +90,72 @@ impl Finding {
     }
 }
 
+/// What the schema does not allow. What was wrong before is not held against a change.
+fn schema(root: &Element, old: Option<&Element>, lines: bool) -> Vec<Finding> {
+    let bare = |root: &Element| {
+        let mut found = cib::schema::check(&Cib::new(root.clone()));
+        found.iter_mut().for_each(|violation| violation.line = 0);
+        found
+    };
+    let known = old.map(bare).unwrap_or_default();
+    let mut found = cib::schema::check(&Cib::new(root.clone()));
+    found.retain(|violation| {
+        let mut violation = violation.clone();
+        violation.line = 0;
+        !known.contains(&violation)
+    });
+    found
+        .into_iter()
+        .map(|mut violation| {
+            if !lines {
+                violation.line = 0;
+            }
+            Finding {
+                wrong: Some(CrmExit::CONFIG),
+                text: violation.to_string(),
+                cure: None,
+            }
+        })
+        .collect()
+}
+
+/// Cluster options that nobody knows or that have an unreadable value.
+fn options(configuration: &Element, changed: &dyn Fn(&Element) -> bool, found: &mut Vec<Finding>) {
+    let pairs = configuration
+        .child("crm_config")
+        .into_iter()
+        .flat_map(|section| section.children_named("cluster_property_set"))
+        .flat_map(|set| set.children_named("nvpair"))
+        .filter(|pair| changed(pair));
+    for pair in pairs {
+        let (Some(name), Some(value)) = (pair.get("name"), pair.get("value")) else {
+            continue;
+        };
+        match config::options::find(name) {
+            Some(option) if !option.kind.accepts(value) => found.push(Finding::wrong(
+                format!("the cluster option {name} can't be {value:?}"),
+                format!("it is {}", option.kind.describe()),
+            )),
+            Some(_) => {}
+            None => {
+                let names = config::options::OPTIONS.iter().map(|option| option.name);
+                let cure = meant(name, names)
+                    .map(|name| format!(" (did you mean {name:?}?)"))
+                    .unwrap_or_default();
+                found.push(Finding::warning(format!(
+                    "there is no cluster option {name:?}{cure}"
+                )));
+            }
+        }
+    }
+}
+
 fn find(root: &Element, changed: &dyn Fn(&Element) -> bool, agents: &mut Agents) -> Vec<Finding> {
     let mut found = Vec::new();
     let Some(configuration) = root.child("configuration") else {
         return found;
     };
+    options(configuration, changed, &mut found);
     let resources = configuration.child("resources");
     for element in resources.into_iter().flat_map(Element::descendants) {
         if element.is("primitive") && changed(element) {
@@ -254,6 +318,18 @@ fn primitive(
     }
 }
 
+/// What an operation itself has; anything else in it is a parameter for the agent.
+const OF_OPERATIONS: &[&str] = &[
+    "interval",
+    "timeout",
+    "on-fail",
+    "role",
+    "start-delay",
+    "enabled",
+    "record-pending",
+    "interval-origin",
+];
+
 fn operations(element: &Element, found: &mut Vec<Finding>) {
     let id = element.id().unwrap_or_default();
     let mut seen: Vec<(&str, u64, &str)> = Vec::new();
@@ -280,6 +356,14 @@ fn operations(element: &Element, found: &mut Vec<Finding>) {
                 format!("{id}: enabled={enabled:?} of {name} is neither true nor false"),
                 "write true or false".to_owned(),
             ));
+        }
+        let own = op.children().flat_map(Element::children);
+        for parameter in own.filter_map(|pair| pair.get("name")) {
+            if let Some(attribute) = meant(parameter, OF_OPERATIONS.iter().copied()) {
+                found.push(Finding::warning(format!(
+                    "{id}: {parameter} of {name} is given to the agent as a parameter (did you mean {attribute:?}?)"
+                )));
+            }
         }
         let key = (
             name,
@@ -343,8 +427,12 @@ impl Agents {
         if let Err(reason) = file {
             return match builtin(agent) {
                 Some(known) => known,
-                // Without a single agent here, this machine is no node and can't tell.
-                None if !place.ocf_root.join("resource.d").exists() => Known::Unasked,
+                // Without a single agent here, this machine is no node and can't tell; of our own we know all.
+                None if agent.provider.as_deref() != Some("systole")
+                    && !place.ocf_root.join("resource.d").exists() =>
+                {
+                    Known::Unasked
+                }
                 None => Known::No(reason.to_string()),
             };
         }
@@ -380,7 +468,11 @@ impl Agents {
                 return Some(format!("ocf:{other}:{}", agent.kind));
             }
         }
-        let all = names(root.join(provider));
+        let mut all = names(root.join(provider));
+        if provider == "systole" {
+            all.extend(agents::OCF.iter().map(|(name, _)| (*name).to_owned()));
+            all.extend(agents::NATIVE.iter().map(|name| (*name).to_owned()));
+        }
         meant(&agent.kind, all.iter().map(String::as_str))
             .map(|kind| format!("ocf:{provider}:{kind}"))
     }

@@ -219,6 +219,8 @@ fn selected(
                     })
                     .map(|(place, element)| object_name(*place, element)),
             );
+            // That there are none of a kind is an answer.
+            continue;
         } else if let Some(tag) = word.strip_prefix("tag:") {
             if let Some((_, element)) = document.find(tag) {
                 found.extend(

@@ -104,10 +104,9 @@ fn answer(outcome: &Outcome, rsc: RscIdx, only: Option<NodeIdx>) -> Answer {
     while let Some(parent) = facts.rscs[*family.last().expect("it has one member")].parent {
         family.push(parent);
     }
-    let nodes: Vec<OfNode> = facts
+    let mut nodes: Vec<OfNode> = facts
         .nodes
         .enumerate()
-        .filter(|(node, _)| only.is_none_or(|only| only == *node))
         .map(|(node, entry)| {
             let hindrance = if entry.unclean {
                 Some("its state is not known: it must be fenced first")
@@ -156,8 +155,12 @@ fn answer(outcome: &Outcome, rsc: RscIdx, only: Option<NodeIdx>) -> Answer {
         .iter()
         .filter(|action| action.rsc == Some(rsc) && action.required)
         .collect();
-    let short = short(outcome, rsc, placed, &actions);
+    let short = short(outcome, rsc, placed, &actions, &nodes);
     let cures = cures(outcome, rsc, placed, &nodes);
+    if let Some(only) = only {
+        let shown = name(only);
+        nodes.retain(|node| node.name == shown);
+    }
     Answer {
         rsc: it.id.to_string(),
         running,
@@ -186,6 +189,7 @@ fn short(
     rsc: RscIdx,
     placed: Option<NodeIdx>,
     actions: &[&crate::policy::report::ActionCause],
+    nodes: &[OfNode],
 ) -> String {
     let facts = &outcome.facts;
     let it = &facts.rscs[rsc];
@@ -218,13 +222,25 @@ fn short(
     let stopped =
         it.target_role == Some(crate::terms::Role::Stopped) || stopped_above(outcome, rsc);
     match (it.active.as_slice(), placed) {
-        ([node], Some(target)) if *node == target => out.push_str(", and stays there"),
-        ([], Some(target)) => out.push_str(&format!(", and will be started on {}", name(target))),
-        (_, Some(target)) => out.push_str(&format!(", and will be moved to {}", name(target))),
+        ([node], Some(target)) if *node == target => {
+            out.push_str(", and stays there");
+            out.push_str(&preference(nodes, name(target)));
+        }
+        ([], Some(target)) => {
+            out.push_str(&format!(", and will be started on {}", name(target)));
+            out.push_str(&preference(nodes, name(target)));
+        }
+        (_, Some(target)) => {
+            out.push_str(&format!(", and will be moved to {}", name(target)));
+            out.push_str(&preference(nodes, name(target)));
+        }
         ([], None) if stopped => out.push_str(": it is told to be stopped (target-role=Stopped)"),
-        ([], None) => out.push_str(": no node may run it"),
+        ([], None) => out.push_str(&format!(": no node may run it{}", obstacles(nodes))),
         (_, None) if stopped => out.push_str(", and will be stopped: target-role=Stopped"),
-        (_, None) => out.push_str(", and will be stopped: no node may run it"),
+        (_, None) => {
+            out.push_str(", and will be stopped: no node may run it");
+            out.push_str(&obstacles(nodes));
+        }
     }
     let mut reasons: Vec<&str> = actions.iter().map(|action| &*action.reason).collect();
     reasons.dedup();
@@ -232,6 +248,56 @@ fn short(
         out.push_str(&format!(" (because of {reason})"));
     }
     out + "."
+}
+
+/// What speaks most for the node that was chosen.
+fn preference(nodes: &[OfNode], chosen: &str) -> String {
+    let Some(node) = nodes.iter().find(|node| node.name == chosen) else {
+        return String::new();
+    };
+    let best = node
+        .contributions
+        .iter()
+        .filter(|(score, _)| *score > Score::new(0))
+        .max_by_key(|(score, _)| *score);
+    let possible = |other: &&OfNode| {
+        other.hindrance.is_none() && other.score.is_some_and(|score| !score.is_minus_infinite())
+    };
+    let rivals: Vec<&OfNode> = nodes
+        .iter()
+        .filter(|other| other.name != chosen)
+        .filter(possible)
+        .collect();
+    match best {
+        Some((score, cause)) => format!(": {cause} ({score})"),
+        None if nodes.len() < 2 => String::new(),
+        None if rivals.is_empty() => {
+            format!(": no other node may run it{}", obstacles(nodes))
+        }
+        None if rivals.iter().all(|other| other.score == node.score) => {
+            ": no node is preferred, so the one that runs least".to_owned()
+        }
+        None => ": it has the highest score".to_owned(),
+    }
+}
+
+/// Why not, node by node.
+fn obstacles(nodes: &[OfNode]) -> String {
+    let of_node = |node: &OfNode| {
+        let forbidden = node
+            .contributions
+            .iter()
+            .find(|(score, _)| score.is_minus_infinite())
+            .map(|(_, cause)| cause.as_str());
+        let why = node.hindrance.as_deref().or(forbidden)?;
+        Some(format!("{}: {why}", node.name))
+    };
+    let all: Vec<String> = nodes.iter().filter_map(of_node).collect();
+    if all.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", all.join("; "))
+    }
 }
 
 fn stopped_above(outcome: &Outcome, rsc: RscIdx) -> bool {
@@ -244,6 +310,24 @@ fn stopped_above(outcome: &Outcome, rsc: RscIdx) -> bool {
         at = it.parent;
     }
     false
+}
+
+/// Said of a resource on which another one depends, when no place was found for it.
+fn nowhere(outcome: &Outcome, with: RscIdx) -> &'static str {
+    let placed = |rsc: RscIdx| {
+        outcome
+            .placed
+            .iter()
+            .any(|(placed, node)| *placed == rsc && node.is_some())
+    };
+    let mut open = vec![with];
+    while let Some(rsc) = open.pop() {
+        if placed(rsc) {
+            return "";
+        }
+        open.extend(&outcome.facts.rscs[rsc].children);
+    }
+    ", which runs nowhere"
 }
 
 /// A cause in words, with the id of what it came from.
@@ -261,10 +345,18 @@ fn words(outcome: &Outcome, found: &Contribution, rsc: RscIdx) -> String {
             rule: Some(rule),
         } => format!("location {constraint}, rule {rule}"),
         Cause::Colocation { constraint, with } if constraint.starts_with('#') => {
-            format!("it belongs together with {}", id(*with))
+            format!(
+                "it belongs together with {}{}",
+                id(*with),
+                nowhere(outcome, *with)
+            )
         }
         Cause::Colocation { constraint, with } => {
-            format!("colocation {constraint} with {}", id(*with))
+            format!(
+                "colocation {constraint} with {}{}",
+                id(*with),
+                nowhere(outcome, *with)
+            )
         }
         Cause::Ordering { constraint } => format!("order {constraint}"),
         Cause::Ticket { ticket, constraint } => {
@@ -373,6 +465,9 @@ fn cures(outcome: &Outcome, rsc: RscIdx, placed: Option<NodeIdx>, nodes: &[OfNod
                 "cure what failed, then: crm resource cleanup {}",
                 facts.rscs[*rsc].xml_id
             ),
+            Cause::Colocation { with, .. } if !nowhere(outcome, *with).is_empty() => {
+                format!("crm explain {}", facts.rscs[*with].xml_id)
+            }
             Cause::Colocation { constraint, .. } if !constraint.starts_with('#') => {
                 format!("crm configure edit {constraint}")
             }
@@ -449,10 +544,9 @@ fn as_text(answer: &Answer) -> String {
             .score
             .map_or_else(|| "-".to_owned(), |score| score.to_string());
         let hindrance = node.hindrance.as_deref().unwrap_or("");
-        out.push_str(&format!(
-            "{:width$}  {score:>9}  {hindrance}{mark}\n",
-            node.name
-        ));
+        let line = format!("{:width$}  {score:>9}  {hindrance}{mark}", node.name);
+        out.push_str(line.trim_end());
+        out.push('\n');
         for (score, cause) in &node.contributions {
             let score = score.to_string();
             let sign = if score.starts_with('-') { "" } else { "+" };

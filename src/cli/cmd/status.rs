@@ -246,7 +246,7 @@ fn resource(facts: &Facts, rsc: RscIdx) -> Value {
                 Some(provider) => format!("{}:{provider}:{}", it.agent.class, it.agent.kind),
                 None => format!("{}:{}", it.agent.class, it.agent.kind),
             },
-            "role": it.role.to_string(),
+            "role": crate::cli::show::shown_role(facts, rsc).to_string(),
             "active": !nodes.is_empty(),
             "nodes": nodes,
             "pending": it.pending.as_ref().map(|pending| pending.task.to_string()),

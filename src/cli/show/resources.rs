@@ -113,7 +113,7 @@ fn lock_node(facts: &Facts, rsc: RscIdx) -> Option<NodeIdx> {
 }
 
 /// The role as people see it: what is started but could be promoted is unpromoted.
-pub(super) fn shown_role(facts: &Facts, rsc: RscIdx) -> Role {
+pub(crate) fn shown_role(facts: &Facts, rsc: RscIdx) -> Role {
     let role = facts.rscs[rsc].role;
     if role == Role::Started && is_promotable(facts, rsc) {
         Role::Unpromoted

@@ -230,6 +230,18 @@ fn the_same_recurring_again_is_merged() {
 }
 
 #[test]
+fn a_merged_order_brings_its_parameters() {
+    // Recorded with the digest of the old ones, it would be ordered again and again.
+    let mut play = Play::new();
+    play.go(0, "a_monitor_10000", "p=1");
+    play.end(100, 1, 0);
+    assert_eq!(
+        play.go(200, "a_monitor_10000", "p=2"),
+        "run 2 a monitor p=2"
+    );
+}
+
+#[test]
 fn cancel_of_waiting_running_and_unknown() {
     let mut play = Play::new();
     play.go(0, "a_monitor_10000", "");

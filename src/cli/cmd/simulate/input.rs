@@ -18,10 +18,8 @@ pub(super) enum Error {
     NotXml { name: String, error: xml::ReadError },
     #[error("Bad input value provided ({name} holds `{tag}` and not `cib`)")]
     NotACib { name: String, tag: String },
-    #[error(
-        "the running cluster can't be asked from here: save its CIB with `cibadmin -Q` and use -x"
-    )]
-    NoCluster,
+    #[error("the running cluster can't be asked ({0}); a CIB in a file can be read with -x")]
+    NoCluster(crate::cli::failure::Failure),
 }
 
 impl Error {
@@ -29,7 +27,7 @@ impl Error {
         match self {
             Error::Unreadable { .. } => CrmExit::NO_INPUT,
             Error::NotXml { .. } | Error::NotACib { .. } => CrmExit::DATA,
-            Error::NoCluster => CrmExit::DISCONNECTED,
+            Error::NoCluster(_) => CrmExit::DISCONNECTED,
         }
     }
 }
@@ -43,7 +41,12 @@ pub(super) fn read(source: &Source) -> Result<(Element, Vec<String>), Error> {
             let read = std::io::stdin().lock().read_to_end(&mut bytes);
             ("standard input".to_owned(), read.map(|_| bytes))
         }
-        Source::Live => return Err(Error::NoCluster),
+        Source::Live => {
+            let cib = crate::cli::entry::reach(None)
+                .cib()
+                .map_err(Error::NoCluster)?;
+            return Ok((cib.into_root(), Vec::new()));
+        }
     };
     let bytes = bytes.map_err(|error| Error::Unreadable {
         name: name.clone(),

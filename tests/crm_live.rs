@@ -1,0 +1,172 @@
+//! The shell and the tools against one real daemon on loopback, with our own Dummy and Stateful.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the test starts the program as a person does"
+)]
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+const SYSTOLE: &str = env!("CARGO_BIN_EXE_systole");
+
+/// A cluster of one node; it ends with its test, its guard too.
+struct Node {
+    dir: tempfile::TempDir,
+    daemon: Child,
+}
+
+impl Node {
+    fn start() -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let address = TcpListener::bind("127.0.0.1:0")
+            .and_then(|listener| listener.local_addr())
+            .expect("a free port");
+        let home = dir.path().join("n1");
+        let init = Command::new(SYSTOLE)
+            .args(["init", "--name", "n1", "--address", &address.to_string()])
+            .env("SYSTOLE_DIR", &home)
+            .output()
+            .expect("the program starts");
+        assert!(init.status.success(), "{init:?}");
+        let daemon = Command::new(SYSTOLE)
+            .args(["daemon", "--profile", "wan", "--dir"])
+            .arg(&home)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the program starts");
+        let node = Node { dir, daemon };
+        let end = Instant::now() + Duration::from_secs(10);
+        while !node.run(&["crm", "cluster", "wait", "5"]).status.success() {
+            assert!(Instant::now() < end, "the daemon is not ready within 10 s");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        node
+    }
+
+    fn home(&self) -> PathBuf {
+        self.dir.path().join("n1")
+    }
+
+    fn run(&self, words: &[&str]) -> Output {
+        Command::new(SYSTOLE)
+            .args(words)
+            .env("SYSTOLE_DIR", self.home())
+            .env_remove("CIB_file")
+            .output()
+            .expect("the program starts")
+    }
+
+    /// Standard output of a command that must succeed.
+    fn ok(&self, line: &str) -> String {
+        let output = self.run(&line.split(' ').collect::<Vec<_>>());
+        assert!(output.status.success(), "{line}: {output:?}");
+        String::from_utf8(output.stdout).expect("text")
+    }
+
+    /// Exit code and standard error of a command that must fail.
+    fn refused(&self, line: &str) -> (i32, String) {
+        let output = self.run(&line.split(' ').collect::<Vec<_>>());
+        let code = output.status.code().expect("it was not killed");
+        assert_ne!(code, 0, "{line}");
+        (code, String::from_utf8(output.stderr).expect("text"))
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let guards = guards_of(&self.home());
+        // It is the end of the test, whatever state it is in.
+        let _ = self.daemon.kill();
+        let _ = self.daemon.wait();
+        for guard in guards {
+            let _ = rustix::process::kill_process(guard, rustix::process::Signal::KILL);
+        }
+    }
+}
+
+/// The guard process that watches the daemon of this directory.
+fn guards_of(home: &Path) -> Vec<rustix::process::Pid> {
+    let home = home.display().to_string();
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries
+        .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok())
+        .filter(|pid| {
+            let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            let words: Vec<&[u8]> = line.split(|byte| *byte == 0).collect();
+            words.contains(&b"guard".as_slice()) && words.contains(&home.as_bytes())
+        })
+        .filter_map(rustix::process::Pid::from_raw)
+        .collect()
+}
+
+#[test]
+fn commands_reach_the_cluster_and_come_true() {
+    let node = Node::start();
+    let file = node.dir.path().join("cluster.crm");
+    let text = "property stonith-enabled=false\n\
+        primitive d ocf:systole:Dummy op monitor interval=10s\n\
+        primitive s ocf:systole:Stateful op monitor interval=10s role=Promoted op monitor interval=11s role=Unpromoted\n\
+        clone s-clone s meta promotable=true\n";
+    std::fs::write(&file, text).expect("a file");
+    node.ok(&format!("crm -w configure load update {}", file.display()));
+    let status = node.ok("crm status");
+    assert!(status.contains("Started n1") && status.contains("Promoted: [ n1 ]"));
+
+    // A timeout that changes is taken over by the monitors that run, once.
+    node.ok("crm -w configure op_defaults timeout=33s");
+
+    node.ok("crm -w resource stop d");
+    let told = node.ok("crm explain d");
+    assert!(
+        told.starts_with("d does not run: it is told to be stopped"),
+        "{told}"
+    );
+    assert!(told.contains("crm resource start d"), "{told}");
+    node.ok("crm -w resource start d");
+    node.ok("crm -w resource restart d");
+    assert_eq!(
+        node.ok("crm resource status d"),
+        "resource d is running on: n1\n"
+    );
+
+    node.ok("crm -w resource ban d n1");
+    let location = node.ok("crm configure show type:location");
+    assert_eq!(
+        location,
+        "location cli-ban-d-on-n1 d role=Started -inf: n1\n"
+    );
+    let told = node.ok("crm explain d");
+    assert!(told.contains("n1: location cli-ban-d-on-n1"), "{told}");
+    node.ok("crm -w resource clear d");
+
+    node.ok("crm -w node standby n1");
+    let told = node.ok("crm explain d");
+    assert!(told.contains("n1: it is in standby"), "{told}");
+    assert!(told.contains("crm node online n1"), "{told}");
+    node.ok("crm -w node online n1");
+
+    node.ok("crm_attribute -t status -N n1 -n x -v 1");
+    assert_eq!(node.ok("crm_attribute -t status -N n1 -n x -G -q"), "1\n");
+    assert_eq!(node.ok("crm_node -n"), "n1\n");
+    assert!(node.ok("crm_resource -W -r d").contains("running on: n1"));
+    assert!(
+        node.ok("simulate -L")
+            .contains("d\t(ocf:systole:Dummy):\t Started n1")
+    );
+
+    let (code, told) = node.refused("crm configure property no-quorum-policy=banana");
+    assert!(code == 78 && told.contains("one of stop"), "{code} {told}");
+    let (code, told) = node.refused("crm configure primitive e ocf:systole:Dumy");
+    assert!(
+        code == 78 && told.contains("ocf:systole:Dummy"),
+        "{code} {told}"
+    );
+    let (code, told) = node.refused("crm configure delete d");
+    assert!(code != 0 && told.contains("stop it first"), "{code} {told}");
+    node.ok("crm configure verify");
+}
