@@ -115,7 +115,10 @@ impl Machine {
                 self.voters = voters;
                 self.members = members;
                 self.new_term(term);
-                if term == self.term && leader != self.leader {
+                // A term has one leader. That raft does not hear it for a moment is no reason to stop
+                // asking: silence here would be taken for the death of this node.
+                let deposed = leader.is_none() && self.leader == Some(self.me);
+                if term == self.term && leader != self.leader && (leader.is_some() || deposed) {
                     self.leader = leader;
                     self.ask_at = now;
                 }

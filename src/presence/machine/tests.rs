@@ -339,3 +339,24 @@ fn a_daemon_that_ended_on_a_machine_that_is_up_gets_the_time_of_a_restart() {
     w.run(T.lease_ms);
     assert!(suspected(&w), "but no more than that");
 }
+
+#[test]
+fn a_leader_that_raft_does_not_hear_for_a_moment_is_asked_all_the_same() {
+    let mut w = World::new(3);
+    w.elect(1, 1, &[1, 2, 3]);
+    w.run(500);
+    let all: BTreeSet<NodeId> = (1..=3).map(NodeId).collect();
+    let (voters, members) = (vec![all.clone()], all);
+    w.step(
+        3,
+        Event::Leadership {
+            term: Term(1),
+            leader: None,
+            voters,
+            members,
+        },
+    );
+    w.run(2 * T.suspect_ms);
+    let suspect = Effect::Peer(NodeId(3), PeerState::Suspect { heard: true });
+    assert!(w.when(1, &suspect).is_none());
+}
