@@ -4,6 +4,15 @@
 //! One daemon serves all trials, one after the other. What this machine cannot do is skipped aloud; with `CI=true` it
 //! fails instead.
 
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    clippy::type_complexity,
+    missing_docs,
+    reason = "a test program of its own: it prints its results and starts what it tests"
+)]
+
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;

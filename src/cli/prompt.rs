@@ -146,8 +146,8 @@ fn statement(
     let known_above =
         LEVELS.contains(&words[0].as_str()) || matches!(words[0].as_str(), "status" | "explain");
     let inside = level.is_some_and(|level| has_command(level, &words[0]));
-    if level.is_some() && (inside || !known_above) {
-        words.insert(0, level.expect("a level was entered").to_owned());
+    if let Some(level) = level.filter(|_| inside || !known_above) {
+        words.insert(0, level.to_owned());
     }
     // Statements of the language are read from the source, quotes and places included.
     let name = if words[0] == "configure" {

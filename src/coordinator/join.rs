@@ -108,7 +108,7 @@ pub(super) fn write(
     now_s: i64,
 ) -> Option<Vec<Command>> {
     let mut state = Element::new("node_state")
-        .with("id", &id.to_string())
+        .with("id", id.to_string())
         .with("uname", name.as_str())
         .with("crm-debug-origin", "coordinator");
     let mut commands = Vec::new();

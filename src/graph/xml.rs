@@ -13,18 +13,15 @@ pub fn write(graph: &Graph) -> Element {
     let mut root = Element::new("transition_graph")
         .with("cluster-delay", &graph.cluster_delay.text)
         .with("fencing-timeout", &graph.fencing_timeout.text)
-        .with("failed-stop-offset", &graph.failed_stop_offset.to_string())
-        .with(
-            "failed-start-offset",
-            &graph.failed_start_offset.to_string(),
-        )
-        .with("batch-limit", &graph.batch_limit.to_string())
-        .with("transition_id", &graph.id.to_string());
+        .with("failed-stop-offset", graph.failed_stop_offset.to_string())
+        .with("failed-start-offset", graph.failed_start_offset.to_string())
+        .with("batch-limit", graph.batch_limit.to_string())
+        .with("transition_id", graph.id.to_string());
     if graph.migration_limit > 0 {
-        root = root.with("migration-limit", &graph.migration_limit.to_string());
+        root = root.with("migration-limit", graph.migration_limit.to_string());
     }
     if let Some(time_s) = graph.recheck_by {
-        root = root.with("recheck-by", &time_s.to_string());
+        root = root.with("recheck-by", time_s.to_string());
     }
     let names = Triggers::of(graph);
     for (number, synapse) in graph.synapses.iter().enumerate() {
@@ -34,9 +31,9 @@ pub fn write(graph: &Graph) -> Element {
 }
 
 fn synapse_element(number: usize, synapse: &Synapse, names: &Triggers<'_>) -> Element {
-    let mut element = Element::new("synapse").with("id", &number.to_string());
+    let mut element = Element::new("synapse").with("id", number.to_string());
     if synapse.priority > 0 {
-        element = element.with("priority", &synapse.priority.to_string());
+        element = element.with("priority", synapse.priority.to_string());
     }
     let mut inputs = Element::new("inputs");
     for input in &synapse.inputs {
@@ -81,7 +78,7 @@ fn identity(action: &Action) -> Element {
         element = element.with("mode", "cib");
     }
     element = element
-        .with("id", &action.id.to_string())
+        .with("id", action.id.to_string())
         .with("operation", &action.task)
         .with("operation_key", &action.key);
     if let Some(key) = &action.internal_key {
@@ -101,7 +98,7 @@ fn identity(action: &Action) -> Element {
 fn action_element(action: &Action) -> Element {
     let mut element = identity(action);
     if let Some(since_s) = action.shutdown_lock {
-        element = element.with("shutdown-lock", &since_s.to_string());
+        element = element.with("shutdown-lock", since_s.to_string());
     }
     if let Some(rsc) = &action.rsc {
         element = element.with_child(primitive_element(rsc));

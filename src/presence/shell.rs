@@ -147,10 +147,7 @@ fn favour_this_thread() {
         set_thread_priority_and_policy, thread_native_id,
     };
     let priority =
-        match ThreadPriority::from_posix(thread_priority::ScheduleParams { sched_priority: 10 }) {
-            p @ ThreadPriority::Crossplatform(_) => p,
-            other => other,
-        };
+        ThreadPriority::from_posix(thread_priority::ScheduleParams { sched_priority: 10 });
     let policy = ThreadSchedulePolicy::Realtime(RealtimeThreadSchedulePolicy::RoundRobin);
     if let Err(e) = set_thread_priority_and_policy(thread_native_id(), priority, policy) {
         tracing::debug!("presence runs without realtime scheduling: {e:?}");

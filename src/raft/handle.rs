@@ -335,13 +335,13 @@ impl Raft {
     /// Whose majority counts: one set of voters, or two while members change.
     pub fn voters(&self) -> Vec<std::collections::BTreeSet<NodeId>> {
         let metrics = self.inner.core.metrics();
-        let joint = metrics
+
+        metrics
             .borrow()
             .membership_config
             .membership()
             .get_joint_config()
-            .clone();
-        joint
+            .clone()
     }
 
     /// How long ago a majority last answered this leader; none when it does not lead.

@@ -155,6 +155,7 @@ impl RaftLogReader<TypeConfig> for Log {
 }
 
 impl Log {
+    #[expect(clippy::result_large_err, reason = "openraft's own error type")]
     fn entries(&self, start: u64, end: u64, max_bytes: usize) -> Result<Vec<Entry>, StorageError> {
         let (cached, first_cached) = {
             let shared = self.shared();

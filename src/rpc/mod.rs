@@ -39,12 +39,7 @@ const MESSAGE_BYTES: usize = 256 << 20;
 /// What a tool may send in one request.
 const REQUEST_BYTES: usize = 32 << 20;
 
-#[expect(
-    missing_docs,
-    unreachable_pub,
-    clippy::unwrap_used,
-    reason = "generated from proto/"
-)]
+#[expect(unreachable_pub, reason = "generated from proto/")]
 mod wire {
     tonic::include_proto!("systole.v1");
 }

@@ -214,7 +214,6 @@ struct Door {
 
 impl Door {
     /// The member at the other end. One that was removed is shut out here, on every path.
-    #[expect(clippy::result_large_err, reason = "tonic's own error type")]
     fn member(&self, request: &Request<Frame>) -> Result<NodeId, Status> {
         let from = request.extensions().get::<From>().and_then(|from| from.0);
         let from = from.ok_or_else(|| Status::unauthenticated("show a certificate first"))?;

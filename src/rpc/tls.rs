@@ -109,7 +109,7 @@ impl Authority {
 }
 
 /// A node's new key with the request to sign it.
-pub struct NewKey {
+pub(super) struct NewKey {
     /// The key, as PEM.
     pub key_pem: String,
     /// The request (DER).
@@ -121,7 +121,7 @@ impl NewKey {
     ///
     /// # Errors
     /// Fails when the system has no randomness, or the old key cannot be read.
-    pub fn create(old: Option<&str>) -> Result<Self, Error> {
+    pub(super) fn create(old: Option<&str>) -> Result<Self, Error> {
         let key = match old {
             Some(pem) => KeyPair::from_pem(pem),
             None => KeyPair::generate(),
@@ -141,7 +141,7 @@ impl NewKey {
 ///
 /// # Errors
 /// Fails when it is none.
-pub fn key_of(request: &[u8]) -> Result<String, Error> {
+pub(super) fn key_of(request: &[u8]) -> Result<String, Error> {
     let der = CertificateSigningRequestDer::from(request.to_vec());
     let request = CertificateSigningRequestParams::from_der(&der).map_err(crypto)?;
     Ok(fingerprint(rcgen::PublicKeyData::der_bytes(
@@ -150,7 +150,7 @@ pub fn key_of(request: &[u8]) -> Result<String, Error> {
 }
 
 /// SHA-256 as text.
-pub fn fingerprint(bytes: &[u8]) -> String {
+pub(super) fn fingerprint(bytes: &[u8]) -> String {
     let digest = ring::digest::digest(&ring::digest::SHA256, bytes);
     digest
         .as_ref()
@@ -293,7 +293,7 @@ fn roots(ca: CertificateDer<'static>) -> Result<Arc<RootCertStore>, Error> {
 ///
 /// # Errors
 /// Fails when TLS cannot be set up at all.
-pub fn pinned(ca_fingerprint: String) -> Result<Arc<ClientConfig>, Error> {
+pub(super) fn pinned(ca_fingerprint: String) -> Result<Arc<ClientConfig>, Error> {
     let verifier = Arc::new(Pinned { ca_fingerprint });
     let mut config = ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])

@@ -379,7 +379,7 @@ fn computed_broadcast(ip: Ipv4Addr, prefix: u8) -> Option<Ipv4Addr> {
 fn contains(net: IpAddr, prefix: u8, ip: IpAddr) -> bool {
     let bits = |ip: IpAddr| match ip {
         IpAddr::V4(v4) => u128::from(u32::from(v4)) << 96,
-        IpAddr::V6(v6) => u128::from(Ipv6Addr::to_bits(v6)),
+        IpAddr::V6(v6) => Ipv6Addr::to_bits(v6),
     };
     net.is_ipv4() == ip.is_ipv4()
         && (prefix == 0 || (bits(net) ^ bits(ip)) >> (128 - u32::from(prefix)) == 0)

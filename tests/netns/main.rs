@@ -3,6 +3,15 @@
 //!
 //! Where the machine allows no namespaces they are skipped, aloud; with CI=true that is a failure.
 
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    clippy::type_complexity,
+    missing_docs,
+    reason = "a test program of its own: it prints its results and starts what it tests"
+)]
+
 use std::process::{Command, ExitCode};
 
 use libtest_mimic::{Arguments, Failed, Trial};

@@ -387,9 +387,9 @@ fn cleanup(
     let root = shell.cib()?.into_root();
     if let Some(id) = &id
         && change::resource(&root, id).is_none()
-        && !root
+        && root
             .child("status")
-            .is_some_and(|status| status.find_id(id).is_some())
+            .is_none_or(|status| status.find_id(id).is_none())
     {
         return Err(no_resource(&root, id));
     }

@@ -31,7 +31,7 @@ impl Machine {
         for (id, name) in self.members.clone() {
             if !known.contains(&id.to_string()) {
                 let node = crate::xml::Element::new("node")
-                    .with("id", &id.to_string())
+                    .with("id", id.to_string())
                     .with("uname", name.as_str());
                 self.write(
                     Purpose::Other,

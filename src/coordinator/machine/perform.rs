@@ -175,7 +175,7 @@ impl Machine {
             return;
         };
         let state = crate::xml::Element::new("node_state")
-            .with("id", &id.to_string())
+            .with("id", id.to_string())
             .with("uname", name.as_str())
             .with("crm-debug-origin", "coordinator")
             .with("expected", "down");

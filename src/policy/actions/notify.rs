@@ -375,10 +375,10 @@ fn tell(plan: &mut Plan, facts: &Facts, rsc: RscIdx, points: &Points, data: &NvT
         let Some(node) = plan.now.rscs[rsc].assigned else {
             return;
         };
-        if task == Task::PROMOTE || start.is_none_or(|start| !plan.get(start).required()) {
-            if let Some(pre) = points.pre {
-                one(plan, facts, rsc, node, NotifyPhase::Pre, task, pre, data);
-            }
+        if (task == Task::PROMOTE || start.is_none_or(|start| !plan.get(start).required()))
+            && let Some(pre) = points.pre
+        {
+            one(plan, facts, rsc, node, NotifyPhase::Pre, task, pre, data);
         }
         post(plan, facts, rsc, node, points, data);
     }

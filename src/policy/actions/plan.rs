@@ -623,7 +623,7 @@ impl Plan {
         action.ins.dedup_by(|later, kept| {
             let same = later.first == kept.first;
             if same {
-                kept.kinds = kept.kinds | later.kinds;
+                kept.kinds |= later.kinds;
             }
             same
         });

@@ -188,7 +188,7 @@ impl Make<'_> {
         };
         let mut kinds = Kinds::ORD;
         if !self.plan.get(probe).runnable() && facts.rscs[whole].active.is_empty() {
-            kinds = kinds | Kinds::FIRST_GATES;
+            kinds |= Kinds::FIRST_GATES;
         }
         self.order(Side::action(probe), Side::task(whole, Task::START), kinds);
         self.order(

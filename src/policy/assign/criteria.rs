@@ -323,7 +323,7 @@ pub(super) fn mention(
 ) {
     match table.get_mut(node) {
         Some(entry) => {
-            entry.score = entry.score + score;
+            entry.score += score;
             entry.discovery = entry.discovery.max(discovery);
         }
         None => table.insert(

@@ -76,7 +76,7 @@ impl Assign<'_> {
                 .sum()
         };
         let now = &mut self.place.now.rscs[group];
-        now.priority = now.priority + Score::new(added);
+        now.priority += Score::new(added);
         added
     }
 
@@ -152,7 +152,7 @@ impl Assign<'_> {
         for (node, entry) in table.iter_mut() {
             match nodes.iter().rev().find(|(at, _)| *at == node) {
                 None => entry.score = Score::MINUS_INFINITY,
-                Some((_, score)) if merge => entry.score = entry.score + *score,
+                Some((_, score)) if merge => entry.score += *score,
                 Some(_) => {}
             }
         }
@@ -355,7 +355,7 @@ impl Assign<'_> {
         };
         let inner = colocation::role_of(self.facts, dependent);
         let now = &mut self.place.now.rscs[inner];
-        now.priority = now.priority + Score::new(added);
+        now.priority += Score::new(added);
         added
     }
 
@@ -374,7 +374,7 @@ impl Assign<'_> {
         let now = &mut self.place.now.rscs[dependent];
         let was = now.priority;
         match partner {
-            Some(_) => now.priority = now.priority + colocation.score,
+            Some(_) => now.priority += colocation.score,
             None if colocation.score >= Score::INFINITY => now.priority = Score::MINUS_INFINITY,
             None => return 0,
         }
@@ -399,7 +399,7 @@ impl Assign<'_> {
                 for (at, entry) in table.iter_mut() {
                     if attr(self.facts, now, &colocation.node_attribute, at, dependent).same(there)
                     {
-                        entry.score = entry.score + colocation.score;
+                        entry.score += colocation.score;
                     }
                 }
                 if self.record {

@@ -128,7 +128,7 @@ impl Now {
                 load: 0,
             }
         });
-        Now { rscs: rscs, nodes }
+        Now { rscs, nodes }
     }
 
     /// Can resources run there? spec 2 §4.1

@@ -34,7 +34,7 @@ impl Assign<'_> {
                     continue;
                 };
                 if let Some(entry) = self.place.allowed[rsc].get_mut(node) {
-                    entry.score = entry.score + score;
+                    entry.score += score;
                 }
                 self.note(rsc, Some(node), score, &Cause::Implied("promotion-score"));
                 let now = &mut self.place.now.rscs[rsc];
@@ -176,7 +176,7 @@ impl Assign<'_> {
             for (at_node, score) in &location.nodes {
                 if *at_node == node {
                     let now = &mut self.place.now.rscs[rsc];
-                    now.priority = now.priority + *score;
+                    now.priority += *score;
                     break;
                 }
             }
@@ -206,7 +206,7 @@ impl Assign<'_> {
             if let Some(node) = self.place.now.single_assigned(*rsc)
                 && let Some(entry) = self.place.allowed[clone].get_mut(node)
             {
-                entry.score = entry.score + score;
+                entry.score += score;
             }
         }
         for col in with_this(self.facts, &self.place, &self.place.now, clone) {

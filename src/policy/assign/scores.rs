@@ -14,7 +14,7 @@ impl Assign<'_> {
         }
         let fact = &self.facts.nodes[node];
         let entry = self.place.allowed[rsc].or_insert(node, fact.base_score, fact.discovery);
-        entry.score = entry.score + score;
+        entry.score += score;
         self.note(rsc, Some(node), score, cause);
     }
 
@@ -40,7 +40,7 @@ impl Assign<'_> {
         for node in &self.facts.node_order {
             let fact = &self.facts.nodes[*node];
             let entry = table.or_insert(*node, fact.base_score, fact.discovery);
-            entry.score = entry.score + score;
+            entry.score += score;
         }
     }
 

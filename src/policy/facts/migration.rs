@@ -66,14 +66,14 @@ pub(super) fn migrate_to_succeeded(facts: &mut Facts, run: &mut Run, seen: &Seen
     let target_node = facts.node_by_name(&target);
     let online = |node: &NodeIdx| facts.nodes[*node].online;
     let active_target = target_node.filter(online).filter(|_| !target_moved_on);
-    if let Some(from) = &from {
-        if from.status != Some(-1) {
-            match active_target {
-                Some(target) => facts.becomes_active(rsc, target, true),
-                None => give_up(facts, rsc),
-            }
-            return;
+    if let Some(from) = &from
+        && from.status != Some(-1)
+    {
+        match active_target {
+            Some(target) => facts.becomes_active(rsc, target, true),
+            None => give_up(facts, rsc),
         }
+        return;
     }
     if target_node.is_some_and(|node| online(&node)) && facts.unknown_on(rsc, &target) {
         // It will be probed there.
@@ -127,11 +127,11 @@ pub(super) fn migrate_from_failed(facts: &mut Facts, run: &mut Run, seen: &Seen)
     };
     facts.rscs[rsc].role = Role::Started;
     let to = facts.recorded_ok(rsc, "migrate_to", &source, &target);
-    if !facts.unknown_on(rsc, &source) && !facts.newer_state(rsc, &source, to.as_ref(), Some(from))
+    if !facts.unknown_on(rsc, &source)
+        && !facts.newer_state(rsc, &source, to.as_ref(), Some(from))
+        && let Some(source) = facts.online_by_name(&source)
     {
-        if let Some(source) = facts.online_by_name(&source) {
-            facts.becomes_active(rsc, source, true);
-        }
+        facts.becomes_active(rsc, source, true);
     }
 }
 

@@ -113,11 +113,14 @@ fn fill(facts: &mut Facts, at: RscIdx) {
     let primitive = rsc.spec.tag == Tag::Primitive;
     let same = |text: &str, word: &str| text.eq_ignore_ascii_case(word);
 
-    let mut flags = Flags::default();
-    flags.managed = match get("is-managed") {
+    let managed = match get("is-managed") {
         None => !maintenance_mode,
         Some(word) if same(word, "default") => !maintenance_mode,
         given => text::is_true(given),
+    };
+    let mut flags = Flags {
+        managed,
+        ..Flags::default()
     };
     if is_true("maintenance") || maintenance_mode {
         flags.managed = false;

@@ -158,7 +158,7 @@ fn before_what_follows_stops(plan: &mut Plan, facts: &Facts) {
             let mut kinds = Kinds::ORD;
             for extra in [Kinds::IF_UNMIGRATABLE, Kinds::SAME_NODE] {
                 if order.kinds.has(extra) {
-                    kinds = kinds | extra;
+                    kinds |= extra;
                 }
             }
             kinds
