@@ -14,7 +14,7 @@ use crate::raft::{Identity, MemberRole, Timing};
 use crate::terms::{NodeId, NodeName};
 
 /// Port for peers, if none is given. Leases use the next one.
-pub const PORT: u16 = 7630;
+pub const PORT: u16 = 5405;
 /// Members of this group administrate the cluster, if nothing else is configured.
 pub const ADMIN_GROUP: &str = "haclient";
 
