@@ -78,7 +78,7 @@ enum Fault {
     Crash,
     /// The cable is pulled; the host lives on
     Cut,
-    /// SIGKILL to the daemon; it is started again after a second, as systemd would
+    /// SIGKILL to the daemon; it is started again after 100 ms, as our systemd unit says
     KillDaemon,
     /// SIGSTOP to the daemon for good
     Freeze,
@@ -362,7 +362,7 @@ fn inject(show: &Show<'_>, active: &str) -> Result<(), DemoError> {
         Fault::Standby => drop(show.cluster.crm(active, &["node", "standby", active])?),
         Fault::KillDaemon => {
             show.cluster.signal_daemon(active, Signal::KILL)?;
-            thread::sleep(Duration::from_secs(1));
+            thread::sleep(Duration::from_millis(100));
             show.cluster.start_daemon(active)?;
         }
         Fault::Cold => {
