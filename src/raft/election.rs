@@ -161,11 +161,9 @@ mod tests {
             leading: true,
             ..VIEW
         };
-        assert_eq!(
-            election.step(Mono(2000), leading),
-            Step::Heartbeat(Mono(2050))
-        );
-        assert_eq!(election.step(Mono(2010), leading), Step::Wait(Mono(2050)));
+        let next = Mono(2000).plus(Timing::default().heartbeat_ms);
+        assert_eq!(election.step(Mono(2000), leading), Step::Heartbeat(next));
+        assert_eq!(election.step(Mono(2010), leading), Step::Wait(next));
         let resigned = View {
             resigned_until: Mono(5000),
             ..leading
