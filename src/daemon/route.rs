@@ -84,6 +84,8 @@ pub(super) struct Shared {
     pub(super) held: AtomicBool,
     /// The document of a node that is alone.
     pub(super) overlay: std::sync::Mutex<Option<Cib>>,
+    /// What orders to other nodes are bound to.
+    pub(super) lives: deliver::Lives,
     /// The daemon may end.
     pub(super) leave: watch::Sender<bool>,
     /// Tools that wait for the end of a fencing, by the tag of their request.
@@ -282,6 +284,9 @@ impl Router {
                 tracing::warn!("the run lease has run out");
             }
             presence::Effect::Peer(id, state) => {
+                self.shared
+                    .lives
+                    .send_modify(|lives| *lives.entry(id).or_default() += 1);
                 let peer = match state {
                     PeerState::Alive { incarnation } => Peer::Alive { incarnation },
                     PeerState::Suspect { heard } => Peer::Silent { heard },
@@ -405,7 +410,14 @@ impl Router {
                 .send(executor::Event::Command(Box::new(command)))
                 .await;
         } else {
-            deliver::order(&self.peers, &self.newest, node, order.term, command);
+            deliver::order(
+                &self.peers,
+                &self.newest,
+                &self.shared.lives,
+                node,
+                order.term,
+                command,
+            );
         }
     }
 
@@ -427,7 +439,14 @@ impl Router {
                         .send(executor::Event::Command(Box::new(command)))
                         .await;
                 } else {
-                    deliver::order(&self.peers, &self.newest, node, term, command);
+                    deliver::order(
+                        &self.peers,
+                        &self.newest,
+                        &self.shared.lives,
+                        node,
+                        term,
+                        command,
+                    );
                 }
             }
         }

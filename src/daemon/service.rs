@@ -390,7 +390,14 @@ impl Service {
                         .send(executor::Event::Command(Box::new(command)))
                         .await;
                 } else {
-                    super::deliver::order(&self.peers, &self.newest, id, term, command);
+                    super::deliver::order(
+                        &self.peers,
+                        &self.newest,
+                        &self.shared.lives,
+                        id,
+                        term,
+                        command,
+                    );
                 }
             }
         }
