@@ -17,7 +17,7 @@ use futures_util::FutureExt as _;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::authority::Knowledge;
-use super::guard::{Feed, Feeder, StopCall};
+use super::guard::{Feeder, Lease};
 use super::reports::{self, Batch};
 use super::{deliver, devices};
 use crate::cib::{self, Cib, Command};
@@ -67,10 +67,11 @@ pub(super) struct Router {
     pub(super) stop_deadline_ms: u64,
     pub(super) lost_at: Option<Mono>,
     pub(super) killed: bool,
-    pub(super) feeder: Feeder,
+    pub(super) feeder: Arc<std::sync::Mutex<Feeder>>,
+    /// Starts a guard where there is none any more, and when that was done last.
+    pub(super) new_guard: Box<dyn Fn() + Send + Sync>,
+    pub(super) new_guard_at: Mono,
     pub(super) lease_until: Mono,
-    /// The cluster has looked at what runs here since this daemon started.
-    pub(super) settled_once: bool,
     /// The newest term that executor and fencer know.
     pub(super) term_told: Term,
     /// Whose majorities count, as presence was told.
@@ -119,6 +120,9 @@ const COORDINATOR: &str = "coordinator";
 
 /// How often the loop looks at the clock: the guard is fed, authority is reviewed.
 const TICK: Duration = Duration::from_millis(100);
+
+/// Between two attempts to start a guard, in milliseconds.
+const NEW_GUARD_MS: u64 = 2_000;
 
 impl Router {
     /// Carries words until raft stops.
@@ -492,9 +496,6 @@ impl Router {
     async fn on_executor(&mut self, out: executor::shell::Out) {
         match out {
             executor::shell::Out::Reports(batch) => {
-                self.settled_once |= batch
-                    .iter()
-                    .any(|r| matches!(r, executor::Report::Result(_)));
                 self.on_reports(batch).await;
             }
             executor::shell::Out::Device(run, task) => {
@@ -646,22 +647,23 @@ impl Router {
         {
             self.shared.leave.send_replace(true);
         }
-        let feed = Feed {
+        let lease = Lease {
             pid: std::process::id().cast_signed(),
-            lease_until: self.lease_until.0,
+            until: self.lease_until.0,
             stop_by: stop_by.0,
-            active: None,
             keep,
-            bye: false,
         };
-        // A daemon that has just started does not know yet what an earlier one left running; the
-        // guard does, until the probes have been made.
-        let stops = self.executor.picture().stops;
-        let known = self
-            .settled_once
-            .then(|| stops.iter().map(StopCall::from).collect());
-        if let Err(e) = self.feeder.feed(feed, known) {
-            tracing::debug!("the guard was not fed: {e}");
+        let fed = self
+            .feeder
+            .lock()
+            .expect("no panic while held")
+            .lease(lease);
+        if let Err(e) = fed
+            && now.since(self.new_guard_at) > NEW_GUARD_MS
+        {
+            tracing::warn!("this node's guard has ended, so there will be a new one: {e}");
+            self.new_guard_at = now;
+            (self.new_guard)();
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -11,7 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::authority::Knowledge;
-use super::guard::{self, Feed, Feeder};
+use super::guard::{self, Feeder};
 use super::reports;
 use super::route::{Inbox, Router, Shared};
 use super::service::Service;
@@ -103,8 +103,9 @@ async fn node(options: &Options) -> anyhow::Result<()> {
         tls: lease_tls,
         highest_term: Arc::clone(&newest),
     })?;
+    let feeder = Arc::new(Mutex::new(Feeder::new(&paths.data)));
     let (executor, executor_out) = executor::shell::start_with_term(
-        executor_config(&paths, &config, &raft),
+        executor_config(&paths, &config, &raft, &feeder),
         Arc::clone(&newest),
     );
     let (fencer, fencer_out) =
@@ -146,7 +147,7 @@ async fn node(options: &Options) -> anyhow::Result<()> {
     )
     .await?;
     let _tools_door = rpc::serve_tools(&paths.socket, &config.admin_group, service).await?;
-    start_guard(&paths, &program);
+    start_guard(&paths, &program, &feeder).await;
 
     let state = raft.local();
     let role = state.members.get(&me).map_or(config.role, |m| m.role);
@@ -179,9 +180,13 @@ async fn node(options: &Options) -> anyhow::Result<()> {
         stop_deadline_ms: timing.presence.stop_deadline_ms,
         lost_at: None,
         killed: false,
-        feeder: Feeder::new(&paths.data),
+        feeder: Arc::clone(&feeder),
+        new_guard: {
+            let data = paths.data.clone();
+            Box::new(move || spawn_guard(&data, &program))
+        },
+        new_guard_at: Mono::now(),
         lease_until: Mono(0),
-        settled_once: false,
         term_told: Term(0),
         voters: Vec::new(),
     };
@@ -225,7 +230,7 @@ async fn node(options: &Options) -> anyhow::Result<()> {
         tracing::info!("nobody took over leadership: {e}");
     }
     raft.shutdown().await;
-    dismiss_guard(&paths);
+    feeder.lock().expect("no panic while held").bye();
     tracing::info!("{name} has left");
     Ok(())
 }
@@ -277,13 +282,24 @@ fn prepare(paths: &Paths, program: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn executor_config(paths: &Paths, config: &NodeConfig, raft: &Raft) -> executor::shell::Config {
+fn executor_config(
+    paths: &Paths,
+    config: &NodeConfig,
+    raft: &Raft,
+    feeder: &Arc<Mutex<Feeder>>,
+) -> executor::shell::Config {
+    let feeder = Arc::clone(feeder);
+    let tell = move |rsc: &_, stop: Option<&_>| {
+        let mut feeder = feeder.lock().expect("no panic while held");
+        feeder.resource(rsc, stop)
+    };
     executor::shell::Config {
         place: place(paths, &config.name),
         limit: executor::shell::Config::usual_limit(),
         state_dir: paths.data.join("executor"),
         run_dir: paths.data.join("run"),
         last_call: last_call(raft, config),
+        guard: Some(executor::shell::Guard(Arc::new(tell))),
     }
 }
 
@@ -341,28 +357,33 @@ fn plan(cib: &crate::cib::Cib, _before: i64) -> Graph {
     Graph::default()
 }
 
-/// A guard outlives its daemon; only the first daemon of a node starts one.
-fn start_guard(paths: &Paths, program: &Path) {
-    if Feeder::new(&paths.data).connect() {
+/// A guard outlives its daemon; only the first daemon of a node starts one. One that is just stopping what ran here
+/// before is waited for: the cluster is to see what is left then.
+async fn start_guard(paths: &Paths, program: &Path, feeder: &Mutex<Feeder>) {
+    let connected = || feeder.lock().expect("no panic while held").connect();
+    if connected() {
         return;
     }
-    let args = ["guard".as_ref(), "--dir".as_ref(), paths.data.as_os_str()];
-    if let Err(e) = crate::process::detach(program, &args) {
-        tracing::error!("this node has no guard, so a frozen daemon would not be noticed: {e}");
+    spawn_guard(&paths.data, program);
+    let begun = Mono::now();
+    while !connected() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        if Mono::now().since(begun) > GUARD_MS {
+            tracing::error!("the guard does not answer, so nothing will be started on this node");
+            return;
+        }
     }
 }
 
-/// Nothing runs here any more.
-fn dismiss_guard(paths: &Paths) {
-    let feed = Feed {
-        pid: 0,
-        lease_until: 0,
-        stop_by: 0,
-        active: None,
-        keep: false,
-        bye: true,
-    };
-    let _ = Feeder::new(&paths.data).feed(feed, None);
+/// How long a daemon waits for its guard, in milliseconds: until one before it has stopped what ran here.
+const GUARD_MS: u64 = 30_000;
+
+/// Starts a guard. A second one waits until the first has ended.
+fn spawn_guard(data: &Path, program: &Path) {
+    let args = ["guard".as_ref(), "--dir".as_ref(), data.as_os_str()];
+    if let Err(e) = crate::process::detach(program, &args) {
+        tracing::error!("this node has no guard, so nothing can be started on it: {e}");
+    }
 }
 
 /// What `systole guard` does.
@@ -377,7 +398,13 @@ pub fn guard_process(dir: Option<&Path>) -> ExitCode {
         }
     };
     let place = place(&paths, &config.name);
+    let agents = paths.data.join("run/agents");
     match guard::run(&guard::socket_of(&paths.data), |calls| {
+        // A start that goes on unseen could end after its stop.
+        let killed = crate::process::kill_leftovers(&agents);
+        if killed > 0 {
+            tracing::warn!("killed {killed} agents that the daemon was running");
+        }
         stop_all(&place, calls)
     }) {
         Ok(()) => ExitCode::SUCCESS,

@@ -154,19 +154,6 @@ impl Machine {
         active.map(|(id, _)| id.clone()).collect()
     }
 
-    /// How to stop all that may run here, for the one who must do it without this executor. Fence
-    /// devices run nowhere.
-    pub fn stop_calls(&self) -> Vec<Invocation> {
-        let calls = self
-            .resources
-            .values()
-            .filter_map(|rsc| rsc.memory.stop_call());
-        calls
-            .filter(|call| !call.agent.is_fencing())
-            .cloned()
-            .collect()
-    }
-
     /// Operations that run now, for displays: `RSC_TASK_INTERVAL`.
     pub fn running(&self) -> Vec<OpKey> {
         let running = self
@@ -430,6 +417,7 @@ impl Machine {
             return;
         }
         rsc.memory.ran(&order, &outcome);
+        rsc.memory.tell_guard(&id, effects);
         let mut changed_s = Some(now.wall_s - (outcome.run_ms / 1000) as i64);
         let mut told = (order.clone(), call_id);
         if order.recurring() {
@@ -628,6 +616,8 @@ impl Resource {
             op.order.params = self.memory.for_stop(&op.order);
         }
         let order = &op.order;
+        self.memory.begins(order);
+        self.memory.tell_guard(&order.op.rsc, effects);
         effects.push(if order.agent.is_fencing() {
             Effect::Device(run, device_task(order))
         } else {

@@ -1,9 +1,9 @@
 //! What a node remembers of a resource, so that it can tell it again after a rejoin, and can stop with the
 //! parameters it started with. // spec cluster §13.5
 
-use crate::terms::ExecStatus;
+use crate::terms::{ExecStatus, RscId};
 
-use super::vocab::{Execution, Invocation, Order, Outcome};
+use super::vocab::{Effect, Execution, Invocation, Order, Outcome};
 
 /// Time for taking an address away when nothing else worked.
 const EMERGENCY_STOP_MS: u64 = 5000;
@@ -19,9 +19,23 @@ pub(super) struct Memory {
     recurring: Vec<Execution>,
     /// Parameters (not `CRM_meta_*`) of the last start, reload or monitor that found it running.
     params: Option<Vec<(String, String)>>,
-    /// How to stop what may run here, whoever has to do it. Other than [`Memory::active`] it also knows
-    /// what a probe found, and what a failed start may have left.
-    stop: Option<Invocation>,
+    /// Whether it may run here. Other than [`Memory::active`] it also knows what a probe found, what is being
+    /// started, and what a failed start may have left.
+    may_run: MayRun,
+    /// What the guard was told of it last.
+    told: MayRun,
+}
+
+/// Whether a resource may run here, and how whoever has to stops it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+enum MayRun {
+    /// Nobody has looked since this daemon started: an earlier one may have left it running.
+    #[default]
+    Unknown,
+    /// It may.
+    Yes(Invocation),
+    /// It certainly does not.
+    No,
 }
 
 impl Memory {
@@ -35,24 +49,46 @@ impl Memory {
         if starts && found {
             self.params = Some(plain(&order.params));
         }
-        self.stop = match (order.op.task.as_str(), found) {
-            ("stop", true) => None,
-            ("monitor", _) if outcome.rc.0 == 7 => None,
-            ("monitor", false) => self.stop.take(),
-            _ => Some(Invocation {
-                agent: order.agent.clone(),
-                rsc: order.op.rsc.clone(),
-                task: "stop".to_owned(),
-                params: self.params.clone().unwrap_or_else(|| plain(&order.params)),
-                timeout_ms: EMERGENCY_STOP_MS,
-                kill_process_only: false,
-            }),
-        };
+        match (order.op.task.as_str(), found) {
+            ("stop", true) => self.may_run = MayRun::No,
+            ("monitor", _) if outcome.rc.0 == 7 => self.may_run = MayRun::No,
+            ("monitor", false) => {}
+            _ => self.may_run = self.stopped_as(order),
+        }
     }
 
-    /// How to stop what may run here.
-    pub(super) fn stop_call(&self) -> Option<&Invocation> {
-        self.stop.as_ref()
+    /// An agent is about to run: from here on the resource may be active, however that ends.
+    pub(super) fn begins(&mut self, order: &Order) {
+        let starts = matches!(order.op.task.as_str(), "start" | "promote" | "migrate_from");
+        if starts && !matches!(self.may_run, MayRun::Yes(_)) {
+            self.may_run = self.stopped_as(order);
+        }
+    }
+
+    fn stopped_as(&self, order: &Order) -> MayRun {
+        MayRun::Yes(Invocation {
+            agent: order.agent.clone(),
+            rsc: order.op.rsc.clone(),
+            task: "stop".to_owned(),
+            params: self.params.clone().unwrap_or_else(|| plain(&order.params)),
+            timeout_ms: EMERGENCY_STOP_MS,
+            kill_process_only: false,
+        })
+    }
+
+    /// What the guard has to be told, if it has changed. Fence devices run nowhere.
+    pub(super) fn tell_guard(&mut self, rsc: &RscId, effects: &mut Vec<Effect>) {
+        if self.may_run == self.told {
+            return;
+        }
+        self.told = self.may_run.clone();
+        match &self.may_run {
+            MayRun::Yes(stop) if !stop.agent.is_fencing() => {
+                effects.push(Effect::MayRun(stop.clone()));
+            }
+            MayRun::No => effects.push(Effect::Gone(rsc.clone())),
+            _ => {}
+        }
     }
 
     /// A result is reported.

@@ -33,6 +33,19 @@ pub struct Config {
     pub run_dir: PathBuf,
     /// Greatest call id of this node in the CIB.
     pub last_call: i64,
+    /// Who stops what runs here should this daemon not be able to; nobody without.
+    pub guard: Option<Guard>,
+}
+
+/// Told what may run here and how it is stopped, or (with none) that it does not run. True when this has arrived.
+/// Called again with the same until it has: nothing is started before.
+#[derive(Clone)]
+pub struct Guard(pub Arc<dyn Fn(&RscId, Option<&Invocation>) -> bool + Send + Sync>);
+
+impl std::fmt::Debug for Guard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Guard")
+    }
 }
 
 impl Config {
@@ -59,8 +72,6 @@ pub struct Picture {
     pub running: Vec<OpKey>,
     /// Resources that count as active here.
     pub active: Vec<RscId>,
-    /// How to stop all that may run here.
-    pub stops: Vec<Invocation>,
     /// Anything runs or waits for its turn.
     pub busy: bool,
 }
@@ -142,6 +153,7 @@ pub fn start_with_term(
         show,
         place: Arc::clone(&place),
         register: config.run_dir.join("agents"),
+        guard: config.guard,
     };
     tokio::spawn(shell.run(inbox));
     (
@@ -189,6 +201,7 @@ struct Shell {
     show: watch::Sender<Picture>,
     place: Arc<Place>,
     register: PathBuf,
+    guard: Option<Guard>,
 }
 
 impl Shell {
@@ -234,10 +247,14 @@ impl Shell {
         // Before anything of this step becomes visible under a new number.
         self.calls.used(self.machine.last_call());
         let mut reports = Vec::new();
+        let mut not_told = BTreeMap::new();
         for effect in effects {
             match effect {
                 Effect::Report(report) => reports.push(*report),
-                Effect::Run(run, call) => self.start_agent(run, call),
+                Effect::Run(run, call) => {
+                    let first = not_told.remove(&call.rsc);
+                    self.start_agent(run, call, first);
+                }
                 Effect::Device(run, task) => drop(self.out.send(Out::Device(run, task))),
                 Effect::Kill(run) => {
                     if let Some(kill) = self.kills.remove(&run) {
@@ -248,6 +265,18 @@ impl Shell {
 
                 Effect::Refused(op, why) => tracing::warn!(%op, %why, "order refused"),
                 Effect::KillGroup(rsc) => self.kill_group(rsc),
+                Effect::MayRun(stop) => {
+                    if let Some(guard) = self.guard.clone()
+                        && !guard.0(&stop.rsc, Some(&stop))
+                    {
+                        not_told.insert(stop.rsc.clone(), (guard, stop));
+                    }
+                }
+                Effect::Gone(rsc) => {
+                    if let Some(guard) = &self.guard {
+                        guard.0(&rsc, None);
+                    }
+                }
             }
         }
         if !reports.is_empty() {
@@ -258,14 +287,14 @@ impl Shell {
             let new = Picture {
                 running: self.machine.running(),
                 active: self.machine.active(),
-                stops: self.machine.stop_calls(),
                 busy: self.machine.busy(),
             };
             std::mem::replace(picture, new.clone()) != new
         });
     }
 
-    fn start_agent(&mut self, run: RunId, call: Invocation) {
+    /// Runs an agent, if need be after the guard has heard how the resource is stopped.
+    fn start_agent(&mut self, run: RunId, call: Invocation, first: Option<(Guard, Invocation)>) {
         let (kill, stop) = oneshot::channel();
         self.kills.insert(run, kill);
         let (place, ends) = (Arc::clone(&self.place), self.ends.0.clone());
@@ -279,7 +308,10 @@ impl Shell {
             // These leave nothing behind that a group would have to hold, and moving into one takes time.
             let brief = matches!(call.task.as_str(), "monitor" | "notify" | "stop");
             let (last, own) = (call.task == "stop", group.clone().filter(|_| !brief));
-            let outcome = run_agent(&place, call, own, Some(register), stopped(stop)).await;
+            let outcome = match guarded(first, call.timeout_ms).await {
+                Ok(()) => run_agent(&place, call, own, Some(register), stopped(stop)).await,
+                Err(why) => Outcome::failed(ExecStatus::Error, OcfExit::ERROR, why),
+            };
             if let Some(group) = group.filter(|_| last) {
                 group.remove();
             }
@@ -370,6 +402,25 @@ impl Drop for Shell {
             groups.remove();
         }
     }
+}
+
+/// Waits until the guard knows what it may have to stop.
+async fn guarded(first: Option<(Guard, Invocation)>, limit_ms: u64) -> Result<(), String> {
+    let Some((guard, stop)) = first else {
+        return Ok(());
+    };
+    let until = Mono::now().plus(limit_ms);
+    while !guard.0(&stop.rsc, Some(&stop)) {
+        if Mono::now() >= until {
+            return Err(
+                "the guard of this node (systole guard) does not answer, so nothing is started here: \
+                 see its messages in the log"
+                    .to_owned(),
+            );
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    Ok(())
 }
 
 async fn sleep(wait: Option<Duration>) {

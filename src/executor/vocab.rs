@@ -210,6 +210,11 @@ pub enum Effect {
     Refused(OpKey, Refusal),
     /// Kill all that agents left behind for a resource.
     KillGroup(RscId),
+    /// From now on a resource may run here; this call stops it. The guard has to know before the run that comes
+    /// next in the same step begins, for this daemon may not live to see its end.
+    MayRun(Invocation),
+    /// A resource certainly does not run here.
+    Gone(RscId),
 }
 
 /// What the daemon makes of a result. All reports of one step belong into one write, in their order.

@@ -38,6 +38,10 @@ pub(crate) const SCENARIOS: &[crate::Scenario] = &[
         "cluster::guard_stops_what_a_frozen_daemon_runs",
         guard_stops_what_a_frozen_daemon_runs,
     ),
+    (
+        "cluster::guard_knows_what_was_just_started",
+        guard_knows_what_was_just_started,
+    ),
     ("cluster::last_of_three_stops", last_of_three_stops),
     (
         "cluster::acknowledged_writes_survive_a_leader_change",
@@ -294,6 +298,40 @@ fn guard_stops_what_a_frozen_daemon_runs() {
         stage.cluster.signal_daemon(&active, Signal::STOP).unwrap();
         stage.taken_over(fault_us, &active);
         assert!(stage.lab.is_on(&active), "nobody was to be fenced");
+        stage.never_twice();
+    });
+}
+
+/// The same, with a daemon that freezes before it has seen the end of a start.
+fn guard_knows_what_was_just_started() {
+    on_stage(true, |stage| {
+        stage
+            .cluster
+            .anywhere(&["configure", "property", "stonith-enabled=false"])
+            .unwrap();
+        let old = stage.active();
+        let new = stage
+            .lab
+            .names()
+            .into_iter()
+            .find(|name| *name != old)
+            .unwrap();
+        let mut move_it = vec!["resource", "move", "vip"];
+        move_it.push(&new);
+        stage.cluster.anywhere(&move_it).unwrap();
+        // The kernel says when the address is there, which is before its agent has ended.
+        let begun_us = boot_us();
+        while stage.lab.held(&new, stage.vip).is_empty() {
+            assert!(
+                boot_us() < begun_us + 20_000_000,
+                "the address did not move"
+            );
+            thread::sleep(Duration::from_millis(1));
+        }
+        let fault_us = boot_us();
+        stage.cluster.signal_daemon(&new, Signal::STOP).unwrap();
+        stage.taken_over(fault_us, &new);
+        assert!(stage.lab.is_on(&new), "nobody was to be fenced");
         stage.never_twice();
     });
 }

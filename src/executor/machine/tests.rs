@@ -8,6 +8,7 @@ struct Play {
     machine: Machine,
     transition: i64,
     metadata: bool,
+    guard: bool,
 }
 
 impl Play {
@@ -16,6 +17,7 @@ impl Play {
             machine: Machine::new(2, 1),
             transition: 0,
             metadata: false,
+            guard: false,
         }
     }
 
@@ -48,6 +50,9 @@ impl Play {
             }
             Effect::Kill(run) => format!("kill {}", run.0),
             Effect::KillGroup(rsc) => format!("kill group {rsc}"),
+            Effect::MayRun(_) | Effect::Gone(_) if !self.guard => return None,
+            Effect::MayRun(stop) => format!("may run {} until {}", stop.rsc, stop.task),
+            Effect::Gone(rsc) => format!("gone {rsc}"),
             Effect::ReadMetadata(_) if !self.metadata => return None,
             Effect::ReadMetadata(agent) => format!("read {agent}"),
             Effect::Refused(op, why) => format!("refused {op}: {why}"),
@@ -484,6 +489,36 @@ fn an_address_is_taken_away_even_when_agents_are_not_asked_any_more() {
         play.at(2, Event::KillAll),
         "kill group vip; run 2 vip stop ip=10.0.0.1"
     );
+}
+
+#[test]
+fn the_guard_hears_of_a_start_before_it_runs() {
+    let mut play = Play::new();
+    play.guard = true;
+    assert_eq!(
+        play.go(0, "db_start_0", "a=1"),
+        "may run db until stop; run 1 db start a=1"
+    );
+    let ended = play.end(10, 1, 1);
+    assert!(
+        !ended.contains("gone"),
+        "a failed start may have left anything"
+    );
+    play.go(20, "db_stop_0", "a=1");
+    assert!(play.end(30, 2, 0).starts_with("gone db"));
+}
+
+#[test]
+fn what_was_not_looked_at_yet_is_neither_running_nor_gone() {
+    let mut play = Play::new();
+    play.guard = true;
+    play.go(0, "a_monitor_0", "");
+    assert!(play.end(10, 1, 7).starts_with("gone a"));
+    play.go(20, "b_monitor_0", "");
+    assert!(play.end(30, 2, 0).starts_with("may run b until stop"));
+    play.go(40, "c_monitor_0", "");
+    let unclear = play.end(50, 3, 1);
+    assert!(!unclear.contains("gone") && !unclear.contains("may run"));
 }
 
 #[test]

@@ -15,11 +15,17 @@ struct Lab {
 
 impl Lab {
     fn new() -> Self {
+        Self::guarded_by(None)
+    }
+
+    fn guarded_by(guard: Option<Guard>) -> Self {
         let dir = tempfile::tempdir().expect("temporary directory");
         let root = dir.path();
+        // What is left of a resource is found by the names of node and resource, on the whole machine.
+        let node = format!("lab-{}", root.display());
         std::fs::create_dir_all(root.join("ocf/resource.d/test")).expect("writable");
         let place = Place {
-            node: NodeName::from("lab"),
+            node: NodeName::from(node.clone()),
             ocf_root: root.join("ocf"),
             own_agents: root.join("own"),
             tools: root.join("tools"),
@@ -34,6 +40,7 @@ impl Lab {
             state_dir: root.join("state"),
             run_dir: root.join("run"),
             last_call: 41,
+            guard,
         };
         let (handle, out) = start(config);
         Self {
@@ -209,6 +216,24 @@ async fn an_agent_that_is_killed_and_one_that_leaves_a_fork() {
         (ExecStatus::Done, 0, String::new())
     );
     assert!(Mono::now().since(before) < 2000);
+}
+
+#[tokio::test]
+async fn nothing_is_started_before_the_guard_knows_how_to_stop_it() {
+    let answers = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let told = Arc::clone(&answers);
+    let guard = Guard(Arc::new(move |_, _| told.load(Ordering::SeqCst)));
+    let mut lab = Lab::guarded_by(Some(guard));
+    let text = "#!/bin/sh\n[ \"$1\" = start ] && touch \"$HA_RSCTMP/started\"\nexit 0\n";
+    lab.agent("plain", text, 0o755);
+    lab.order("plain", "r_start_0", 60_000).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let started = lab.dir.path().join("rsctmp/started");
+    assert!(!started.exists(), "started without a guard");
+    answers.store(true, Ordering::SeqCst);
+    while !started.exists() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 #[tokio::test]

@@ -1,0 +1,104 @@
+//! The daemon's end of its guard.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::{Lease, StopCall, Word, socket_of};
+use crate::executor::Invocation;
+use crate::terms::RscId;
+
+/// A guard that does not take a word for so long is no guard; the daemon does not wait for it any longer.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+/// Tells the guard what it has to know. A guard that is new is told everything first.
+#[derive(Debug)]
+pub struct Feeder {
+    socket: PathBuf,
+    stream: Option<UnixStream>,
+    lease: Option<Lease>,
+    /// What this daemon knows: how a resource is stopped, or that it does not run.
+    resources: BTreeMap<RscId, Option<StopCall>>,
+}
+
+impl Feeder {
+    /// Feeds the guard that listens in this directory.
+    pub fn new(dir: &Path) -> Self {
+        Self {
+            socket: socket_of(dir),
+            stream: None,
+            lease: None,
+            resources: BTreeMap::new(),
+        }
+    }
+
+    /// Whether a guard listens that knows everything that this feeder was told.
+    pub fn connect(&mut self) -> bool {
+        if self.stream.is_some() {
+            return true;
+        }
+        let Ok(stream) = UnixStream::connect(&self.socket) else {
+            return false;
+        };
+        if stream.set_write_timeout(Some(PATIENCE)).is_err() {
+            return false;
+        }
+        self.stream = Some(stream);
+        let all: Vec<Word> = self
+            .lease
+            .map(Word::Lease)
+            .into_iter()
+            .chain(self.resources.iter().map(|(rsc, stop)| word(rsc, stop)))
+            .collect();
+        all.iter().all(|word| self.say(word).is_ok())
+    }
+
+    /// A few times per lease. A broken connection is made anew with the next one.
+    ///
+    /// # Errors
+    /// Fails when there is no guard.
+    pub fn lease(&mut self, lease: Lease) -> std::io::Result<()> {
+        self.lease = Some(lease);
+        if !self.connect() {
+            return Err(std::io::Error::other("no guard listens"));
+        }
+        self.say(&Word::Lease(lease))
+    }
+
+    /// How a resource that may run from now on is stopped, or that it is gone. True when the guard has it.
+    pub fn resource(&mut self, rsc: &RscId, stop: Option<&Invocation>) -> bool {
+        let stop = stop.map(StopCall::from);
+        let word = word(rsc, &stop);
+        self.resources.insert(rsc.clone(), stop);
+        self.connect() && self.say(&word).is_ok()
+    }
+
+    /// Nothing runs here any more, and nobody has to be guarded.
+    pub fn bye(&mut self) {
+        if self.connect() {
+            let _ = self.say(&Word::Bye);
+        }
+    }
+
+    fn say(&mut self, word: &Word) -> std::io::Result<()> {
+        let mut line = serde_json::to_vec(word).map_err(std::io::Error::other)?;
+        line.push(b'\n');
+        let Some(stream) = &mut self.stream else {
+            return Err(std::io::Error::other("no guard listens"));
+        };
+        let said = stream.write_all(&line);
+        if said.is_err() {
+            self.stream = None;
+        }
+        said
+    }
+}
+
+fn word(rsc: &RscId, stop: &Option<StopCall>) -> Word {
+    match stop {
+        Some(stop) => Word::MayRun(stop.clone()),
+        None => Word::Gone(rsc.clone()),
+    }
+}

@@ -1,0 +1,273 @@
+//! The guard's process: one thread that waits for words and for the time, and acts once.
+
+use std::io::{ErrorKind, Read};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{FlockOperation, flock};
+
+use super::watch::{Verdict, Watch};
+use super::{StopCall, Word, lock_of};
+use crate::clock::Mono;
+
+/// Longest line of a daemon, in bytes: a stop call with all its parameters.
+const LINE: usize = 1 << 20;
+
+/// What `systole guard` does: listens on `socket` until its daemon says good-bye, or until it had to act. `stop`
+/// kills agents that still run, and stops everything.
+///
+/// A second guard waits here until the first one has ended: nothing is started on this node while one is stopping
+/// what ran before.
+///
+/// # Errors
+/// Fails when the lock or the socket cannot be made.
+pub fn run(socket: &Path, stop: impl Fn(&[StopCall])) -> std::io::Result<()> {
+    let lock = std::fs::File::create(lock_of(socket))?;
+    flock(&lock, FlockOperation::LockExclusive)?;
+    let _ = std::fs::remove_file(socket);
+    let listener = UnixListener::bind(socket)?;
+    listener.set_nonblocking(true)?;
+    let mut watch = Watch::new(Mono::now());
+    let mut daemons: Vec<Daemon> = Vec::new();
+    loop {
+        let now = Mono::now();
+        match watch.look(now) {
+            Verdict::Wait(until) => wait(&listener, &daemons, until.since(now).max(1)),
+            Verdict::Leave => break,
+            Verdict::Act => {
+                // A word that has arrived meanwhile may be the one that was waited for.
+                if hear(&mut daemons, &mut watch) {
+                    break;
+                }
+                if watch.look(Mono::now()) != Verdict::Act {
+                    continue;
+                }
+                let stops = watch.stops();
+                tracing::error!(
+                    "the daemon did not stop {} resources in time: killing it and stopping them",
+                    stops.len()
+                );
+                // A new daemon must not find this guard any more, but wait for the next one.
+                let _ = std::fs::remove_file(socket);
+                kill(watch.pid);
+                stop(&stops);
+                return Ok(());
+            }
+        }
+        while let Ok((stream, _)) = listener.accept() {
+            if stream.set_nonblocking(true).is_ok() {
+                daemons.push(Daemon {
+                    stream,
+                    unread: Vec::new(),
+                    open: true,
+                });
+            }
+        }
+        if hear(&mut daemons, &mut watch) {
+            break;
+        }
+    }
+    let _ = std::fs::remove_file(socket);
+    Ok(())
+}
+
+/// A connection to a daemon, or to the one before it.
+struct Daemon {
+    stream: UnixStream,
+    unread: Vec<u8>,
+    open: bool,
+}
+
+/// Sleeps until somebody says something, or for so long.
+fn wait(listener: &UnixListener, daemons: &[Daemon], ms: u64) {
+    let sources = std::iter::once(listener.as_fd()).chain(daemons.iter().map(|d| d.stream.as_fd()));
+    let mut fds: Vec<PollFd<'_>> = sources
+        .map(|fd: BorrowedFd<'_>| PollFd::from_borrowed_fd(fd, PollFlags::IN))
+        .collect();
+    let timeout = Timespec {
+        tv_sec: (ms / 1000).cast_signed(),
+        tv_nsec: ((ms % 1000) * 1_000_000).cast_signed(),
+    };
+    // An interruption is as good as an end: everything is looked at again.
+    let _ = poll(&mut fds, Some(&timeout));
+}
+
+/// Takes what the daemons said; true when one has left in good order.
+fn hear(daemons: &mut Vec<Daemon>, watch: &mut Watch) -> bool {
+    let mut bye = false;
+    for daemon in daemons.iter_mut() {
+        daemon.read();
+        while let Some(end) = daemon.unread.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = daemon.unread.drain(..=end).collect();
+            match serde_json::from_slice::<Word>(&line) {
+                Ok(word) => bye |= watch.hear(Mono::now(), word),
+                Err(e) => tracing::warn!("the guard does not understand its daemon: {e}"),
+            }
+        }
+    }
+    daemons.retain(|daemon| daemon.open);
+    bye
+}
+
+impl Daemon {
+    fn read(&mut self) {
+        let mut chunk = [0; 4096];
+        while self.open {
+            match self.stream.read(&mut chunk) {
+                Ok(0) => self.open = false,
+                Ok(n) => self.unread.extend_from_slice(&chunk[..n]),
+                Err(e) if e.kind() == ErrorKind::WouldBlock => return,
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(_) => self.open = false,
+            }
+            if self.unread.len() > LINE {
+                tracing::warn!("a daemon says too much; not listening to it any more");
+                self.open = false;
+                self.unread.clear();
+            }
+        }
+    }
+}
+
+fn kill(pid: Option<i32>) {
+    if let Some(pid) = pid.and_then(rustix::process::Pid::from_raw) {
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::time::Duration;
+
+    use super::super::{Feeder, Lease};
+    use super::*;
+    use crate::executor::Invocation;
+    use crate::terms::AgentName;
+
+    fn stop_of(rsc: &str) -> Invocation {
+        Invocation {
+            agent: AgentName::new("ocf", Some("systole"), "IPaddr2"),
+            rsc: rsc.into(),
+            task: "stop".into(),
+            params: vec![("ip".into(), "192.0.2.1".into())],
+            timeout_ms: 1_000,
+            kill_process_only: false,
+        }
+    }
+
+    fn lease(until: u64) -> Lease {
+        Lease {
+            pid: 0,
+            until,
+            stop_by: until + 100,
+            keep: false,
+        }
+    }
+
+    fn until(what: &str, mut so: impl FnMut() -> bool) {
+        for _ in 0..2_000 {
+            if so() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        panic!("{what} did not happen within 10 s");
+    }
+
+    /// What the guard stopped at the end.
+    fn guarded(daemon: impl FnOnce(&Path)) -> Vec<String> {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let socket = super::super::socket_of(dir.path());
+        let stopped = Mutex::new(Vec::new());
+        std::thread::scope(|scope| {
+            let guard = scope.spawn(|| {
+                run(&socket, |calls| {
+                    let names = calls.iter().map(|call| call.rsc.to_string());
+                    stopped.lock().expect("no panic while held").extend(names);
+                })
+            });
+            daemon(dir.path());
+            guard
+                .join()
+                .expect("no panic")
+                .expect("the directory is ours");
+        });
+        stopped.into_inner().expect("no panic while held")
+    }
+
+    #[test]
+    fn what_was_told_just_before_the_daemon_froze_is_stopped() {
+        let stopped = guarded(|dir| {
+            let mut feeder = Feeder::new(dir);
+            until("the guard's answer", || feeder.connect());
+            feeder
+                .lease(lease(Mono::now().plus(50).0))
+                .expect("it listens");
+            assert!(feeder.resource(&"vip".into(), Some(&stop_of("vip"))));
+            assert!(feeder.resource(&"db".into(), Some(&stop_of("db"))));
+            assert!(feeder.resource(&"db".into(), None));
+            // Not a word after this, and the connection stays open: a daemon that was sent SIGSTOP.
+            std::thread::sleep(Duration::from_millis(400));
+        });
+        assert_eq!(stopped, ["vip"]);
+    }
+
+    #[test]
+    fn a_new_guard_is_told_everything_that_the_old_one_knew() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let mut feeder = Feeder::new(dir.path());
+        assert!(
+            !feeder.resource(&"vip".into(), Some(&stop_of("vip"))),
+            "nobody is there yet"
+        );
+        let socket = super::super::socket_of(dir.path());
+        let stopped = Mutex::new(0);
+        std::thread::scope(|scope| {
+            let guard =
+                scope.spawn(|| run(&socket, |calls| *stopped.lock().unwrap() = calls.len()));
+            until("the guard's answer", || feeder.connect());
+            feeder
+                .lease(lease(Mono::now().plus(20).0))
+                .expect("it listens");
+            guard
+                .join()
+                .expect("no panic")
+                .expect("the directory is ours");
+        });
+        assert_eq!(stopped.into_inner().unwrap(), 1);
+    }
+
+    #[test]
+    fn a_second_guard_waits_until_the_first_has_stopped_everything() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let socket = super::super::socket_of(dir.path());
+        let order = Mutex::new(Vec::new());
+        let note = |what: &'static str| order.lock().unwrap().push(what);
+        std::thread::scope(|scope| {
+            let first = scope.spawn(|| {
+                run(&socket, |_| {
+                    std::thread::sleep(Duration::from_millis(200));
+                    note("stopped");
+                })
+            });
+            let mut feeder = Feeder::new(dir.path());
+            until("the first guard's answer", || feeder.connect());
+            feeder.lease(lease(1)).expect("it listens");
+            feeder.resource(&"vip".into(), Some(&stop_of("vip")));
+            until("the first guard's end of listening", || {
+                !UnixStream::connect(&socket).is_ok()
+            });
+            let second = scope.spawn(|| run(&socket, |_| note("stopped again")));
+            let mut anew = Feeder::new(dir.path());
+            until("the second guard's answer", || anew.connect());
+            note("connected");
+            anew.bye();
+            first.join().unwrap().expect("the directory is ours");
+            second.join().unwrap().expect("the directory is ours");
+        });
+        assert_eq!(order.into_inner().unwrap(), ["stopped", "connected"]);
+    }
+}

@@ -1,0 +1,164 @@
+//! What the guard knows, and when it acts. Pure.
+
+use std::collections::BTreeMap;
+
+use super::{Lease, StopCall, Word};
+use crate::clock::Mono;
+use crate::terms::RscId;
+
+/// A daemon that says nothing for so long, in milliseconds, does not stop anything by itself.
+const SILENCE_MS: u64 = 250;
+
+/// A guard with nothing to stop and nobody who feeds it ends after this time, in milliseconds.
+const IDLE_MS: u64 = 60_000;
+
+/// The guard's picture of its node.
+#[derive(Debug, Default)]
+pub(super) struct Watch {
+    pub(super) pid: Option<i32>,
+    lease_until: Mono,
+    stop_by: Mono,
+    fed_at: Mono,
+    keep: bool,
+    may_run: BTreeMap<RscId, StopCall>,
+}
+
+/// What the guard does now.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Look again then.
+    Wait(Mono),
+    /// The daemon is not doing it: stop everything.
+    Act,
+    /// Nothing is left to guard.
+    Leave,
+}
+
+impl Watch {
+    pub(super) fn new(now: Mono) -> Self {
+        Self {
+            fed_at: now,
+            ..Self::default()
+        }
+    }
+
+    /// Takes what the daemon says; true when it has left in good order.
+    pub(super) fn hear(&mut self, now: Mono, word: Word) -> bool {
+        match word {
+            Word::Lease(lease) => self.lease(now, lease),
+            Word::MayRun(stop) => drop(self.may_run.insert(stop.rsc.clone(), stop)),
+            Word::Gone(rsc) => drop(self.may_run.remove(&rsc)),
+            Word::Bye => return true,
+        }
+        false
+    }
+
+    fn lease(&mut self, now: Mono, lease: Lease) {
+        self.fed_at = now;
+        self.pid = Some(lease.pid);
+        self.keep = lease.keep;
+        // A restarted daemon has no lease yet; what the one before it held still counts.
+        self.lease_until = self.lease_until.max(Mono(lease.until));
+        self.stop_by = self.stop_by.max(Mono(lease.stop_by));
+    }
+
+    pub(super) fn look(&self, now: Mono) -> Verdict {
+        if now < self.lease_until {
+            return Verdict::Wait(self.lease_until);
+        }
+        if self.keep {
+            return Verdict::Wait(now.plus(1_000));
+        }
+        let silent_at = self.fed_at.plus(SILENCE_MS);
+        if self.may_run.is_empty() {
+            // Nothing runs here: only a daemon that is gone for good ends the watch.
+            return if now < self.stop_by.plus(IDLE_MS) || now < self.fed_at.plus(IDLE_MS) {
+                Verdict::Wait(now.plus(1_000))
+            } else {
+                Verdict::Leave
+            };
+        }
+        if now >= silent_at || now >= self.stop_by {
+            return Verdict::Act;
+        }
+        Verdict::Wait(silent_at.min(self.stop_by))
+    }
+
+    /// What may run here.
+    pub(super) fn stops(&self) -> Vec<StopCall> {
+        self.may_run.values().cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::terms::AgentName;
+
+    fn lease(until: u64) -> Word {
+        Word::Lease(Lease {
+            pid: 1,
+            until,
+            stop_by: until + 500,
+            keep: false,
+        })
+    }
+
+    fn may_run(rsc: &str) -> Word {
+        Word::MayRun(StopCall {
+            rsc: rsc.into(),
+            agent: AgentName::new("ocf", Some("systole"), "IPaddr2"),
+            params: Vec::new(),
+            timeout_ms: 20_000,
+        })
+    }
+
+    fn names(watch: &Watch) -> Vec<String> {
+        let stops = watch.stops();
+        stops.iter().map(|stop| stop.rsc.to_string()).collect()
+    }
+
+    #[test]
+    fn acts_when_a_frozen_daemon_lets_its_lease_run_out() {
+        let mut watch = Watch::default();
+        watch.hear(Mono(1_000), lease(2_000));
+        watch.hear(Mono(1_001), may_run("vip"));
+        assert_eq!(watch.look(Mono(1_900)), Verdict::Wait(Mono(2_000)));
+        assert_eq!(watch.look(Mono(2_000)), Verdict::Act);
+        assert_eq!(names(&watch), ["vip"]);
+    }
+
+    #[test]
+    fn leaves_a_daemon_that_is_at_it_until_the_stop_deadline() {
+        let mut watch = Watch::default();
+        watch.hear(Mono(1_000), lease(2_000));
+        watch.hear(Mono(1_000), may_run("vip"));
+        watch.hear(Mono(2_050), lease(2_000));
+        assert_eq!(watch.look(Mono(2_100)), Verdict::Wait(Mono(2_300)));
+        watch.hear(Mono(2_480), lease(2_000));
+        assert_eq!(watch.look(Mono(2_500)), Verdict::Act);
+    }
+
+    #[test]
+    fn a_daemon_that_stopped_everything_is_left_alone() {
+        let mut watch = Watch::default();
+        watch.hear(Mono(1_000), lease(2_000));
+        watch.hear(Mono(1_000), may_run("vip"));
+        watch.hear(Mono(2_100), Word::Gone("vip".into()));
+        assert!(matches!(watch.look(Mono(2_600)), Verdict::Wait(_)));
+        assert!(matches!(watch.look(Mono(62_500)), Verdict::Leave));
+    }
+
+    #[test]
+    fn a_restarted_daemon_inherits_the_lease_and_what_runs() {
+        let mut watch = Watch::default();
+        watch.hear(Mono(1_000), lease(2_000));
+        watch.hear(Mono(1_000), may_run("a"));
+        watch.hear(Mono(1_000), may_run("b"));
+        watch.hear(Mono(1_500), lease(0));
+        assert_eq!(watch.look(Mono(1_700)), Verdict::Wait(Mono(2_000)));
+        // It has looked at one of them so far; of the other it does not know.
+        watch.hear(Mono(1_800), Word::Gone("a".into()));
+        assert_eq!(names(&watch), ["b"]);
+    }
+}
