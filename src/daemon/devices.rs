@@ -3,20 +3,27 @@
 use std::collections::BTreeMap;
 
 use crate::cib::Cib;
+use crate::clock::wall_s;
 use crate::executor::{self, DeviceTask, RunId};
 use crate::fencer::{self, Device, DeviceCall, DeviceVerb, Failure, Level, LevelTarget};
-use crate::terms::{ExecStatus, NodeName, OcfExit, Score, span};
+use crate::policy;
+use crate::terms::{ExecStatus, NodeName, OcfExit, span};
 use crate::xml::Element;
 
 /// Devices, levels and node attributes as this node's fencer should know them. // spec cluster §16.1
 pub(super) fn configured(cib: &Cib, me: &NodeName) -> fencer::Event {
-    let resources = cib.section("resources");
-    let devices = resources
-        .into_iter()
-        .flat_map(|r| r.descendants())
-        .filter(|e| e.is("primitive"))
-        .filter_map(|primitive| device(cib, primitive, me))
-        .collect();
+    let input = policy::Input {
+        causes: false,
+        ..policy::Input::at(wall_s())
+    };
+    let devices = policy::fence_devices(cib.root(), &input, me.as_str());
+    let devices = devices.into_iter().map(|device| Device {
+        id: device.id.into(),
+        agent: device.agent,
+        provides_unfencing: device.provides_unfencing,
+        params: device.params.into_iter().collect(),
+    });
+    let devices = devices.collect();
     let levels = cib
         .section("fencing-topology")
         .filter(|t| t.is("fencing-topology"))
@@ -43,59 +50,6 @@ pub(super) fn configured(cib: &Cib, me: &NodeName) -> fencer::Event {
         node_attributes,
         watchdog_timeout_ms: span::ms_or_zero(watchdog.as_deref()),
     }
-}
-
-/// A device that this node may use: of class `stonith`, not disabled, not banned here. It need not
-/// be started anywhere. // Gap: rules in its parameters and location constraints are not evaluated.
-fn device(cib: &Cib, primitive: &Element, me: &NodeName) -> Option<Device> {
-    let template = primitive.get("template").and_then(|id| {
-        cib.section("resources")?
-            .children_named("template")
-            .find(|t| t.id() == Some(id))
-    });
-    let class = primitive
-        .get("class")
-        .or(template.and_then(|t| t.get("class")))?;
-    if class != "stonith" {
-        return None;
-    }
-    let id = primitive.id()?;
-    let merged = |tag| {
-        let mut all = template.map(|t| pairs(t, tag)).unwrap_or_default();
-        all.extend(pairs(primitive, tag));
-        all
-    };
-    let meta = merged("meta_attributes");
-    if meta
-        .get("target-role")
-        .is_some_and(|r| r.eq_ignore_ascii_case("stopped"))
-    {
-        return None;
-    }
-    let banned = cib
-        .section("constraints")
-        .into_iter()
-        .flat_map(|c| c.children_named("rsc_location"))
-        .filter(|l| l.get("rsc") == Some(id))
-        .filter(|l| {
-            l.get("node")
-                .is_some_and(|n| n.eq_ignore_ascii_case(me.as_str()))
-        })
-        .filter_map(|l| Score::parse(l.get("score")?))
-        .any(|score| score < Score::new(0));
-    if banned {
-        return None;
-    }
-    let params = merged("instance_attributes");
-    let agent = primitive
-        .get("type")
-        .or(template.and_then(|t| t.get("type")))?;
-    Some(Device {
-        id: id.into(),
-        agent: agent.to_owned(),
-        provides_unfencing: meta.get("provides").is_some_and(|p| p == "unfencing"),
-        params,
-    })
 }
 
 fn level(element: &Element) -> Option<Level> {
@@ -209,7 +163,8 @@ mod tests {
 
     fn cib(resources: &str, constraints: &str) -> Cib {
         let text = format!(
-            "<cib><configuration><crm_config/><nodes/><resources>{resources}</resources>\
+            "<cib><configuration><crm_config/><nodes><node id=\"1\" uname=\"h1\"/>\
+             <node id=\"2\" uname=\"h2\"/></nodes><resources>{resources}</resources>\
              <constraints>{constraints}</constraints></configuration><status/></cib>"
         );
         Cib::parse(text, &Limits::default()).expect("the test's XML is right")

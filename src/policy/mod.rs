@@ -26,6 +26,9 @@ pub mod emit;
 
 mod schedule;
 
+mod devices;
+
+pub use devices::{FenceDevice, fence_devices};
 pub use index::{ColIdx, IdxVec, NodeIdx, RscIdx};
 pub use input::Input;
 pub use nodetable::{Discovery, Entry, NodeTable};
