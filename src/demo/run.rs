@@ -24,7 +24,7 @@ const STEADY_MS: u64 = 1500;
 #[derive(Debug, Parser)]
 #[command(
     name = "demo",
-    after_help = "Examples:\n  systole demo\n  systole demo --fault cut --no-fencing\n  systole demo --repeat 10 --json\n  systole demo --keep\n\nNothing leaves the demo's own namespaces, and all is gone when it ends. It needs root or user namespaces."
+    after_help = "Examples:\n  systole demo\n  systole demo --fault cut --no-fencing\n  systole demo --victim leader --repeat 10\n  systole demo --repeat 10 --json\n  systole demo --keep\n\nNothing leaves the demo's own namespaces, and all is gone when it ends. It needs root or user namespaces."
 )]
 struct Args {
     /// Cluster hosts
@@ -36,6 +36,9 @@ struct Args {
     /// What happens to the active host
     #[arg(long, value_enum, default_value_t = Fault::Crash)]
     fault: Fault,
+    /// Which host is to be the active one: it is moved there first
+    #[arg(long, value_enum, default_value_t = Victim::Any)]
+    victim: Victim,
     /// How often
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     repeat: u32,
@@ -86,6 +89,16 @@ enum Fault {
     Standby,
     /// Power cut of all hosts, and all come back at once
     Cold,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Victim {
+    /// Whichever is active
+    Any,
+    /// The one that leads the cluster
+    Leader,
+    /// One that follows
+    Follower,
 }
 
 impl Example {
@@ -275,7 +288,7 @@ fn play(args: &Args, voice: &Voice, lab: &Lab, begun: u64) -> Result<bool, DemoE
 fn round(show: &Show<'_>) -> Result<Round, DemoError> {
     let (lab, cluster, prober) = (show.lab, show.cluster, show.prober);
     let fault = show.args.fault;
-    let active = prober.await_answer(30_000)?;
+    let active = victim(show)?;
     super::service::before_fault(lab, show.args.example.name())?;
     let leader = cluster.leader(&active);
     // Not in step with anybody's timers.
@@ -352,6 +365,29 @@ fn round(show: &Show<'_>) -> Result<Round, DemoError> {
         show.voice.say(&words)?;
     }
     Ok(round)
+}
+
+/// The active host of this round, after a move if another one was asked for.
+fn victim(show: &Show<'_>) -> Result<String, DemoError> {
+    let active = show.prober.await_answer(30_000)?;
+    let leader = show.cluster.leader(&active);
+    let leads = leader.as_ref() == Some(&active);
+    let wanted = match show.args.victim {
+        Victim::Leader if !leads => leader,
+        Victim::Follower if leads => show.lab.names().into_iter().find(|name| *name != active),
+        _ => None,
+    };
+    let Some(wanted) = wanted else {
+        return Ok(active);
+    };
+    let what = show.args.example.name();
+    show.cluster
+        .anywhere(&["resource", "move", what, &wanted])?;
+    show.cluster.wait("the move", 20_000, || {
+        show.prober.active().as_deref() == Some(wanted.as_str())
+    })?;
+    show.cluster.anywhere(&["resource", "clear", what])?;
+    Ok(wanted)
 }
 
 fn inject(show: &Show<'_>, active: &str) -> Result<(), DemoError> {
