@@ -368,10 +368,38 @@ fn acknowledged_writes_survive_a_leader_change() {
             .into_iter()
             .find(|name| *name != leader)
             .unwrap();
+        let counter = |value: &str| {
+            format!(
+                "<cluster_property_set id=\"tally\"><nvpair id=\"tally-count\" name=\"tally\" value=\"{value}\"/>\
+                 </cluster_property_set>"
+            )
+        };
+        // Applied again, a step would be counted again, which writing a name would not show.
+        let step = |host: &str, value: &str| {
+            let tool = stage
+                .lab
+                .disk(host)
+                .join("tools/cibadmin")
+                .display()
+                .to_string();
+            let words = [
+                &tool,
+                "--modify",
+                "--allow-create",
+                "-o",
+                "crm_config",
+                "-X",
+            ];
+            let xml = counter(value);
+            let argv: Vec<&str> = words.into_iter().chain([xml.as_str()]).collect();
+            stage.cluster.run(host, &argv).unwrap()
+        };
+        let first = step(&writer, "0");
+        assert_eq!(first.code, 0, "{}", first.err);
         let end = AtomicBool::new(false);
-        let acknowledged = thread::scope(|scope| {
+        let (acknowledged, counted, unknown) = thread::scope(|scope| {
             let writing = scope.spawn(|| {
-                let mut done = Vec::new();
+                let (mut done, mut counted, mut unknown) = (Vec::new(), 0, 0);
                 for number in 0.. {
                     if end.load(Ordering::Relaxed) {
                         break;
@@ -381,8 +409,12 @@ fn acknowledged_writes_survive_a_leader_change() {
                     if stage.cluster.crm(&writer, &words).is_ok() {
                         done.push(name);
                     }
+                    match step(&writer, "value++").code {
+                        0 => counted += 1,
+                        _ => unknown += 1,
+                    }
                 }
-                done
+                (done, counted, unknown)
             });
             thread::sleep(Duration::from_secs(2));
             stage.lab.crash(&leader).unwrap();
@@ -390,8 +422,11 @@ fn acknowledged_writes_survive_a_leader_change() {
             end.store(true, Ordering::Relaxed);
             writing.join().unwrap()
         });
-        println!("{} writes acknowledged", acknowledged.len());
-        assert!(acknowledged.len() > 10);
+        println!(
+            "{} names and {counted} steps acknowledged, {unknown} steps without an answer",
+            acknowledged.len()
+        );
+        assert!(acknowledged.len() > 10 && counted > 10);
         let xml = stage
             .cluster
             .anywhere(&["configure", "show", "xml"])
@@ -403,6 +438,12 @@ fn acknowledged_writes_survive_a_leader_change() {
                 "{name} was acknowledged and is there {found} times"
             );
         }
+        let tally = xml.split("name=\"tally\" value=\"").nth(1).unwrap();
+        let tally: u64 = tally.split('"').next().unwrap().parse().unwrap();
+        assert!(
+            (counted..=counted + unknown).contains(&tally),
+            "{counted} steps were acknowledged and {unknown} have no answer, but {tally} were applied"
+        );
     });
 }
 
