@@ -36,8 +36,8 @@ impl Timing {
 
     /// The default: safe on a loaded virtual machine, suspicion in well under a second.
     pub const NORMAL: Self = Self {
-        renew_ms: 80,
-        suspect_ms: 320,
+        renew_ms: 100,
+        suspect_ms: 350,
         lease_ms: 1_100,
         drift_ms: 100,
         stop_deadline_ms: 500,

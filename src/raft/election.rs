@@ -141,17 +141,17 @@ mod tests {
     #[test]
     fn silence_leads_to_a_question_then_to_pauses_of_different_length() {
         let mut election = Election::new(Timing::default(), 7);
-        assert_eq!(election.step(Mono(1100), VIEW), Step::Wait(Mono(1310)));
-        assert_eq!(election.step(Mono(1310), VIEW), Step::Ask);
-        let Step::Wait(again) = election.step(Mono(1311), VIEW) else {
+        assert_eq!(election.step(Mono(1100), VIEW), Step::Wait(Mono(1410)));
+        assert_eq!(election.step(Mono(1410), VIEW), Step::Ask);
+        let Step::Wait(again) = election.step(Mono(1411), VIEW) else {
             panic!("asks again at once");
         };
-        assert!((1510..1660).contains(&again.0), "{again:?}");
+        assert!((1710..1860).contains(&again.0), "{again:?}");
         let heard = View {
-            heard: Mono(1400),
+            heard: Mono(1500),
             ..VIEW
         };
-        assert_eq!(election.step(again, heard), Step::Wait(Mono(1710)));
+        assert_eq!(election.step(again, heard), Step::Wait(Mono(1910)));
     }
 
     #[test]
@@ -195,10 +195,10 @@ mod tests {
                 (3, 9),
             )
         };
-        assert!(!ask(1100, VIEW, None, (3, 9)));
-        assert!(ask(1201, VIEW, None, (3, 9)));
-        assert!(!ask(1201, VIEW, None, (3, 8)));
-        assert!(ask(1201, VIEW, None, (4, 1)));
+        assert!(!ask(1200, VIEW, None, (3, 9)));
+        assert!(ask(1301, VIEW, None, (3, 9)));
+        assert!(!ask(1301, VIEW, None, (3, 8)));
+        assert!(ask(1301, VIEW, None, (4, 1)));
         let leading = View {
             leading: true,
             ..VIEW
@@ -207,8 +207,8 @@ mod tests {
             heard: Mono(0),
             ..VIEW
         };
-        assert!(!ask(799, silent, None, (3, 9)), "promised at 600");
-        assert!(ask(800, silent, None, (3, 9)));
+        assert!(!ask(899, silent, None, (3, 9)), "promised at 600");
+        assert!(ask(900, silent, None, (3, 9)));
         assert!(!ask(9000, leading, Some(Mono(8900)), (3, 9)));
         assert!(ask(9000, leading, Some(Mono(8000)), (3, 9)));
     }

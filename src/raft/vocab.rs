@@ -287,9 +287,9 @@ pub struct Timing {
 impl Default for Timing {
     fn default() -> Self {
         Self {
-            heartbeat_ms: 80,
-            lease_ms: 200,
-            election_ms: 260,
+            heartbeat_ms: 150,
+            lease_ms: 300,
+            election_ms: 360,
             stagger_ms: 50,
             write_deadline_ms: 20_000,
         }
