@@ -9,15 +9,28 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::executor;
+use crate::presence;
 use crate::rpc::{PeerAnswer, PeerRequest, Peers};
 use crate::terms::{NodeId, Term};
 
 /// Between two attempts.
 const AGAIN: Duration = Duration::from_millis(100);
 
-/// How often each node was lost, or came as somebody new: an order is for one life of a node only. What
-/// was ordered before is recovered elsewhere, and must not reach the node that comes back.
+/// The life that each node which is there is in: an order is for one life of a node only. What was ordered before is
+/// recovered elsewhere, and must not be carried out by the node that comes back, however late it arrives.
 pub(super) type Lives = watch::Sender<BTreeMap<NodeId, u64>>;
+
+/// Whether this node takes an order: it may run resources, and still lives the life that the order is for.
+pub(super) fn taken(me: &presence::View, life: u64) -> Result<(), &'static str> {
+    if !me.held {
+        // What this node ran is being stopped; the cluster will hear of it as a new life.
+        return Err("it holds no run lease");
+    }
+    if me.incarnation != life {
+        return Err("the order is for an earlier life of this node");
+    }
+    Ok(())
+}
 
 /// Delivers in the background, as long as `term` is the newest one known here and the node lives on.
 pub(super) fn order(
@@ -30,8 +43,12 @@ pub(super) fn order(
 ) {
     let (peers, newest) = (peers.clone(), Arc::clone(newest));
     let mut lives = lives.subscribe();
-    let life = lives.borrow().get(&to).copied();
-    let request = PeerRequest::Execute(command);
+    let Some(life) = lives.borrow().get(&to).copied() else {
+        // The coordinator hears of it from presence, too.
+        tracing::debug!("node {to} is not there: nothing is ordered");
+        return;
+    };
+    let request = PeerRequest::Execute { life, command };
     tokio::spawn(async move {
         let delivery = async {
             while newest.load(Ordering::Acquire) <= term.0 {
@@ -51,7 +68,7 @@ pub(super) fn order(
         };
         tokio::select! {
             () = delivery => {}
-            _ = lives.wait_for(|now| now.get(&to).copied() != life) => {
+            _ = lives.wait_for(|now| now.get(&to) != Some(&life)) => {
                 tracing::debug!("an order to node {to} ends with that life of it");
             }
         }
@@ -66,4 +83,25 @@ pub(super) fn tell(peers: &Peers, to: NodeId, request: PeerRequest) {
             tracing::debug!("a message did not reach node {to}: {e}");
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_that_comes_late_is_for_somebody_else() {
+        let me = presence::View {
+            held: true,
+            incarnation: 7,
+            ..presence::View::default()
+        };
+        assert_eq!(taken(&me, 7), Ok(()));
+        assert!(
+            taken(&me, 6).is_err(),
+            "it acted alone since, or was restarted"
+        );
+        let cut_off = presence::View { held: false, ..me };
+        assert!(taken(&cut_off, 7).is_err());
+    }
 }

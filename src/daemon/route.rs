@@ -288,14 +288,15 @@ impl Router {
                 tracing::warn!("the run lease has run out");
             }
             presence::Effect::Peer(id, state) => {
-                self.shared
-                    .lives
-                    .send_modify(|lives| *lives.entry(id).or_default() += 1);
                 let peer = match state {
                     PeerState::Alive { incarnation } => Peer::Alive { incarnation },
                     PeerState::Suspect { heard } => Peer::Silent { heard },
                     PeerState::Expired => Peer::Expired,
                 };
+                self.shared.lives.send_modify(|lives| match peer {
+                    Peer::Alive { incarnation } => drop(lives.insert(id, incarnation)),
+                    Peer::Silent { .. } | Peer::Expired => drop(lives.remove(&id)),
+                });
                 self.coordinator.tell(coordinator::Event::Peer(id, peer));
                 self.tell_fencer_peers().await;
             }

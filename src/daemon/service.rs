@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use super::deliver;
 use super::route::{Ask, Shared};
 use crate::cib::{self, Cib, Command};
 use crate::clock::wall_s;
@@ -42,10 +43,12 @@ pub(super) struct Service {
 impl PeerService for Service {
     async fn peer(&self, from: NodeId, request: PeerRequest) -> PeerAnswer {
         match request {
-            PeerRequest::Execute(command) => {
-                if !self.shared.held.load(Ordering::Acquire) {
-                    // What this node ran is being stopped; the cluster will hear of it as a new life.
-                    return PeerAnswer::Refused("it holds no run lease".into());
+            PeerRequest::Execute { life, command } => {
+                let mut me = self.presence.view();
+                // The loop has to have heard of the lease, too: until then it stops what runs here.
+                me.held &= self.shared.held.load(Ordering::Acquire);
+                if let Err(why) = deliver::taken(&me, life) {
+                    return PeerAnswer::Refused(why.into());
                 }
                 self.executor
                     .send(executor::Event::Command(Box::new(command)))

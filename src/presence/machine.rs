@@ -170,6 +170,7 @@ impl Machine {
     pub fn view(&self, now: Mono) -> View {
         View {
             held: self.held,
+            incarnation: self.incarnation,
             left_ms: self.lease_until.since(now),
             near_misses: self.near_misses,
             longest_pause_ms: self.longest_pause_ms,

@@ -110,6 +110,8 @@ pub enum PeerState {
 pub struct View {
     /// This node may run resources now.
     pub held: bool,
+    /// The present life of this node: another one after a restart of its daemon, and after it acted alone.
+    pub incarnation: u64,
     /// Milliseconds left of the lease.
     pub left_ms: u64,
     /// Times that less than a third of the lease was left when it was renewed.

@@ -16,7 +16,12 @@ use crate::{executor, fencer};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum PeerRequest {
     /// An order for the executor over there. Taken or refused; its result goes to the CIB.
-    Execute(executor::Command),
+    Execute {
+        /// The life of the node that it is for, as presence knows it.
+        life: u64,
+        /// The order.
+        command: executor::Command,
+    },
     /// Fencers among themselves.
     Fencer(fencer::Message),
     /// Have a node fenced by the fencer over there; answered when it is over.
