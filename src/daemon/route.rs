@@ -274,10 +274,13 @@ impl Router {
 
     async fn on_presence(&mut self, effect: presence::Effect) {
         match effect {
-            presence::Effect::LeaseHeld => {
+            presence::Effect::LeaseHeld(until) => {
                 self.knowledge.held = Some(true);
                 self.lost_at = None;
                 self.killed = false;
+                // Before anything is started under it: the guard would take an older lease for this one.
+                self.lease_until = self.lease_until.max(until);
+                self.feed_guard();
                 self.shared.held.store(true, Ordering::Release);
                 tracing::info!("holds a run lease");
             }
@@ -628,9 +631,9 @@ impl Router {
         let now = Mono::now();
         let view = self.presence.view();
         if view.held {
-            self.lease_until = now.plus(view.left_ms);
+            // The moment, not what was left of it: this picture may be old, should presence have stalled.
+            self.lease_until = self.lease_until.max(view.until);
         }
-        let stop_by = self.lease_until.plus(self.stop_deadline_ms);
         let keep = devices::goes_on_without_quorum(&self.cib);
         // A little before the guard would do it, and kill this daemon with it.
         let due = self
@@ -648,11 +651,17 @@ impl Router {
         {
             self.shared.leave.send_replace(true);
         }
+        self.feed_guard();
+    }
+
+    /// Tells the guard until when this node may go on.
+    fn feed_guard(&mut self) {
+        let now = Mono::now();
         let lease = Lease {
             pid: std::process::id().cast_signed(),
             until: self.lease_until.0,
-            stop_by: stop_by.0,
-            keep,
+            stop_by: self.lease_until.plus(self.stop_deadline_ms).0,
+            keep: devices::goes_on_without_quorum(&self.cib),
         };
         let fed = self
             .feeder

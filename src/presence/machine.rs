@@ -171,6 +171,7 @@ impl Machine {
         View {
             held: self.held,
             incarnation: self.incarnation,
+            until: self.lease_until,
             left_ms: self.lease_until.since(now),
             near_misses: self.near_misses,
             longest_pause_ms: self.longest_pause_ms,
@@ -324,7 +325,7 @@ impl Machine {
         self.reign_over(now, effects);
         if self.lease_until > now && !self.held {
             self.held = true;
-            effects.push(Effect::LeaseHeld);
+            effects.push(Effect::LeaseHeld(self.lease_until));
         } else if self.lease_until <= now && self.held {
             self.held = false;
             // From here on this node acts alone: whatever the cluster knows of it is out of date,

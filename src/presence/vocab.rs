@@ -79,7 +79,7 @@ pub enum Effect {
     /// Answer a node.
     Answer(NodeId, Grant),
     /// This node may run resources until then, and later if renewed.
-    LeaseHeld,
+    LeaseHeld(Mono),
     /// The lease ran out at this moment: act on `no-quorum-policy`. The node has a new incarnation.
     LeaseLost(Mono),
     /// On the leader: what is known of a node changed; itself included, which is always alive.
@@ -112,7 +112,9 @@ pub struct View {
     pub held: bool,
     /// The present life of this node: another one after a restart of its daemon, and after it acted alone.
     pub incarnation: u64,
-    /// Milliseconds left of the lease.
+    /// Until when, unless it is renewed.
+    pub until: Mono,
+    /// Milliseconds left of the lease when this picture was made.
     pub left_ms: u64,
     /// Times that less than a third of the lease was left when it was renewed.
     pub near_misses: u64,

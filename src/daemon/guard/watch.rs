@@ -44,8 +44,10 @@ impl Watch {
 
     /// Takes what the daemon says; true when it has left in good order.
     pub(super) fn hear(&mut self, now: Mono, word: Word) -> bool {
+        // Whatever it says, it lives.
+        self.fed_at = now;
         match word {
-            Word::Lease(lease) => self.lease(now, lease),
+            Word::Lease(lease) => self.lease(lease),
             Word::MayRun(stop) => drop(self.may_run.insert(stop.rsc.clone(), stop)),
             Word::Gone(rsc) => drop(self.may_run.remove(&rsc)),
             Word::Bye => return true,
@@ -53,8 +55,7 @@ impl Watch {
         false
     }
 
-    fn lease(&mut self, now: Mono, lease: Lease) {
-        self.fed_at = now;
+    fn lease(&mut self, lease: Lease) {
         self.pid = Some(lease.pid);
         self.keep = lease.keep;
         // A restarted daemon has no lease yet; what the one before it held still counts.
@@ -78,10 +79,17 @@ impl Watch {
                 Verdict::Leave
             };
         }
-        if now >= silent_at || now >= self.stop_by {
-            return Verdict::Act;
+        // A life of the daemon that never held a lease has no deadline of its own yet.
+        let until = if self.lease_until == Mono(0) {
+            silent_at
+        } else {
+            silent_at.min(self.stop_by)
+        };
+        if now >= until {
+            Verdict::Act
+        } else {
+            Verdict::Wait(until)
         }
-        Verdict::Wait(silent_at.min(self.stop_by))
     }
 
     /// What may run here.
@@ -99,7 +107,7 @@ mod tests {
         Word::Lease(Lease {
             pid: 1,
             until,
-            stop_by: until + 500,
+            stop_by: if until == 0 { 0 } else { until + 500 },
             keep: false,
         })
     }
@@ -147,6 +155,16 @@ mod tests {
         watch.hear(Mono(2_100), Word::Gone("vip".into()));
         assert!(matches!(watch.look(Mono(2_600)), Verdict::Wait(_)));
         assert!(matches!(watch.look(Mono(62_500)), Verdict::Leave));
+    }
+
+    /// The daemon says the lease first; should that ever be the other way round, nothing is stopped for it at once.
+    #[test]
+    fn a_start_before_the_first_lease_is_given_the_time_of_silence() {
+        let mut watch = Watch::default();
+        watch.hear(Mono(5_000), lease(0));
+        watch.hear(Mono(5_050), may_run("vip"));
+        assert_eq!(watch.look(Mono(5_060)), Verdict::Wait(Mono(5_300)));
+        assert_eq!(watch.look(Mono(5_300)), Verdict::Act);
     }
 
     #[test]
