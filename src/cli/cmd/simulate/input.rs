@@ -6,6 +6,7 @@ use std::path::Path;
 use thiserror::Error;
 
 use super::args::Source;
+use crate::cli::saved;
 use crate::terms::CrmExit;
 use crate::xml::{self, Element, Limits};
 
@@ -32,8 +33,17 @@ impl Error {
     }
 }
 
-/// The CIB, and what is to be said about it on standard error.
-pub(super) fn read(source: &Source) -> Result<(Element, Vec<String>), Error> {
+/// What is worked on.
+pub(super) struct Taken {
+    pub(super) cib: Element,
+    /// What is to be said about it on standard error.
+    pub(super) notes: Vec<String>,
+    /// Private values may have been taken out of it.
+    pub(super) sanitized: bool,
+}
+
+/// Read it.
+pub(super) fn read(source: &Source) -> Result<Taken, Error> {
     let (name, bytes) = match source {
         Source::File(path) => (path.display().to_string(), file(path)),
         Source::Pipe => {
@@ -45,7 +55,11 @@ pub(super) fn read(source: &Source) -> Result<(Element, Vec<String>), Error> {
             let cib = crate::cli::entry::reach(None)
                 .cib()
                 .map_err(Error::NoCluster)?;
-            return Ok((cib.into_root(), Vec::new()));
+            return Ok(Taken {
+                cib: cib.into_root(),
+                notes: Vec::new(),
+                sanitized: false,
+            });
         }
     };
     let bytes = bytes.map_err(|error| Error::Unreadable {
@@ -58,14 +72,12 @@ pub(super) fn read(source: &Source) -> Result<(Element, Vec<String>), Error> {
 fn file(path: &Path) -> std::io::Result<Vec<u8>> {
     let bytes = std::fs::read(path)?;
     if path.extension().is_some_and(|end| end == "bz2") {
-        let mut text = Vec::new();
-        bzip2::read::MultiBzDecoder::new(&bytes[..]).read_to_end(&mut text)?;
-        return Ok(text);
+        return saved::unpack(&bytes);
     }
     Ok(bytes)
 }
 
-fn parse(name: &str, bytes: &[u8]) -> Result<(Element, Vec<String>), Error> {
+fn parse(name: &str, bytes: &[u8]) -> Result<Taken, Error> {
     // A file that somebody names may be larger than what the network may send.
     let mut cib = xml::parse(bytes, &Limits::STORED).map_err(|error| Error::NotXml {
         name: name.to_owned(),
@@ -87,5 +99,10 @@ fn parse(name: &str, bytes: &[u8]) -> Result<(Element, Vec<String>), Error> {
                 .to_owned(),
         );
     }
-    Ok((cib, notes))
+    Ok(Taken {
+        cib,
+        notes,
+        // A coordinator leaves nothing out, so that its decision comes out once more.
+        sanitized: saved::transition_of(bytes).is_none(),
+    })
 }

@@ -146,11 +146,14 @@ fn effective_time(options: &Options, cib: &Element, wall_s: i64) -> (i64, Option
 }
 
 fn simulate(options: &Options, report: &mut Report) -> Result<CrmExit, Failure> {
-    let (mut cib, notes) = input::read(&options.source)?;
+    let input::Taken {
+        mut cib,
+        notes,
+        sanitized,
+    } = input::read(&options.source)?;
     report.errors.extend(notes);
     let wall_s = crate::clock::wall_s();
     let (now_s, time_line) = effective_time(options, &cib, wall_s);
-    let sanitized = options.source != Source::Live;
     let policy_input = Input {
         sanitized,
         causes: false,
