@@ -31,10 +31,10 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// The plan as a drawing; with `all`, also what is optional.
+    /// The plan as a drawing; with `all`, also what is optional; with `numbers`, those of actions.
     #[must_use]
-    pub fn drawing(&self, all: bool) -> Drawing {
-        emit::drawing(&self.facts, &self.plan, &self.graph, all)
+    pub fn drawing(&self, all: bool, numbers: bool) -> Drawing {
+        emit::drawing(&self.facts, &self.plan, &self.graph, all, numbers)
     }
 }
 

@@ -195,7 +195,11 @@ fn simulate(options: &Options, report: &mut Report) -> Result<CrmExit, Failure> 
         save(path, &write::pretty(&graph::write(&outcome.graph)))?;
     }
     if let Some(path) = &options.save_dot {
-        save(path, &outcome.drawing(options.all_actions).to_string())?;
+        let drawing = outcome.drawing(options.all_actions, options.verbose > 0);
+        save(path, &drawing.to_string())?;
+    }
+    if let Some(path) = &options.save_svg {
+        save(path, &graph::svg(&outcome.graph))?;
     }
     report.summary(&outcome);
     if !options.simulate {
