@@ -25,6 +25,7 @@ pub mod ordering;
 pub mod emit;
 
 mod schedule;
+mod why;
 
 pub use index::{ColIdx, IdxVec, NodeIdx, RscIdx};
 pub use input::Input;

@@ -123,11 +123,10 @@ fn an_ordering_restarts_what_comes_after_and_is_named_as_the_cause() {
             "Restart web ( h2 ) due to required db start"
         ]
     );
-    let through = outcome
-        .causes
-        .consequences
-        .iter()
-        .find(|it| it.effect == Effect::Required && &*it.action.task == "start");
+    let through = outcome.causes.consequences.iter().find(|it| {
+        let whom = outcome.whom(it.action).expect("it is in the plan");
+        it.effect == Effect::Required && &*whom.task == "start"
+    });
     assert_eq!(
         through.and_then(|it| it.constraint.as_deref()),
         Some("db-first")
