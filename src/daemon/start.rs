@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 
 use super::authority::Knowledge;
 use super::guard::{self, Feed, Feeder};
-use super::inputs::{Decided, Keeper};
+use super::inputs::{self, Decided, Keeper};
 use super::reports;
 use super::route::{Inbox, Router, Shared};
 use super::service::Service;
@@ -351,7 +351,7 @@ fn plan(cib: &crate::cib::Cib, before: i64, keeper: &Keeper) -> Graph {
             transition: before + 1,
             series,
             keep: crate::cib::config::options::integer(cib, series.option()),
-            graph: outcome.graph.clone(),
+            outcome: inputs::fingerprint(&outcome.graph),
         });
     }
     if violations.is_empty() {

@@ -13,8 +13,10 @@ use crate::{
     xml::Element,
 };
 
-/// So often the policy is asked for one explanation.
+/// So often the policy is asked for one explanation, in a small cluster; less often where it takes its time.
 const TRIALS: usize = 40;
+const TRIALS_AT_LEAST: usize = 8;
+const PLACES_PER_TRIAL: usize = 300_000;
 /// For so many other nodes a way is looked for.
 const NODES: usize = 3;
 
@@ -66,12 +68,23 @@ fn after(cib: &Cib, commands: &[String]) -> Option<Cib> {
 }
 
 /// Tries commands, up to a bound.
-struct Trials<'a> {
+pub(super) struct Trials<'a> {
     asked: &'a Asked,
     left: usize,
 }
 
-impl Trials<'_> {
+impl<'a> Trials<'a> {
+    /// For one explanation.
+    pub(super) fn of(asked: &'a Asked) -> Self {
+        let facts = &asked.outcome.facts;
+        let places = facts.rscs.len() * facts.nodes.len();
+        let left = PLACES_PER_TRIAL / places.max(1);
+        Trials {
+            asked,
+            left: left.clamp(TRIALS_AT_LEAST, TRIALS),
+        }
+    }
+
     /// What the policy says after these commands.
     fn outcome(&mut self, commands: &[String]) -> Option<Outcome> {
         self.left = self.left.checked_sub(1)?;
@@ -86,7 +99,7 @@ impl Trials<'_> {
     /// Whether the resource is then on that node, or in that role there.
     fn leads(&mut self, commands: &[String], rsc: RscIdx, goal: &Goal) -> bool {
         let outcome = self.outcome(commands);
-        let id = words::id(&self.asked.outcome, rsc);
+        let id = self.asked.outcome.facts.rscs[rsc].xml_id.as_str();
         outcome.is_some_and(|outcome| goal.reached(&outcome, id))
     }
 }
@@ -101,28 +114,25 @@ enum Goal {
 
 impl Goal {
     fn reached(&self, outcome: &Outcome, id: &str) -> bool {
-        let Some(rsc) = outcome.facts.rsc_by_id(id) else {
-            return false;
-        };
-        let node = words::placed(outcome, rsc)
-            .filter(|node| !words::start_blocked(outcome, rsc, *node))
-            .map(|node| words::name(outcome, node));
-        match self {
-            Goal::On(wanted) => node == Some(wanted),
-            Goal::Anywhere => node.is_some(),
-        }
+        // Which instance of a clone it is does not matter.
+        outcome.placed.iter().any(|(rsc, node)| {
+            let Some(node) = node.filter(|node| !words::start_blocked(outcome, *rsc, *node)) else {
+                return false;
+            };
+            outcome.facts.rscs[*rsc].xml_id.as_str() == id
+                && match self {
+                    Goal::On(wanted) => words::name(outcome, node) == wanted,
+                    Goal::Anywhere => true,
+                }
+        })
     }
 }
 
 /// What would have a primitive somewhere else (or on one node), or running at all.
-pub(super) fn changes(asked: &Asked, rsc: RscIdx, only: Option<NodeIdx>) -> Vec<Change> {
-    let outcome = &asked.outcome;
-    let mut trials = Trials {
-        asked,
-        left: TRIALS,
-    };
+pub(super) fn changes(trials: &mut Trials<'_>, rsc: RscIdx, only: Option<NodeIdx>) -> Vec<Change> {
+    let outcome = &trials.asked.outcome;
     let here = words::placed(outcome, rsc);
-    if here.is_none() && only.is_none() {
+    if here.is_none() && only.is_none() && !elsewhere(outcome, rsc) {
         let tried = candidates(outcome, rsc, None);
         let single = tried.iter().map(|command| vec![command.clone()]);
         let mut ways: Vec<Vec<String>> = Vec::new();
@@ -135,17 +145,23 @@ pub(super) fn changes(asked: &Asked, rsc: RscIdx, only: Option<NodeIdx>) -> Vec<
             }
         }
         if ways.is_empty() {
-            ways.extend(together(&mut trials, rsc, &Goal::Anywhere, tried));
+            ways.extend(together(trials, rsc, &Goal::Anywhere, tried));
         }
         let ways = ways.into_iter();
         return ways
             .map(|commands| named(outcome, rsc, None, commands))
             .collect();
     }
+    let xml_id = outcome.facts.rscs[rsc].xml_id.as_str();
+    let taken = |node: NodeIdx| {
+        outcome.placed.iter().any(|(other, on)| {
+            *on == Some(node) && outcome.facts.rscs[*other].xml_id.as_str() == xml_id
+        })
+    };
     let reachable = |node: &NodeIdx| {
         let fact = &outcome.facts.nodes[*node];
         // What is down can't be changed by a command.
-        Some(*node) != here
+        !taken(*node)
             && only.is_none_or(|only| only == *node)
             && fact.online
             && !fact.unclean
@@ -155,8 +171,15 @@ pub(super) fn changes(asked: &Asked, rsc: RscIdx, only: Option<NodeIdx>) -> Vec<
     let nodes = outcome.facts.node_order.iter().copied().filter(reachable);
     nodes
         .take(NODES)
-        .filter_map(|node| way_to(&mut trials, rsc, here, node))
+        .filter_map(|node| way_to(trials, rsc, here, node))
         .collect()
+}
+
+/// Whether another instance of the same clone has a place.
+fn elsewhere(outcome: &Outcome, rsc: RscIdx) -> bool {
+    let xml_id = &outcome.facts.rscs[rsc].xml_id;
+    let mut placed = outcome.placed.iter().filter(|(_, node)| node.is_some());
+    placed.any(|(other, _)| outcome.facts.rscs[*other].xml_id == *xml_id)
 }
 
 /// The smallest way to have it on a node: one command, one more score, a move, or several of these.

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     Asked,
-    change::{self, Change},
+    change::{self, Change, Trials},
     words,
 };
 use crate::{
@@ -24,11 +24,12 @@ const NODES: usize = 4;
 pub(super) fn explain(asked: &Asked, top: RscIdx, only: Option<NodeIdx>) -> (String, Value) {
     let facts = &asked.outcome.facts;
     let mut answers = Vec::new();
+    let mut trials = Trials::of(asked);
     let mut open = vec![top];
     while let Some(rsc) = open.pop() {
         let it = &facts.rscs[rsc];
         if it.is_primitive() {
-            answers.push(answer(asked, rsc, only));
+            answers.push(answer(asked, &mut trials, rsc, only));
         }
         open.extend(it.children.iter().rev());
     }
@@ -191,7 +192,7 @@ fn of_node(outcome: &Outcome, rsc: RscIdx, node: NodeIdx, score: Option<Score>) 
     }
 }
 
-fn answer(asked: &Asked, rsc: RscIdx, only: Option<NodeIdx>) -> Answer {
+fn answer(asked: &Asked, trials: &mut Trials<'_>, rsc: RscIdx, only: Option<NodeIdx>) -> Answer {
     let outcome = &asked.outcome;
     let facts = &outcome.facts;
     let it = &facts.rscs[rsc];
@@ -214,7 +215,7 @@ fn answer(asked: &Asked, rsc: RscIdx, only: Option<NodeIdx>) -> Answer {
         })
         .collect();
     let short = short(outcome, rsc, placed, &actions, &nodes, only);
-    let changes = change::changes(asked, rsc, only);
+    let changes = change::changes(trials, rsc, only);
     if let Some(only) = only {
         let shown = name(only);
         nodes.retain(|node| node.name == shown);
