@@ -121,6 +121,10 @@ fn implied(facts: &Facts, plan: &Plan, idx: ActIdx) -> Cause {
         (None, _) if it.task == Task::MAINTENANCE => {
             Cause::NodeState("the recorded maintenance state is out of date")
         }
+        // Room is made only where free capacity counts. spec 3 §8.1 rule 5
+        (None, _) if plan.name(it.task).starts_with("load_stopped_") => {
+            Cause::Option("placement-strategy")
+        }
         (None, _) => Cause::Implied("a point that others are ordered against"),
     }
 }

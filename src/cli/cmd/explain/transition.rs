@@ -130,7 +130,12 @@ fn told(outcome: &Outcome, step: &Action) -> String {
     let known = known.clone().find(|it| it.action == step.id);
     let mut why = known.map_or_else(Vec::new, |it| reasons(outcome, it, Effect::Required));
     if why.is_empty() {
-        why.push("it is shown although it need not be done".to_owned());
+        let shown = if step.kind == ActionKind::Pseudo {
+            "it marks what happens to its members"
+        } else {
+            "it is under way already"
+        };
+        why.push(shown.to_owned());
     }
     let more = why.len().saturating_sub(REASONS);
     for why in why.iter().take(REASONS) {

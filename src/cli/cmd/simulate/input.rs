@@ -6,6 +6,7 @@ use std::path::Path;
 use thiserror::Error;
 
 use super::args::Source;
+use crate::cib::{self, Cib, Violation};
 use crate::cli::saved;
 use crate::terms::CrmExit;
 use crate::xml::{self, Element, Limits};
@@ -19,6 +20,11 @@ pub(super) enum Error {
     NotXml { name: String, error: xml::ReadError },
     #[error("Bad input value provided ({name} holds `{tag}` and not `cib`)")]
     NotACib { name: String, tag: String },
+    #[error("{name} is not a valid CIB: {}", listed(.violations))]
+    Invalid {
+        name: String,
+        violations: Vec<Violation>,
+    },
     #[error("the running cluster can't be asked ({0}); a CIB in a file can be read with -x")]
     NoCluster(crate::cli::failure::Failure),
 }
@@ -28,9 +34,21 @@ impl Error {
         match self {
             Error::Unreadable { .. } => CrmExit::NO_INPUT,
             Error::NotXml { .. } | Error::NotACib { .. } => CrmExit::DATA,
+            Error::Invalid { .. } => CrmExit::CONFIG,
             Error::NoCluster(_) => CrmExit::DISCONNECTED,
         }
     }
+}
+
+/// The first few, and how many more there are.
+fn listed(violations: &[Violation]) -> String {
+    const FEW: usize = 5;
+    let few = violations.iter().take(FEW).map(ToString::to_string);
+    let mut text = few.collect::<Vec<_>>().join("; ");
+    if violations.len() > FEW {
+        text.push_str(&format!("; and {} more", violations.len() - FEW));
+    }
+    text
 }
 
 /// What is worked on.
@@ -91,6 +109,18 @@ fn parse(name: &str, bytes: &[u8]) -> Result<Taken, Error> {
     }
     cib.child_or_new("configuration");
     cib.child_or_new("status");
+    // spec 4 §1.3: nothing is scheduled of what is not valid. A CIB that names no schema is taken as it is.
+    let violations = if cib.has("validate-with") {
+        cib::schema::check(&Cib::new(cib.clone()))
+    } else {
+        Vec::new()
+    };
+    if !violations.is_empty() {
+        return Err(Error::Invalid {
+            name: name.to_owned(),
+            violations,
+        });
+    }
     let mut notes = Vec::new();
     if cib.get("validate-with") == Some("none") {
         notes.push(

@@ -29,19 +29,30 @@ use crate::xml::{Element, write};
 enum Failure {
     #[error("{0}\nTry `systole simulate --help`")]
     Usage(#[from] UsageError),
+    #[error("{0}")]
+    Invalid(input::Error),
     #[error("Could not read input XML: {0}")]
-    Input(#[from] input::Error),
+    Input(input::Error),
     #[error("failed to write {name}: {error}")]
     Output { name: String, error: std::io::Error },
     #[error("failed to try this: {0}")]
     Simulate(#[from] what_if::Error),
 }
 
+impl From<input::Error> for Failure {
+    fn from(error: input::Error) -> Self {
+        match error {
+            input::Error::Invalid { .. } => Failure::Invalid(error),
+            error => Failure::Input(error),
+        }
+    }
+}
+
 impl Failure {
     fn exit(&self) -> CrmExit {
         match self {
             Failure::Usage(_) => CrmExit::USAGE,
-            Failure::Input(error) => error.exit(),
+            Failure::Input(error) | Failure::Invalid(error) => error.exit(),
             Failure::Output { .. } => CrmExit::CANNOT_CREATE,
             Failure::Simulate(_) => CrmExit::SOFTWARE,
         }
@@ -241,3 +252,6 @@ fn simulate(options: &Options, report: &mut Report) -> Result<CrmExit, Failure> 
     }
     Ok(exit)
 }
+
+#[cfg(test)]
+mod tests;
