@@ -159,6 +159,49 @@ fn a_lost_node_and_what_follows() {
 }
 
 #[test]
+fn a_node_that_is_away() {
+    let cluster = Cluster {
+        options: r#"<nvpair id="o-f" name="fencing-enabled" value="false"/>"#,
+        resources: DB,
+        lost: "h2",
+        running: &[("db", "h1")],
+        ..Cluster::default()
+    };
+    let mut text = cluster.text();
+    let mut said = super::session_on(&text, &["explain node h2"]);
+    for more in [
+        r#"incarnation="7""#,
+        r#"incarnation="7" fenced-incarnation="7" proof="fence" expected="down""#,
+        r#"incarnation="8" fenced-incarnation="7" proof="fence""#,
+    ] {
+        text = cluster.text().replace(
+            "uname=\"h2\" in_ccm",
+            &format!("uname=\"h2\" {more} in_ccm"),
+        );
+        if more.contains("expected") {
+            text = text.replace(
+                r#"expected="down" in_ccm="false" crmd="offline" join="member" expected="member""#,
+                r#"expected="down" in_ccm="false" crmd="offline" join="down""#,
+            );
+        }
+        said += &super::session_on(&text, &["explain node h2"]);
+    }
+    let lines: Vec<&str> = said
+        .lines()
+        .filter(|line| line.starts_with("h2 "))
+        .collect();
+    assert_eq!(
+        lines,
+        [
+            "h2 is offline: it is away, and not expected. It runs nothing.",
+            "h2 is offline: its lease has run out, so it has stopped what it ran by itself (proof: lease). It runs nothing.",
+            "h2 is offline: its loss is proven by fence. It runs nothing.",
+            "h2 is offline: its lease has run out, so it has stopped what it ran by itself (proof: lease). It runs nothing.",
+        ]
+    );
+}
+
+#[test]
 fn a_failure_that_blocks() {
     let cluster = Cluster {
         resources: r#"<primitive id="db" class="ocf" provider="systole" type="Dummy"><operations><op id="db-mon" name="monitor" interval="10s" on-fail="block"/></operations></primitive>"#,

@@ -3,9 +3,12 @@
 use serde_json::{Value, json};
 
 use super::{Asked, resource, transition, words};
-use crate::policy::{
-    NodeIdx, Outcome, RscIdx,
-    report::{ActionCause, Cause, Effect},
+use crate::{
+    policy::{
+        NodeIdx, Outcome, RscIdx,
+        report::{ActionCause, Cause, Effect},
+    },
+    xml::Element,
 };
 
 /// One primitive as seen from the node.
@@ -20,7 +23,7 @@ struct Line {
 /// A node, as text and for programs.
 pub(super) fn explain(asked: &Asked, node: NodeIdx) -> (String, Value) {
     let outcome = &asked.outcome;
-    let (mut said, state) = state(outcome, node);
+    let (mut said, state) = state(asked, node);
     let lines: Vec<Line> = outcome
         .facts
         .rscs
@@ -50,7 +53,8 @@ pub(super) fn explain(asked: &Asked, node: NodeIdx) -> (String, Value) {
 }
 
 /// What it is, in sentences, and in one word.
-fn state(outcome: &Outcome, node: NodeIdx) -> (Vec<String>, &'static str) {
+fn state(asked: &Asked, node: NodeIdx) -> (Vec<String>, &'static str) {
+    let outcome = &asked.outcome;
     let facts = &outcome.facts;
     let it = &facts.nodes[node];
     let name = it.name.as_str();
@@ -70,9 +74,7 @@ fn state(outcome: &Outcome, node: NodeIdx) -> (Vec<String>, &'static str) {
         }
         "unclean"
     } else if !it.online {
-        said.push(format!(
-            "{name} is offline: it left in order, or was fenced."
-        ));
+        said.push(format!("{name} is offline: {}.", whereabouts(asked, node)));
         "offline"
     } else if it.pending {
         said.push(format!(
@@ -125,6 +127,30 @@ fn state(outcome: &Outcome, node: NodeIdx) -> (Vec<String>, &'static str) {
         names => format!("It runs {}.", words::listed(names)),
     });
     (said, state)
+}
+
+/// How it is known that a node is away, and how well.
+fn whereabouts(asked: &Asked, node: NodeIdx) -> String {
+    let facts = &asked.outcome.facts;
+    let id = &*facts.nodes[node].id;
+    let states = asked.cib.status().into_iter().flat_map(Element::children);
+    let mut states = states.filter(|state| state.is("node_state"));
+    let Some(state) = states.find(|state| state.id() == Some(id)) else {
+        return "it was never seen".to_owned();
+    };
+    let given = |name: &str| state.get(name);
+    let last_life_was_ended =
+        given("incarnation").is_some() && given("incarnation") == given("fenced-incarnation");
+    match given("proof").filter(|_| last_life_was_ended) {
+        Some(by) => format!("its loss is proven by {by}"),
+        None if given("expected") == Some("down") => "it left in order, or was fenced".to_owned(),
+        // Only our own coordinator waits for the lease before it writes this.
+        None if !facts.options.fencing_enabled && given("incarnation").is_some() => {
+            "its lease has run out, so it has stopped what it ran by itself (proof: lease)"
+                .to_owned()
+        }
+        None => "it is away, and not expected".to_owned(),
+    }
 }
 
 /// Fencing, unfencing and shutdown of the node.
