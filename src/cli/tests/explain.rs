@@ -202,6 +202,33 @@ fn a_node_that_is_away() {
 }
 
 #[test]
+fn who_is_promoted_and_who_is_not() {
+    let cluster = Cluster {
+        resources: r#"<clone id="s-clone"><meta_attributes id="s-c"><nvpair id="s-p" name="promotable" value="true"/></meta_attributes><primitive id="s" class="ocf" provider="systole" type="Dummy"/></clone>"#,
+        h1_transient: r#"<transient_attributes id="1"><instance_attributes id="s1"><nvpair id="s1-1" name="master-s" value="5"/></instance_attributes></transient_attributes>"#,
+        h3: STANDBY,
+        ..Cluster::default()
+    };
+    insta::assert_snapshot!(cluster.says(&["explain s-clone"]));
+}
+
+#[test]
+fn without_a_fence_device_nothing_is_done_and_that_is_said() {
+    let cluster = Cluster {
+        resources: DB,
+        ..Cluster::default()
+    };
+    // What was the device is an ordinary resource now.
+    let agent = r#"class="ocf" provider="systole" type="Dummy""#;
+    let text = cluster.text().replace(r#"class="stonith" type="x""#, agent);
+    let said = session_on(&text, &["explain db"]);
+    assert!(
+        said.contains("db does not run, and the cluster leaves everything alone: fencing is on, but there is no fence device (`crm configure primitive"),
+        "{said}"
+    );
+}
+
+#[test]
 fn a_failure_that_blocks() {
     let cluster = Cluster {
         resources: r#"<primitive id="db" class="ocf" provider="systole" type="Dummy"><operations><op id="db-mon" name="monitor" interval="10s" on-fail="block"/></operations></primitive>"#,

@@ -310,7 +310,12 @@ impl Assign<'_> {
                 }
             }
             for node in banned {
-                self.note(rsc, Some(node), BAN, &Cause::Implied("remote"));
+                self.note(
+                    rsc,
+                    Some(node),
+                    BAN,
+                    &Cause::Implied("it may not run on remote nodes, or only on its own"),
+                );
             }
         }
     }

@@ -212,7 +212,7 @@ fn every_step_of_a_move_carries_its_cause() {
     for key in ["db_stop_0", "db_start_0"] {
         assert_eq!(
             causes_of(&outcome, key, Effect::Required),
-            [placed.clone()],
+            std::slice::from_ref(&placed),
             "{key}"
         );
     }

@@ -111,10 +111,16 @@ fn state(asked: &Asked, node: NodeIdx) -> (Vec<String>, &'static str) {
         said.push(format!("It had a failure: {}.", words::cause(outcome, how)));
     }
     if it.health != crate::terms::Score::ZERO {
+        let attributes: Vec<String> = it
+            .attributes
+            .with_prefix("#health")
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
         said.push(format!(
-            "Its health counts {} (node-health-strategy={}).",
+            "Its health counts {} (node-health-strategy={}, {}).",
             it.health,
-            facts.options.health_strategy.name()
+            facts.options.health_strategy.name(),
+            attributes.join(", ")
         ));
     }
     let running: Vec<&str> = it

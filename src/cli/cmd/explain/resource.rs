@@ -155,7 +155,11 @@ fn of_node(outcome: &Outcome, rsc: RscIdx, node: NodeIdx, score: Option<Score>) 
     let found = contributions(outcome, rsc, node);
     let name = words::name(outcome, node).to_owned();
     let hindrance = hindrance(outcome, node);
-    let banned = found.iter().find(|found| found.score.is_minus_infinite());
+    // A ban of which nothing is left in the end was only tried.
+    let ended_banned = score.is_none_or(Score::is_minus_infinite);
+    let banned = found
+        .iter()
+        .find(|found| ended_banned && found.score.is_minus_infinite());
     let obstacle = match (hindrance, banned) {
         (Some(it), _) => {
             let cure = it.cure.map(|cure| format!("{cure} {name}"));
@@ -293,6 +297,12 @@ fn short(
             format!("{id} is active on {} nodes: {list}", nodes.len())
         }
     };
+    if facts.options.fencing_enabled && !facts.fence_device_known {
+        return out
+            + ", and the cluster leaves everything alone: fencing is on, but there is no fence device \
+               (`crm configure primitive ID stonith:AGENT ...` adds one; `crm configure property \
+               stonith-enabled=false` goes without, where no data is shared).";
+    }
     if it.flags.blocked {
         out.push_str(", and nothing is done about it: ");
         let handled = facts.handled.iter().find(|(whose, ..)| *whose == rsc);
@@ -361,6 +371,7 @@ fn short(
         out.push_str(&format!(" (because of {reason})"));
     }
     out.push('.');
+    out.push_str(&promotion(outcome, rsc, placed));
     let to_be_done = if placed.is_some() { actions } else { &[] };
     for line in blocked(outcome, to_be_done) {
         out.push_str(&format!(" {line}."));
@@ -369,6 +380,41 @@ fn short(
         out.push_str(&others(outcome, placed, nodes, only));
     }
     out
+}
+
+/// Why an instance of a promotable clone is promoted, or not.
+fn promotion(outcome: &Outcome, rsc: RscIdx, placed: Option<NodeIdx>) -> String {
+    let top = outcome.facts.top_of(rsc);
+    if placed.is_none() || !outcome.facts.rscs[top].flags.promotable {
+        return String::new();
+    }
+    let promoted = |rsc: RscIdx| outcome.plan.now.rscs[rsc].next_role == Role::Promoted;
+    let scores: Vec<(RscIdx, Score)> = outcome
+        .scores
+        .iter()
+        .filter_map(|line| match line {
+            ScoreLine::Promotion { rsc, score, .. } => Some((*rsc, *score)),
+            _ => None,
+        })
+        .filter(|(instance, _)| outcome.facts.top_of(*instance) == top)
+        .collect();
+    let Some((_, own)) = scores.iter().find(|(instance, _)| *instance == rsc) else {
+        return String::new();
+    };
+    if promoted(rsc) {
+        return format!(" It is to be promoted there: its promotion score is {own}.");
+    }
+    let others: Vec<String> = scores
+        .iter()
+        .filter(|(instance, _)| promoted(*instance))
+        .map(|(instance, score)| format!("{} has {score}", words::id(outcome, *instance)))
+        .collect();
+    let others = if others.is_empty() {
+        String::new()
+    } else {
+        format!(", {}", others.join(", "))
+    };
+    format!(" It is not to be promoted: its promotion score is {own}{others}.")
 }
 
 /// What has to be done and can't be done.
