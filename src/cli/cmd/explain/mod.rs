@@ -20,7 +20,7 @@ use crate::{
     cib::Cib,
     cli::{args::Explain, failure::Failure, saved, shell::Shell},
     clock,
-    policy::{Input, NodeIdx, Outcome, schedule},
+    policy::{Input, NodeIdx, Outcome, RscIdx, schedule},
     rpc::Paths,
     terms::CrmExit,
     xml::Limits,
@@ -49,6 +49,17 @@ impl Asked {
             input,
             outcome,
         }
+    }
+
+    /// By id; the configured id of what is in a clone stands for the whole of it.
+    fn resource(&self, name: &str) -> Option<RscIdx> {
+        let facts = &self.outcome.facts;
+        let inside = || {
+            let mut all = facts.rscs.enumerate();
+            let found = all.find(|(_, rsc)| rsc.xml_id.as_str() == name);
+            found.map(|(rsc, _)| facts.top_of(rsc))
+        };
+        facts.rsc_named(name).or_else(inside)
     }
 
     fn node(&self, name: &str) -> Result<NodeIdx, Failure> {
@@ -83,7 +94,7 @@ pub fn run(shell: &mut Shell, explain: &Explain) -> Result<(), Failure> {
             let asked = present(shell)?;
             let only = explain.node.as_deref();
             let only = only.map(|name| asked.node(name)).transpose()?;
-            let Some(rsc) = asked.outcome.facts.rsc_named(name) else {
+            let Some(rsc) = asked.resource(name) else {
                 // Whoever names a node means it.
                 if let Some(node) = asked.outcome.facts.node_by_name(name)
                     && only.is_none()
