@@ -170,3 +170,54 @@ fn commands_reach_the_cluster_and_come_true() {
     assert!(code != 0 && told.contains("stop it first"), "{code} {told}");
     node.ok("crm configure verify");
 }
+
+#[test]
+fn what_was_done_is_kept_explained_and_replayed() {
+    let node = Node::start();
+    node.ok("crm configure property stonith-enabled=false");
+    node.ok("crm -w configure primitive d ocf:systole:Dummy op monitor interval=10s");
+    let kept = node.home().join("pengine");
+    let history = || -> Vec<serde_json::Value> {
+        let text = node.ok("crm history --json");
+        serde_json::from_str(&text).expect("JSON")
+    };
+    let started = |line: &serde_json::Value| line["summary"].to_string().contains("Start d (n1)");
+    let end = Instant::now() + Duration::from_secs(10);
+    // It is written beside the transition, not before it.
+    let line = loop {
+        if node.run(&["crm", "history"]).status.success()
+            && let Some(line) = history().into_iter().find(started)
+        {
+            break line;
+        }
+        assert!(Instant::now() < end, "the start of d is not kept");
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    let name = line["input"].as_str().expect("a name");
+    let told = node.ok(&format!("crm explain --transition {name}"));
+    assert!(told.contains("Start d (n1)"), "{told}");
+    assert!(
+        told.contains("start of d on n1\n       because: d is to run on n1"),
+        "{told}"
+    );
+
+    let graph = node.dir.path().join("graph.xml");
+    let file = kept.join(format!("{name}.bz2"));
+    node.ok(&format!(
+        "simulate -R -x {} -G {}",
+        file.display(),
+        graph.display()
+    ));
+    let graph = std::fs::read_to_string(graph).expect("a graph");
+    let actions = graph.matches("<synapse").count();
+    assert_eq!(Some(actions as u64), line["actions"].as_u64());
+
+    // None are kept any more when none are wanted.
+    node.ok("crm -w configure property pe-input-series-max=0");
+    let before = history().len();
+    node.ok("crm -w resource stop d");
+    std::thread::sleep(Duration::from_millis(500));
+    assert_eq!(history().len(), before);
+    let (code, told) = node.refused("crm explain --transition 999");
+    assert!(code != 0 && told.contains("crm history lists"), "{told}");
+}

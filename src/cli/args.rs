@@ -101,8 +101,10 @@ pub enum Level {
         #[command(subcommand)]
         command: Option<Cluster>,
     },
-    /// Why a resource is where it is, and why not elsewhere
+    /// Why a resource is where it is and not elsewhere, why a node is as it is, why an action is in the plan
     Explain(Explain),
+    /// The transitions that this node started as coordinator, and what they did
+    History(History),
 }
 
 /// `crm status`.
@@ -710,14 +712,32 @@ pub struct Passed {
 /// `crm explain`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  crm explain vip\n  crm explain vip --node node2\n  crm explain vip --json"
+    after_help = "Examples:\n  crm explain vip                       why it is where it is, and what would change that\n  crm explain vip --node node2          why (not) on this node\n  crm explain node node2                why it is fenced, in standby, ...; what it may run\n  crm explain --transition              why each action of the current plan is in it\n  crm explain --transition 7            the same of a saved one (see crm history)\n  crm explain --transition ./pe-warn-3.bz2\n  crm -c cib.xml explain vip --json"
 )]
 pub struct Explain {
-    /// The resource
-    pub resource: String,
+    /// A resource, or `node` and the name of one
+    #[arg(value_name = "RESOURCE|node NODE", num_args = 0..=2)]
+    pub what: Vec<String>,
     /// Why (not) on this node?
     #[arg(short, long)]
     pub node: Option<String>,
+    /// Why each action is in the plan: in the current one, in a saved one (its number, or pe-warn-NUMBER), or in a file
+    #[arg(short, long, value_name = "NUMBER|FILE", num_args = 0..=1, default_missing_value = "")]
+    pub transition: Option<String>,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `crm history`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Transitions are kept on the node that was the coordinator then, as pe-input-NUMBER.bz2 (pe-warn- and pe-error- when\nsomething was wrong); the options pe-input-series-max, pe-warn-series-max and pe-error-series-max say how many.\n\nExamples:\n  crm history\n  crm history --last 50 --json\n  crm explain --transition 7\n  systole simulate -R -x /var/lib/systole/pengine/pe-input-7.bz2"
+)]
+pub struct History {
+    /// So many of the newest
+    #[arg(short, long, default_value_t = 10)]
+    pub last: usize,
     /// As JSON
     #[arg(long)]
     pub json: bool,

@@ -13,6 +13,7 @@ pub mod found;
 pub mod language;
 pub mod links;
 pub mod prompt;
+pub mod saved;
 pub mod shell;
 pub mod show;
 pub mod tools;

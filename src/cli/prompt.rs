@@ -143,8 +143,8 @@ fn statement(
         place.level = Some(entered);
         return Ok(());
     }
-    let known_above =
-        LEVELS.contains(&words[0].as_str()) || matches!(words[0].as_str(), "status" | "explain");
+    let known_above = LEVELS.contains(&words[0].as_str())
+        || matches!(words[0].as_str(), "status" | "explain" | "history");
     let inside = level.is_some_and(|level| has_command(level, &words[0]));
     if let Some(level) = level.filter(|_| inside || !known_above) {
         words.insert(0, level.to_owned());

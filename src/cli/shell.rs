@@ -143,6 +143,7 @@ impl Shell {
                 command: Some(command),
             } => cmd::cluster::run(self, command),
             Level::Explain(explain) => cmd::explain::run(self, &explain),
+            Level::History(history) => cmd::history::run(self, &history),
             Level::Configure { command: None }
             | Level::Resource { command: None }
             | Level::Node { command: None }

@@ -9,6 +9,8 @@ use crate::{cib::Cib, terms::CrmExit, xml::write};
 
 use super::{access::File, entry, shell::Shell};
 
+mod explain;
+
 /// What was written, kept for the test.
 #[derive(Clone, Default)]
 struct Kept(Arc<Mutex<Vec<u8>>>);
@@ -29,9 +31,14 @@ impl Write for Kept {
 
 /// Run lines one after the other on an empty CIB; output, errors and exit codes that are not 0.
 fn session(lines: &[&str]) -> String {
+    session_on(&write::pretty(Cib::empty().root()), lines)
+}
+
+/// The same on this one.
+fn session_on(cib: &str, lines: &[&str]) -> String {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = folder.path().join("cib.xml");
-    std::fs::write(&file, write::pretty(Cib::empty().root())).expect("a file is written");
+    std::fs::write(&file, cib).expect("a file is written");
     let mut said = String::new();
     for line in lines {
         let kept = Kept::default();

@@ -8,6 +8,7 @@ mod command;
 mod deliver;
 mod devices;
 pub mod guard;
+mod inputs;
 mod log;
 mod reports;
 mod route;

@@ -12,10 +12,12 @@ use tokio::sync::mpsc;
 
 use super::authority::Knowledge;
 use super::guard::{self, Feeder};
+use super::inputs::{self, Decided, Keeper};
 use super::reports;
 use super::route::{Inbox, Router, Shared};
 use super::service::Service;
 use super::stop::{self, Stopper};
+use crate::cli::saved::Series;
 use crate::clock::{Mono, wall_s};
 use crate::coordinator::{self, Authority};
 use crate::executor::{self, agent::Place};
@@ -116,7 +118,10 @@ async fn node(options: &Options) -> anyhow::Result<()> {
         actions_per_node: 2 * std::thread::available_parallelism().map_or(2, usize::from),
         startup_grace_ms: timing.startup_grace_ms,
     };
-    let (coordinator, coordinator_out) = coordinator::spawn(settings, Arc::new(plan));
+    let keeper =
+        Keeper::start(&paths.data).context("failed to start the thread that keeps inputs")?;
+    let planner = move |cib: &crate::cib::Cib, before: i64| plan(cib, before, &keeper);
+    let (coordinator, coordinator_out) = coordinator::spawn(settings, Arc::new(planner));
 
     let shared = Arc::new(Shared::default());
     let stopper = Stopper::new();
@@ -339,14 +344,32 @@ fn fencer_config(paths: &Paths, config: &NodeConfig) -> fencer::shell::Config {
     }
 }
 
-/// What the coordinator asks: the policy on this CIB, now.
-fn plan(cib: &crate::cib::Cib, _before: i64) -> Graph {
+/// What the coordinator asks: the policy on this CIB, now. What leads to a transition is kept, to be explained later.
+fn plan(cib: &crate::cib::Cib, before: i64, keeper: &Keeper) -> Graph {
+    let now_s = wall_s();
     let input = policy::Input {
         causes: false,
-        ..policy::Input::at(wall_s())
+        ..policy::Input::at(now_s)
     };
     let outcome = policy::schedule(cib.root(), &input);
     let violations = graph::check(&outcome.graph, cib.configuration());
+    let series = if !violations.is_empty() {
+        Series::Error
+    } else if !outcome.warnings.is_empty() {
+        Series::Warn
+    } else {
+        Series::Input
+    };
+    if !outcome.graph.is_empty() {
+        keeper.keep(Decided {
+            cib: cib.clone(),
+            now_s,
+            transition: before + 1,
+            series,
+            keep: crate::cib::config::options::integer(cib, series.option()),
+            outcome: inputs::fingerprint(&outcome.graph),
+        });
+    }
     if violations.is_empty() {
         return outcome.graph;
     }

@@ -5,7 +5,9 @@
 
 mod check;
 mod dot;
+mod layout;
 mod model;
+mod svg;
 mod xml;
 
 pub use check::{Violation, check};
@@ -13,6 +15,7 @@ pub use dot::{DotEdge, DotNode, Drawing};
 pub use model::{
     Action, ActionId, ActionKind, Delay, Graph, NodeMaintenance, NodeRef, RscRef, Synapse,
 };
+pub use svg::svg;
 pub use xml::{ReadError, read, write};
 
 /// The recorded cases beside the project, for tests.

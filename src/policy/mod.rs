@@ -25,6 +25,7 @@ pub mod ordering;
 pub mod emit;
 
 mod schedule;
+mod why;
 
 mod devices;
 

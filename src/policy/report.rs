@@ -2,7 +2,8 @@
 
 use super::index::{NodeIdx, RscIdx};
 use super::nvtable::Str;
-use crate::terms::Score;
+use crate::graph::ActionId;
+use crate::terms::{Role, Score};
 
 /// Where something came from, in a form that can be explained to a person.
 #[derive(Debug, Clone, PartialEq)]
@@ -78,6 +79,57 @@ pub enum Cause {
         /// Last failure, seconds since the epoch.
         last_failure_s: i64,
     },
+    /// Where the assignment puts it: from where to where; the scores tell why.
+    Placed {
+        /// The resource.
+        rsc: RscIdx,
+        /// Where it is.
+        from: Option<NodeIdx>,
+        /// Where it is to be.
+        to: Option<NodeIdx>,
+    },
+    /// It is to have another role where it is.
+    Role {
+        /// The resource.
+        rsc: RscIdx,
+        /// The role it has.
+        from: Role,
+        /// The role it is to have.
+        to: Role,
+    },
+    /// It failed, so it is recovered.
+    Recovery {
+        /// What failed.
+        rsc: RscIdx,
+    },
+    /// A lower role has to be reached anew first.
+    Restart {
+        /// The resource.
+        rsc: RscIdx,
+    },
+    /// A live migration was left half-way.
+    Interrupted,
+    /// Whether it is active there is not known.
+    Unknown,
+    /// A configured operation.
+    Operation {
+        /// Its id.
+        id: Str,
+    },
+    /// A recurring operation is ended.
+    Cancelled(&'static str),
+    /// Failures are forgotten.
+    Forget(&'static str),
+    /// A node is told to leave.
+    Leaving {
+        /// The node.
+        node: NodeIdx,
+    },
+    /// It is active where nobody can be asked.
+    Unreachable {
+        /// The resource.
+        rsc: RscIdx,
+    },
     /// Active on more nodes than it may be.
     MultiplyActive {
         /// The resource.
@@ -125,6 +177,8 @@ pub struct Causes {
     pub actions: Vec<ActionCause>,
     /// What orderings did to actions, in the order in which they did it.
     pub consequences: Vec<Consequence>,
+    /// What every resource begins with on a node, where that is not 0.
+    pub nodes: Vec<(NodeIdx, Score, Cause)>,
 }
 
 impl Causes {
@@ -136,27 +190,23 @@ impl Causes {
     }
 }
 
-/// Why an action is required, or can't be done, as the summary words it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Why an action is required, or can't be done.
+#[derive(Debug, Clone, PartialEq)]
 pub struct ActionCause {
-    /// Its resource, if it has one.
-    pub rsc: Option<RscIdx>,
-    /// Its node, if it has one.
-    pub node: Option<NodeIdx>,
-    /// What it does.
-    pub task: Str,
-    /// Between runs of a recurring one, else 0.
-    pub interval_ms: u64,
+    /// Its number in the graph, and in the plan.
+    pub action: ActionId,
     /// Has to be done.
     pub required: bool,
     /// Can be done.
     pub runnable: bool,
-    /// Why.
-    pub reason: Str,
+    /// Why, as the summary words it.
+    pub reason: Option<Str>,
+    /// Why, other than through orderings.
+    pub causes: Vec<(Effect, Cause)>,
 }
 
-/// What an ordering did to an action.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What happened to an action.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Effect {
     /// It has to be done.
     Required,
@@ -181,11 +231,11 @@ pub struct Whom {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Consequence {
     /// Which action.
-    pub action: Whom,
+    pub action: ActionId,
     /// What happened to it.
     pub effect: Effect,
     /// What it follows from.
-    pub by: Whom,
+    pub by: ActionId,
     /// The constraint through which it follows; none for what nobody wrote.
     pub constraint: Option<Str>,
 }

@@ -1,12 +1,12 @@
 //! The six steps, one line each, and what they leave together.
 
-use super::actions::plan::{ActIdx, Flags, Plan};
+use super::actions::plan::Plan;
 use super::emit::{self, SummaryLine};
 use super::facts::{self, Facts};
 use super::input::Input;
-use super::report::{ActionCause, Causes, Consequence, Effect, ScoreLine, Warning, Whom};
-use super::{NodeIdx, RscIdx, actions, assign, constraints, ordering};
-use crate::graph::{Drawing, Graph};
+use super::report::{Causes, ScoreLine, Warning, Whom};
+use super::{NodeIdx, RscIdx, actions, assign, constraints, ordering, why};
+use crate::graph::{ActionId, Drawing, Graph};
 use crate::xml::Element;
 
 /// What the policy leaves.
@@ -31,10 +31,16 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// The plan as a drawing; with `all`, also what is optional.
+    /// What an action of the plan is, by its number; nothing for a number that none has.
     #[must_use]
-    pub fn drawing(&self, all: bool) -> Drawing {
-        emit::drawing(&self.facts, &self.plan, &self.graph, all)
+    pub fn whom(&self, action: ActionId) -> Option<Whom> {
+        why::whom(&self.plan, action)
+    }
+
+    /// The plan as a drawing; with `all`, also what is optional; with `numbers`, those of actions.
+    #[must_use]
+    pub fn drawing(&self, all: bool, numbers: bool) -> Drawing {
+        emit::drawing(&self.facts, &self.plan, &self.graph, all, numbers)
     }
 }
 
@@ -68,8 +74,7 @@ pub fn schedule(cib: &Element, input: &Input) -> Outcome {
         ..Causes::default()
     };
     if input.causes {
-        causes.actions = reasons(&plan);
-        causes.consequences = consequences(&plan);
+        why::collect(&mut causes, &facts, &plan);
     }
     Outcome {
         graph,
@@ -81,56 +86,6 @@ pub fn schedule(cib: &Element, input: &Input) -> Outcome {
         placed,
         plan,
     }
-}
-
-/// What has a reason in the summary's words.
-fn reasons(plan: &Plan) -> Vec<ActionCause> {
-    let mut causes = Vec::new();
-    for idx in plan.oldest_first() {
-        let it = plan.get(idx);
-        let Some(reason) = it.reason.clone() else {
-            continue;
-        };
-        causes.push(ActionCause {
-            rsc: it.rsc,
-            node: it.node,
-            task: plan.name(it.task).clone(),
-            interval_ms: it.interval_ms(),
-            required: it.required(),
-            runnable: it.runnable(),
-            reason,
-        });
-    }
-    causes
-}
-
-/// What followed from what.
-fn consequences(plan: &Plan) -> Vec<Consequence> {
-    let whom = |idx: ActIdx| {
-        let it = plan.get(idx);
-        Whom {
-            rsc: it.rsc,
-            node: it.node,
-            task: plan.name(it.task).clone(),
-            interval_ms: it.interval_ms(),
-        }
-    };
-    let mut found = Vec::new();
-    for because in &plan.because {
-        let effect = match because.lost {
-            Flags::OPTIONAL => Effect::Required,
-            Flags::RUNNABLE => Effect::Blocked,
-            _ => continue,
-        };
-        let id = plan.origins.get(because.origin.0 as usize);
-        found.push(Consequence {
-            action: whom(because.action),
-            effect,
-            by: whom(because.by),
-            constraint: id.filter(|id| !id.is_empty()).cloned(),
-        });
-    }
-    found
 }
 
 #[cfg(test)]

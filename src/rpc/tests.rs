@@ -396,12 +396,8 @@ async fn tools_hear_of_changes_and_of_a_missing_daemon() {
     assert_eq!(notice.version, node.raft.local().cib.version().to_string());
 
     let (socket, limit) = (node.paths.socket.clone(), Duration::from_secs(5));
-    let asked = tokio::task::spawn_blocking(move || {
-        let began = std::time::Instant::now();
-        let answer = call_blocking(&socket, &AdminRequest::Status, limit);
-        println!("a tool's question: {:?}", began.elapsed());
-        answer
-    });
+    let asked =
+        tokio::task::spawn_blocking(move || call_blocking(&socket, &AdminRequest::Status, limit));
     assert!(matches!(
         asked.await.expect("no panic"),
         Ok(AdminAnswer::Status(_))

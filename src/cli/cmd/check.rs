@@ -19,10 +19,16 @@ pub(super) fn changes(
     new: &Element,
     force: bool,
 ) -> Result<(), Failure> {
+    // Thousands of elements are looked up, so each is found at once.
+    let mut known: BTreeMap<&str, &Element> = BTreeMap::new();
+    for element in old.descendants() {
+        if let Some(id) = element.id() {
+            known.entry(id).or_insert(element);
+        }
+    }
     let changed = |element: &Element| -> bool {
-        element
-            .id()
-            .is_none_or(|id| old.find_id(id) != Some(element))
+        let id = element.id();
+        id.is_none_or(|id| known.get(id).copied() != Some(element))
     };
     let mut findings = schema(new, Some(old), true);
     findings.extend(find(new, &changed, &mut Agents::default()));

@@ -9,6 +9,7 @@ pub mod cluster;
 pub mod configure;
 mod edit;
 pub mod explain;
+pub mod history;
 pub mod node;
 mod plan;
 pub mod resource;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::super::report::Cause;
 use super::super::{NodeIdx, RscIdx};
 use super::plan::{ActIdx, Key, Kinds, Side, Task};
 use super::{Make, request};
@@ -13,7 +14,15 @@ impl Make<'_> {
         if self.plan.now.rscs[rsc].failed || !self.plan.now.clean(node) {
             return;
         }
-        self.ask(rsc, Task::DELETE, Some(node), false);
+        let delete = self.ask(rsc, Task::DELETE, Some(node), false);
+        let removed = self.facts.rscs[rsc].flags.removed;
+        self.plan.required_by(delete, || {
+            if removed {
+                Cause::Removed
+            } else {
+                Cause::DefinitionChanged
+            }
+        });
         self.order(
             Side::task(rsc, Task::STOP),
             Side::task(rsc, Task::DELETE),
@@ -34,6 +43,7 @@ impl Make<'_> {
         task: Task,
         interval_ms: u64,
         call_id: Option<i64>,
+        why: &'static str,
     ) -> ActIdx {
         let key = Key::Op(task, interval_ms);
         let idx = request::action(
@@ -45,6 +55,7 @@ impl Make<'_> {
             Some(node),
             false,
         );
+        self.plan.required_by(idx, || Cause::Cancelled(why));
         let name = Arc::clone(self.plan.name(task));
         let it = self.plan.get_mut(idx);
         it.task = Task::CANCEL;
@@ -71,7 +82,7 @@ impl Make<'_> {
                 if self.plan.now.nodes[*node].online
                     && self.facts.failures(*rsc, *node).0 != Score::ZERO
                 {
-                    self.clear_failcount(*rsc, *node, None);
+                    self.clear_failcount(*rsc, *node, None, Cause::Removed);
                     self.order(
                         Side::task(*rsc, Task::CLEAR),
                         Side::task(*rsc, Task::STOP),

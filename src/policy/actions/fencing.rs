@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::super::facts::{Facts, Kind, NodeKind, QuorumPolicy};
+use super::super::report::Cause;
 use super::super::{NodeIdx, RscIdx};
 use super::Make;
 use super::plan::{ActIdx, Flags, Key, Kinds, Order, Origin, Plan, Side, Task};
@@ -15,6 +16,7 @@ pub(in super::super) fn want(
     node: NodeIdx,
     reason: &str,
     priority_delay: bool,
+    cause: impl FnOnce() -> Cause,
 ) {
     if facts.is_guest(node) {
         if let Some(host) = facts.host_container(node)
@@ -43,7 +45,8 @@ pub(in super::super) fn want(
         return;
     }
     plan.now.nodes[node].unclean = true;
-    action(plan, facts, node, None, true, Some(reason), priority_delay);
+    let fence = action(plan, facts, node, None, true, Some(reason), priority_delay);
+    plan.required_by(fence, cause);
 }
 
 fn fail(plan: &mut Plan, rsc: RscIdx) {
@@ -88,6 +91,9 @@ pub(in super::super) fn action(
     delay(plan, facts, idx, node, priority_delay);
     if (!optional || changed_devices) && possible(plan, facts, node) {
         plan.get_mut(idx).flags.clear(Flags::OPTIONAL);
+        if changed_devices {
+            plan.required_by(idx, || Cause::DefinitionChanged);
+        }
     }
     if let Some(reason) = reason {
         plan.get_mut(idx)
@@ -250,6 +256,10 @@ pub(super) fn after_unfencing(
         let task = Arc::clone(plan.name(plan.get(idx).task));
         let reason = format!("required by {} {task}", fact.id);
         require_unfencing(plan, facts, None, Some(node), &reason);
+        plan.required_by(unfence, || Cause::Meta {
+            rsc,
+            name: "requires",
+        });
     }
 }
 
@@ -266,11 +276,15 @@ pub(super) fn require_unfencing(
     }
     let fit = |plan: &Plan, node: NodeIdx| plan.now.clean(node) && !plan.now.nodes[node].shutdown;
     if let Some(node) = node.filter(|node| fit(plan, *node)) {
-        action(plan, facts, node, Some("on"), false, Some(reason), false);
+        let idx = action(plan, facts, node, Some("on"), false, Some(reason), false);
+        if device.is_some() {
+            plan.required_by(idx, || Cause::DefinitionChanged);
+        }
     } else if let Some(device) = device {
         for node in &facts.node_order {
             if facts.rscs[device].allowed.contains(*node) && fit(plan, *node) {
-                action(plan, facts, *node, Some("on"), false, Some(reason), false);
+                let idx = action(plan, facts, *node, Some("on"), false, Some(reason), false);
+                plan.required_by(idx, || Cause::DefinitionChanged);
             }
         }
     }
@@ -307,6 +321,8 @@ impl Make<'_> {
                     Some("node is unclean"),
                     false,
                 );
+                self.plan
+                    .required_by(idx, || Cause::NodeState("node is unclean"));
                 self.against_everything(idx, node);
                 if facts.nodes[node].is_dc {
                     dc_down = Some(idx);
@@ -435,6 +451,9 @@ impl Make<'_> {
             Some("guest is unclean"),
             false,
         );
+        if let Some(rsc) = container {
+            self.plan.required_by(fencing, || Cause::Recovery { rsc });
+        }
         self.plan
             .get_mut(fencing)
             .flags
@@ -477,6 +496,7 @@ impl Make<'_> {
             Flags::RUNNABLE,
         );
         self.plan.get_mut(idx).meta.set("op_no_wait", "true");
+        self.plan.required_by(idx, || Cause::Leaving { node });
         for stop in self.plan.newest_first() {
             let it = self.plan.get(stop);
             let Some(rsc) = it.rsc else { continue };
@@ -491,6 +511,7 @@ impl Make<'_> {
                 continue;
             }
             self.plan.get_mut(stop).flags.clear(Flags::OPTIONAL);
+            self.plan.required_by(stop, || Cause::Leaving { node });
             self.plan.orders.push(Order {
                 first: Side::action(stop),
                 then: Side::action(idx),

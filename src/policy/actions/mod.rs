@@ -20,6 +20,7 @@ mod recurring;
 mod remote;
 pub(super) mod request;
 mod steps;
+pub mod why;
 mod wishes;
 
 use super::assign::Placement;
@@ -27,6 +28,7 @@ use super::assign::now::Now;
 use super::constraints::Constraints;
 use super::constraints::ticket::TicketEffectKind;
 use super::facts::{Facts, Kind};
+use super::report::Cause;
 use super::{NodeIdx, RscIdx};
 use plan::{ActIdx, Kinds, Plan, Side, Task};
 
@@ -37,6 +39,8 @@ pub(super) struct Make<'a> {
     pub(super) plan: Plan,
     /// Definition checks that wait for the assignment: resource, history entry, operation in it.
     deferred: Vec<(RscIdx, usize, usize)>,
+    /// Why steps are required that are made now.
+    why: Option<Cause>,
 }
 
 /// Step 4: what must be done. With `record`, what orderings do to actions later is kept. The order of work shows in the numbers of actions. spec 3 §2
@@ -48,6 +52,7 @@ pub fn plan(facts: &Facts, constraints: &Constraints, place: &Placement, record:
         place,
         plan: Plan::new(early),
         deferred: Vec::new(),
+        why: None,
     };
     make.plan.record = record;
     make.wishes();
@@ -122,6 +127,13 @@ impl Make<'_> {
     /// A new ordering, with its migration equivalents.
     fn order(&mut self, first: Side, then: Side, kinds: Kinds) {
         orders::add(&mut self.plan, self.facts, first, then, kinds);
+    }
+
+    /// The step that was just made has to be done for what is known as the reason.
+    fn note_step(&mut self, step: ActIdx) {
+        if let Some(cause) = self.why.clone() {
+            self.plan.required_by(step, || cause);
+        }
     }
 
     /// A resource's action in the usual case.

@@ -372,6 +372,8 @@ pub struct Plan {
     pub origins: Vec<Str>,
     /// What orderings did to actions, in order, when that is recorded.
     pub because: Vec<Because>,
+    /// What made actions required or kept them from being done, in order, when that is recorded.
+    pub notes: Vec<super::why::Note>,
     /// Record it?
     pub record: bool,
     /// Contradictory orderings: propagation was stopped.
@@ -395,6 +397,7 @@ impl Plan {
             unlisted: Vec::new(),
             origins: vec![Str::from("")],
             because: Vec::new(),
+            notes: Vec::new(),
             record: false,
             unsettled: false,
         }

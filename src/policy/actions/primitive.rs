@@ -1,6 +1,7 @@
 //! A primitive: from the role it has to the role it will have, from where it is to where it will be. spec 3 §8.3
 
 use super::super::facts::MultipleActive;
+use super::super::report::Cause;
 use super::super::{NodeIdx, RscIdx};
 use super::Make;
 use super::plan::{Flags, Task};
@@ -28,6 +29,7 @@ impl Make<'_> {
         }
         let (assigned, next_role) = (now.assigned, now.next_role);
         let current = self.plan.now.current(facts, rsc);
+        self.why = Some(Cause::Interrupted);
         for source in &facts.rscs[rsc].dangling_sources {
             let stop = self.stop_on(rsc, *source, false);
             self.plan.get_mut(stop).flags.set(Flags::MIGRATION_ABORT);
@@ -40,6 +42,11 @@ impl Make<'_> {
             way.moving = true;
             way.may_migrate = self.may_migrate(rsc, from, to);
             way.need_stop = true;
+            self.why = Some(Cause::Placed {
+                rsc,
+                from: current,
+                to: assigned,
+            });
         }
         self.several(rsc, current, assigned, &mut way);
         if self.plan.now.rscs[rsc].start_pending
@@ -52,7 +59,21 @@ impl Make<'_> {
             self.in_place(rsc, current, assigned, &mut way);
         }
         self.restart_block(rsc, way.need_stop, way.need_promote);
+        let now = &self.plan.now.rscs[rsc];
+        let (from, to) = (now.orig_role, now.next_role);
+        self.why = Some(
+            if assigned.is_none() || from == Role::Stopped || to == Role::Stopped {
+                Cause::Placed {
+                    rsc,
+                    from: current,
+                    to: assigned.filter(|_| to != Role::Stopped),
+                }
+            } else {
+                Cause::Role { rsc, from, to }
+            },
+        );
         self.transition_block(rsc);
+        self.why = None;
         self.create_recurring(rsc);
         if way.may_migrate
             && let (Some(from), Some(to)) = (current, assigned)
@@ -83,6 +104,7 @@ impl Make<'_> {
         if continues {
         } else if source.is_some() || target.is_some() {
             way.need_stop = true;
+            self.why = Some(Cause::Interrupted);
             now.migration_source = None;
             now.migration_target = None;
             way.may_migrate = false;
@@ -94,6 +116,7 @@ impl Make<'_> {
             } > 1;
         }
         if multiply {
+            self.why = Some(Cause::MultiplyActive { rsc });
             match facts.rscs[rsc].multiple_active {
                 MultipleActive::StopStart => way.need_stop = true,
                 MultipleActive::StopUnexpected => {
@@ -117,12 +140,14 @@ impl Make<'_> {
     ) {
         let now = &self.plan.now.rscs[rsc];
         if now.failed {
+            self.why = Some(Cause::Recovery { rsc });
             if now.stop_if_failed {
                 way.need_stop = true;
             } else if now.next_role == Role::Promoted {
                 way.need_promote = true;
             }
         } else if now.blocked {
+            self.why = Some(Cause::Recovery { rsc });
             way.need_stop = true;
         } else if now.orig_role > Role::Started
             && current.is_some()
@@ -130,6 +155,7 @@ impl Make<'_> {
         {
             let start = self.ask(rsc, Task::START, Some(to), true);
             if self.plan.get(start).required() {
+                self.why = Some(Cause::Restart { rsc });
                 way.need_stop = true;
             }
         }

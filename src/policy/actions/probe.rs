@@ -2,6 +2,7 @@
 
 use super::super::assign::instance;
 use super::super::facts::{Kind, Replica};
+use super::super::report::Cause;
 use super::super::{Discovery, NodeIdx, RscIdx};
 use super::plan::{ActIdx, Flags, Key, Kinds, Side, Task};
 use super::{Make, fencing};
@@ -24,6 +25,7 @@ impl Make<'_> {
                         node,
                         "the connection is unrecoverable",
                         false,
+                        || Cause::Recovery { rsc: connection },
                     );
                 }
                 continue;
@@ -169,6 +171,7 @@ impl Make<'_> {
         let probe = self.ask(rsc, Task::MONITOR, Some(node), false);
         // Also of what is not managed: looking does not touch it.
         self.plan.get_mut(probe).flags.clear(Flags::OPTIONAL);
+        self.plan.required_by(probe, || Cause::Unknown);
         fencing::after_unfencing(&mut self.plan, facts, rsc, node, probe, Kinds::ORD);
         let active = fact.active.contains(&node);
         let expected = if !active {

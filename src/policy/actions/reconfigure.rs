@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::super::facts::digest::Verdict;
 use super::super::facts::{HistoryEntry, HistoryOp};
+use super::super::report::Cause;
 use super::super::{NodeIdx, RscIdx};
 use super::plan::{Flags, Key, Kinds, Side, Task};
 use super::{Make, fencing, request};
@@ -69,7 +70,8 @@ impl Make<'_> {
             let reason = "Device definition changed";
             fencing::require_unfencing(&mut self.plan, facts, Some(rsc), Some(node), reason);
             if active {
-                self.ask(rsc, Task::STOP, Some(node), false);
+                let stop = self.ask(rsc, Task::STOP, Some(node), false);
+                self.plan.required_by(stop, || Cause::DefinitionChanged);
                 self.plan.now.rscs[rsc].start_pending = true;
             }
             self.clean_up(rsc, node);
@@ -84,7 +86,14 @@ impl Make<'_> {
             }
             if op.interval_ms > 0 && in_maintenance {
                 let task = self.plan.task(&op.task);
-                self.cancel(rsc, node, task, op.interval_ms, Some(op.call_id));
+                self.cancel(
+                    rsc,
+                    node,
+                    task,
+                    op.interval_ms,
+                    Some(op.call_id),
+                    "nothing is looked at in maintenance",
+                );
             } else if op.interval_ms > 0
                 || matches!(&*op.task, "monitor" | "start" | "promote" | "migrate_from")
             {
@@ -105,7 +114,7 @@ impl Make<'_> {
         address: Option<&str>,
     ) {
         if self.changed(rsc, node, op, address) && self.facts.failures(rsc, node).0 != Score::ZERO {
-            self.clear_failcount(rsc, node, None);
+            self.clear_failcount(rsc, node, None, Cause::DefinitionChanged);
         }
     }
 
@@ -151,7 +160,14 @@ impl Make<'_> {
                 .is_none()
         {
             if facts.options.cancel_removed_actions {
-                self.cancel(rsc, node, task, op.interval_ms, Some(op.call_id));
+                self.cancel(
+                    rsc,
+                    node,
+                    task,
+                    op.interval_ms,
+                    Some(op.call_id),
+                    "it is not configured any more",
+                );
             }
             return true;
         }
@@ -167,6 +183,7 @@ impl Make<'_> {
             let key = Key::Op(task, op.interval_ms);
             let idx = request::action(&mut self.plan, facts, rsc, key, task, Some(node), true);
             self.plan.get_mut(idx).flags.set(Flags::RESCHEDULE);
+            self.plan.required_by(idx, || Cause::DefinitionChanged);
         } else if verdict != Verdict::Restart && op.element.get("op-restart-digest").is_some() {
             unfence("Device parameters changed (reload)");
             self.reload(rsc, node);
@@ -177,6 +194,7 @@ impl Make<'_> {
             let key = Key::Op(task, op.interval_ms);
             let idx = request::action(&mut self.plan, facts, rsc, key, task, None, false);
             self.plan.get_mut(idx).reason = Some(Arc::from(CHANGED));
+            self.plan.required_by(idx, || Cause::DefinitionChanged);
             fencing::require_unfencing(
                 &mut self.plan,
                 facts,
@@ -194,11 +212,13 @@ impl Make<'_> {
             return;
         }
         if now.start_pending {
-            self.ask(rsc, Task::STOP, Some(node), false);
+            let stop = self.ask(rsc, Task::STOP, Some(node), false);
+            self.plan.required_by(stop, || Cause::DefinitionChanged);
             return;
         }
         now.reload = true;
         let reload = self.ask(rsc, Task::RELOAD, Some(node), false);
+        self.plan.required_by(reload, || Cause::DefinitionChanged);
         self.plan
             .get_mut(reload)
             .reason

@@ -2,8 +2,9 @@
 //! elsewhere. spec 3 §8.5
 
 use super::super::facts::OpConfig;
+use super::super::report::Cause;
 use super::super::{NodeIdx, RscIdx};
-use super::plan::{ActIdx, Flags, Key, Kinds, Side, Task};
+use super::plan::{ActIdx, Flags, Key, Kinds, Origin, Side, Task};
 use super::{Make, request};
 use crate::terms::Role;
 
@@ -70,7 +71,8 @@ impl Make<'_> {
         };
         if !matches {
             if already {
-                let cancel = self.cancel(rsc, node, task, op.interval_ms, None);
+                let why = "it is for another role";
+                let cancel = self.cancel(rsc, node, task, op.interval_ms, None, why);
                 let before = match (orig, next) {
                     (Role::Started | Role::Unpromoted, Role::Promoted) => Some(Task::PROMOTE),
                     (Role::Started | Role::Unpromoted, Role::Stopped) => Some(Task::STOP),
@@ -96,9 +98,15 @@ impl Make<'_> {
             Some(node),
             already,
         );
+        if !already {
+            self.plan
+                .required_by(idx, || Cause::Operation { id: op.id.clone() });
+        }
         let there = &self.plan.now.nodes[node];
         if !self.plan.get(start).runnable() || !there.online || there.unclean {
             self.plan.get_mut(idx).flags.clear(Flags::RUNNABLE);
+            self.plan
+                .follows(idx, Flags::RUNNABLE, start, Origin::default());
         }
         if next == Role::Promoted {
             self.plan.get_mut(idx).meta.set("op_target_rc", "8");
@@ -135,7 +143,8 @@ impl Make<'_> {
             let (assigned, next, managed) = (now.assigned, now.next_role, now.managed);
             if assigned == Some(node) {
                 if exists {
-                    let cancel = self.cancel(rsc, node, task, op.interval_ms, None);
+                    let why = "it is for nodes where the resource does not run";
+                    let cancel = self.cancel(rsc, node, task, op.interval_ms, None, why);
                     if matches!(next, Role::Started | Role::Unpromoted) {
                         self.order(
                             Side::action(cancel),
@@ -148,6 +157,10 @@ impl Make<'_> {
             }
             let idx = request::action(&mut self.plan, facts, rsc, key, task, Some(node), exists);
             self.plan.get_mut(idx).meta.set("op_target_rc", "7");
+            if !exists {
+                self.plan
+                    .required_by(idx, || Cause::Operation { id: op.id.clone() });
+            }
             if managed {
                 for probe in self.plan.with_key_on(rsc, Key::of(Task::MONITOR), node) {
                     self.plan.relate(probe, idx, Kinds::FIRST_GATES);

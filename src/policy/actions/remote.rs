@@ -1,5 +1,6 @@
 //! What runs on remote and guest nodes depends on the connection to them. spec 3 §11
 
+use super::super::report::Cause;
 use super::super::{NodeIdx, RscIdx};
 use super::plan::{ActIdx, Key, Kinds, Side, Task};
 use super::{Make, fencing};
@@ -139,7 +140,9 @@ impl Make<'_> {
                 Connection::Alive => self.before_stop(connection, idx, Kinds::THEN_PULLS),
                 Connection::Failed => {
                     let reason = "resources are active but connection is unrecoverable";
-                    fencing::want(&mut self.plan, self.facts, node, reason, false);
+                    fencing::want(&mut self.plan, self.facts, node, reason, false, || {
+                        Cause::Recovery { rsc: connection }
+                    });
                 }
                 _ if self.plan.now.rscs[connection].next_role == Role::Stopped => {
                     self.before_stop(connection, idx, Kinds::THEN_PULLS);
@@ -155,7 +158,9 @@ impl Make<'_> {
             _ => {
                 if task == Task::MONITOR && state == Connection::Failed {
                     let reason = "resources are in unknown state and connection is unrecoverable";
-                    fencing::want(&mut self.plan, self.facts, node, reason, false);
+                    fencing::want(&mut self.plan, self.facts, node, reason, false, || {
+                        Cause::Recovery { rsc: connection }
+                    });
                 }
                 let current = self.plan.now.current(self.facts, connection);
                 if state == Connection::Stopped && current.is_some() {
@@ -170,7 +175,14 @@ impl Make<'_> {
     fn order_on_guest(&mut self, idx: ActIdx, node: NodeIdx, connection: RscIdx, launcher: RscIdx) {
         let failed = self.plan.now.rscs[launcher].failed;
         if failed {
-            fencing::want(&mut self.plan, self.facts, node, "container failed", false);
+            fencing::want(
+                &mut self.plan,
+                self.facts,
+                node,
+                "container failed",
+                false,
+                || Cause::Recovery { rsc: launcher },
+            );
         }
         let (task, recurring) = self.counted_as(idx);
         match task {

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::super::facts::{Facts, Needs, QuorumPolicy};
+use super::super::report::Cause;
 use super::super::{NodeIdx, RscIdx};
 use super::fencing;
 use super::plan::{ActIdx, Flags, Key, Plan, Side, Task};
@@ -119,6 +120,11 @@ fn decide_runnable(plan: &mut Plan, facts: &Facts, idx: ActIdx, rsc: RscIdx) {
     let it = plan.get(idx);
     let Some(node) = it.node else {
         plan.get_mut(idx).flags.clear(Flags::RUNNABLE);
+        plan.blocked_by(idx, || Cause::Placed {
+            rsc,
+            from: None,
+            to: None,
+        });
         return;
     };
     let dc_side = it.flags.has(Flags::DC_SIDE);
@@ -127,13 +133,16 @@ fn decide_runnable(plan: &mut Plan, facts: &Facts, idx: ActIdx, rsc: RscIdx) {
     if !dc_side && !there.online && (!facts.is_guest(node) || there.remote_reset) {
         let fence = task == Task::STOP && plan.now.rscs[rsc].managed && !there.unclean;
         plan.get_mut(idx).flags.clear(Flags::RUNNABLE);
+        plan.blocked_by(idx, || Cause::NodeState("it is offline"));
         if fence {
-            fencing::want(plan, facts, node, "stop is unrunnable", false);
+            let why = || Cause::Unreachable { rsc };
+            fencing::want(plan, facts, node, "stop is unrunnable", false, why);
         }
         return;
     }
     if !dc_side && facts.nodes[node].pending {
         plan.get_mut(idx).flags.clear(Flags::RUNNABLE);
+        plan.blocked_by(idx, || Cause::NodeState("it is joining"));
         return;
     }
     if needs == Needs::Nothing {
@@ -141,6 +150,9 @@ fn decide_runnable(plan: &mut Plan, facts: &Facts, idx: ActIdx, rsc: RscIdx) {
         let it = plan.get_mut(idx);
         it.reason = None;
         it.flags.put(Flags::RUNNABLE, runnable);
+        if !runnable {
+            plan.blocked_by(idx, || Cause::NodeState("it can't be fenced"));
+        }
         return;
     }
     let policy = effective_policy(plan, facts, rsc);
@@ -160,6 +172,7 @@ fn refuse(plan: &mut Plan, idx: ActIdx, reason: &str) {
     let it = plan.get_mut(idx);
     it.flags.clear(Flags::RUNNABLE);
     it.reason = Some(Arc::from(reason));
+    plan.blocked_by(idx, || Cause::Option("no-quorum-policy"));
 }
 
 /// What the quorum policy means for this resource now; may lower its next role.

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::super::facts::Requires;
+use super::super::report::Cause;
 use super::super::{NodeIdx, RscIdx};
-use super::plan::{ActIdx, Flags, Key, Kinds, Task};
+use super::plan::{ActIdx, Flags, Key, Kinds, Origin, Task};
 use super::{Make, fencing};
 use crate::terms::Role;
 
@@ -51,6 +52,9 @@ impl Make<'_> {
 
     pub(super) fn stop_on(&mut self, rsc: RscIdx, node: NodeIdx, optional: bool) -> ActIdx {
         let stop = self.ask(rsc, Task::STOP, Some(node), optional);
+        if !optional {
+            self.note_step(stop);
+        }
         let now = &self.plan.now.rscs[rsc];
         let reason = if now.assigned.is_none() {
             Some("node availability")
@@ -66,6 +70,7 @@ impl Make<'_> {
         }
         if !managed {
             it.flags.clear(Flags::RUNNABLE);
+            self.plan.blocked_by(stop, || Cause::Unmanaged);
         }
         if self.facts.rscs[rsc].requires == Requires::Unfencing {
             let unfence = fencing::action(
@@ -96,6 +101,7 @@ impl Make<'_> {
         }
         if self.plan.get(start).runnable() && !optional {
             self.plan.get_mut(start).flags.clear(Flags::OPTIONAL);
+            self.note_step(start);
         }
         if self.expected(rsc, node) {
             self.plan.get_mut(start).flags.set(Flags::PSEUDO);
@@ -108,13 +114,21 @@ impl Make<'_> {
             None => make.plan.with_key(rsc, Key::of(task)),
         };
         let starts = on(self, Task::START);
-        if starts.iter().any(|start| !self.plan.get(*start).runnable()) {
+        let blocked = starts
+            .into_iter()
+            .find(|start| !self.plan.get(*start).runnable());
+        if let Some(start) = blocked {
             for promote in on(self, Task::PROMOTE) {
                 self.plan.get_mut(promote).flags.clear(Flags::RUNNABLE);
+                self.plan
+                    .follows(promote, Flags::RUNNABLE, start, Origin::default());
             }
             return;
         }
         let promote = self.ask(rsc, Task::PROMOTE, node, optional);
+        if !optional {
+            self.note_step(promote);
+        }
         if self.expected(rsc, node) {
             self.plan.get_mut(promote).flags.set(Flags::PSEUDO);
         }
@@ -124,7 +138,10 @@ impl Make<'_> {
         let facts = self.facts;
         for node in &facts.rscs[rsc].active {
             if !self.expected(rsc, Some(*node)) {
-                self.ask(rsc, Task::DEMOTE, Some(*node), optional);
+                let demote = self.ask(rsc, Task::DEMOTE, Some(*node), optional);
+                if !optional {
+                    self.note_step(demote);
+                }
             }
         }
     }

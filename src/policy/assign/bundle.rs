@@ -40,6 +40,7 @@ impl Assign<'_> {
             }
         }
         if let Some(clone) = bundle.clone {
+            let mut banned = Vec::new();
             for (node, entry) in self.place.allowed[clone].iter_mut() {
                 let own = bundle
                     .replicas
@@ -48,8 +49,13 @@ impl Assign<'_> {
                 entry.score = if own {
                     Score::ZERO
                 } else {
+                    banned.push(node);
                     Score::MINUS_INFINITY
                 };
+            }
+            for node in banned {
+                let cause = Cause::Implied("it runs in the bundle's containers only");
+                self.note(clone, Some(node), Score::MINUS_INFINITY, &cause);
             }
             self.assign(clone, prefer, last);
         }
@@ -96,7 +102,7 @@ impl Assign<'_> {
                 child,
                 Some(node),
                 Score::MINUS_INFINITY,
-                &Cause::Implied("replica"),
+                &Cause::Implied("it runs in its own container only"),
             );
         }
     }

@@ -49,7 +49,7 @@ impl Assign<'_> {
                 }
                 TicketEffectKind::Fence(nodes) => {
                     for node in nodes {
-                        self.want_fenced(*node, "deadman ticket was lost");
+                        self.want_fenced(*node, "deadman ticket was lost", &cause);
                     }
                 }
             }
@@ -57,7 +57,7 @@ impl Assign<'_> {
     }
 
     /// Marks a node for fencing, as facts do for what they see. spec 1 §27.2
-    fn want_fenced(&mut self, node: NodeIdx, reason: &str) {
+    fn want_fenced(&mut self, node: NodeIdx, reason: &str, cause: &Cause) {
         let now = &mut self.place.now;
         if self.facts.is_guest(node) {
             if let Some(host) = self.facts.host_container(node)
@@ -79,7 +79,9 @@ impl Assign<'_> {
             return;
         }
         now.nodes[node].unclean = true;
-        self.place.fencing.push((node, reason.into()));
+        self.place
+            .fencing
+            .push((node, reason.into(), cause.clone()));
     }
 
     /// spec 2 §6.1, spec 1 §29.2
@@ -308,7 +310,12 @@ impl Assign<'_> {
                 }
             }
             for node in banned {
-                self.note(rsc, Some(node), BAN, &Cause::Implied("remote"));
+                self.note(
+                    rsc,
+                    Some(node),
+                    BAN,
+                    &Cause::Implied("it may not run on remote nodes, or only on its own"),
+                );
             }
         }
     }

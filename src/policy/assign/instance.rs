@@ -229,13 +229,26 @@ impl Assign<'_> {
                 continue;
             }
             if assigned >= max {
-                self.add_everywhere(*rsc, Score::MINUS_INFINITY, &Cause::Implied("clone-max"));
+                let name = self.limits(collective).0;
+                let cause = Cause::Meta {
+                    rsc: collective,
+                    name,
+                };
+                self.add_everywhere(*rsc, Score::MINUS_INFINITY, &cause);
             } else if self
                 .assign_instance(collective, *rsc, None, true, per_node)
                 .is_some()
             {
                 assigned += 1;
             }
+        }
+    }
+
+    /// How the limits of all instances, and of those on one node, are called.
+    fn limits(&self, collective: RscIdx) -> (&'static str, &'static str) {
+        match self.facts.rscs[collective].kind {
+            Kind::Bundle(_) => ("replicas", "replicas-per-host"),
+            _ => ("clone-max", "clone-node-max"),
         }
     }
 
@@ -316,6 +329,17 @@ impl Assign<'_> {
             })
             .collect();
         for node in barred {
+            if self.record {
+                let entry = self.place.allowed[collective].get(node);
+                let full = entry.is_some_and(|it| it.score >= Score::ZERO && it.count >= per_node);
+                if full {
+                    let cause = Cause::Meta {
+                        rsc: collective,
+                        name: self.limits(collective).1,
+                    };
+                    self.note(rsc, Some(node), Score::MINUS_INFINITY, &cause);
+                }
+            }
             for at in std::iter::once(rsc).chain(self.facts.rscs[rsc].children.iter().copied()) {
                 if let Some(entry) = self.place.allowed[at].get_mut(node) {
                     entry.score = Score::MINUS_INFINITY;

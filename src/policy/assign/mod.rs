@@ -24,7 +24,7 @@ use super::constraints::{Colocation, Constraints};
 use super::facts::options::PlacementStrategy;
 use super::facts::{Facts, Kind};
 use super::nvtable::Str;
-use super::report::{Contribution, ScoreLine};
+use super::report::{Cause, Contribution, ScoreLine};
 use super::{ColIdx, IdxVec, NodeIdx, NodeTable, RscIdx};
 use capacity::Capacity;
 use now::Now;
@@ -53,7 +53,7 @@ pub struct Placement {
     /// Where scores came from.
     pub contributions: Vec<Contribution>,
     /// Nodes that lost tickets want fenced, with the reason.
-    pub fencing: Vec<(NodeIdx, Str)>,
+    pub fencing: Vec<(NodeIdx, Str, Cause)>,
     /// Shutdown locks to forget: the resource and the node whose history has it. spec 1 §29.2
     pub dropped_locks: Vec<(RscIdx, NodeIdx)>,
     /// Time may change a decision then.

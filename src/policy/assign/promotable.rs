@@ -36,7 +36,12 @@ impl Assign<'_> {
                 if let Some(entry) = self.place.allowed[rsc].get_mut(node) {
                     entry.score += score;
                 }
-                self.note(rsc, Some(node), score, &Cause::Implied("promotion-score"));
+                self.note(
+                    rsc,
+                    Some(node),
+                    score,
+                    &Cause::Implied("promotion score of the agent"),
+                );
                 let now = &mut self.place.now.rscs[rsc];
                 now.priority = now.priority.max(score);
             }

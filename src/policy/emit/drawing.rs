@@ -7,9 +7,18 @@ use super::super::facts::Facts;
 use super::build::key_text;
 use crate::graph::{DotEdge, DotNode, Drawing, Graph};
 
-/// Boxes and arrows of a plan whose graph has been built; with `all`, also what is optional.
+/// Boxes and arrows of a plan whose graph has been built; with `all`, also what is optional; with `numbers`, names
+/// tell the numbers of actions.
 #[must_use]
-pub fn drawing(facts: &Facts, plan: &Plan, graph: &Graph, all: bool) -> Drawing {
+pub fn drawing(facts: &Facts, plan: &Plan, graph: &Graph, all: bool, numbers: bool) -> Drawing {
+    let name = |idx: ActIdx| {
+        let text = name(facts, plan, idx);
+        if numbers {
+            format!("{text} ({})", idx.0 + 1)
+        } else {
+            text
+        }
+    };
     let mut drawing = Drawing::default();
     let mut shown = BTreeSet::new();
     for idx in plan.newest_first() {
@@ -29,7 +38,7 @@ pub fn drawing(facts: &Facts, plan: &Plan, graph: &Graph, all: bool) -> Drawing 
         if always || all {
             shown.insert(idx);
             drawing.nodes.push(DotNode {
-                name: name(facts, plan, idx),
+                name: name(idx),
                 style,
                 color,
                 font,
@@ -56,7 +65,7 @@ pub fn drawing(facts: &Facts, plan: &Plan, graph: &Graph, all: bool) -> Drawing 
                 () if input.kinds.is_none() || !(all || both) => continue,
                 () => "dashed",
             };
-            let (from, to) = (name(facts, plan, input.first), name(facts, plan, idx));
+            let (from, to) = (name(input.first), name(idx));
             drawing.edges.push(DotEdge { from, to, style });
         }
     }

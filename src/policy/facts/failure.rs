@@ -148,6 +148,10 @@ fn handle(
     known_active: bool,
     cause: &Cause,
 ) {
+    if facts.context.causes && handling != OnFail::Ignore && matches!(cause, Cause::Failure { .. })
+    {
+        facts.handled.push((rsc, node, cause.clone()));
+    }
     match handling {
         OnFail::Ignore => {}
         OnFail::Demote => {

@@ -52,7 +52,7 @@ use self::nvset::Blocks;
 use super::index::{IdxVec, NodeIdx, RscIdx};
 use super::input::Input;
 use super::nvtable::{NvTable, Str};
-use super::report::{Contribution, Warning};
+use super::report::{Cause, Contribution, Warning};
 use crate::terms::{DateTime, FEATURE_SET, Score, text};
 use crate::xml::Element;
 
@@ -99,6 +99,8 @@ pub struct Facts {
     pub timeouts_off: TimeoutsOff,
     /// Counts for display (spec 1 §32).
     pub counts: Counts,
+    /// Failures that had consequences: whose, where, and which, when causes are recorded.
+    pub handled: Vec<(RscIdx, NodeIdx, Cause)>,
     /// Score contributions so far, with causes, when they are recorded.
     pub contributions: Vec<Contribution>,
     /// What was wrong in the input.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::super::RscIdx;
 use super::super::actions::plan::{ActIdx, Flags, Task};
 use super::super::assign::colocation;
+use super::super::report::Cause;
 use super::settle::Settle;
 use crate::terms::{Role, Score};
 
@@ -40,11 +41,15 @@ impl Settle<'_> {
             } else {
                 Task::START
             };
-            self.block(colocation.dependent, theirs, cause);
+            let because = Cause::Colocation {
+                constraint: colocation.id.clone(),
+                with: cause,
+            };
+            self.block(colocation.dependent, theirs, cause, &because);
         }
     }
 
-    fn block(&mut self, rsc: RscIdx, task: Task, cause: RscIdx) {
+    fn block(&mut self, rsc: RscIdx, task: Task, cause: RscIdx, because: &Cause) {
         for at in (0..self.plan.of(rsc).len()).rev() {
             let own = self.plan.of(rsc)[at];
             if self.plan.get(own).task != task || !self.plan.get(own).runnable() {
@@ -55,12 +60,13 @@ impl Settle<'_> {
             let action = self.plan.get_mut(own);
             action.flags.clear(Flags::RUNNABLE);
             action.reason.get_or_insert(reason);
+            self.plan.blocked_by(own, || because.clone());
             self.block_colocated(own);
             self.process(own);
         }
         for at in 0..self.plan.now.rscs[rsc].children.len() {
             let child = self.plan.now.rscs[rsc].children[at];
-            self.block(child, task, cause);
+            self.block(child, task, cause, because);
         }
     }
 }

@@ -62,11 +62,11 @@ fn group(plan: &mut Plan, rsc: RscIdx, action: ActIdx, node: Option<NodeIdx>) ->
                 let flags = plan.get(own).flags;
                 if flags.required() && result.has(Flags::OPTIONAL) {
                     result.clear(Flags::OPTIONAL);
-                    plan.get_mut(action).flags.clear(Flags::OPTIONAL);
+                    plan.lose(action, Flags::OPTIONAL, own);
                 }
                 if member_task != task && !flags.runnable() && result.runnable() {
                     result.clear(Flags::RUNNABLE);
-                    plan.get_mut(action).flags.clear(Flags::RUNNABLE);
+                    plan.lose(action, Flags::RUNNABLE, own);
                 }
             }
             None if member_task != Task::STOP && member_task != Task::DEMOTE => {
@@ -96,7 +96,7 @@ fn instances(
         let flags = of(plan, facts, own, node);
         if flags.required() && result.has(Flags::OPTIONAL) {
             result.clear(Flags::OPTIONAL);
-            plan.get_mut(action).flags.clear(Flags::OPTIONAL);
+            plan.lose(action, Flags::OPTIONAL, own);
         }
         any_runnable |= flags.runnable();
     }

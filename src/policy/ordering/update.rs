@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use super::super::actions::plan::{ActIdx, Because, Flags, Key, Kinds, Plan, Task};
+use super::super::actions::plan::{ActIdx, Flags, Key, Kinds, Plan, Task};
 use super::super::facts::Kind;
+use super::super::report::Cause;
 use super::super::{NodeIdx, RscIdx};
 use super::settle::Settle;
 use super::{derived, instance};
@@ -78,6 +79,7 @@ impl Settle<'_> {
                 ));
             } else if first_seen.required() && !self.plan.get(then).required() {
                 self.plan.get_mut(then).flags.clear(OPT);
+                self.plan.follows(then, OPT, first, self.through);
                 changed.then = true;
             }
         }
@@ -101,6 +103,7 @@ impl Settle<'_> {
                 ));
             } else if first_seen.required() && self.plan.get(first).runnable() {
                 self.plan.get_mut(first).flags.clear(RUN);
+                self.plan.follows(first, RUN, then, self.through);
                 changed.first = true;
             }
         }
@@ -156,6 +159,7 @@ impl Settle<'_> {
                 ));
             } else if !first_seen.runnable() && self.plan.get(then).runnable() {
                 self.plan.get_mut(then).flags.clear(RUN);
+                self.plan.follows(then, RUN, first, self.through);
                 changed.then = true;
             }
         }
@@ -194,6 +198,7 @@ impl Settle<'_> {
                 && self.plan.get(then).runnable()
             {
                 self.plan.get_mut(then).flags.clear(RUN);
+                self.plan.follows(then, RUN, first, self.through);
                 changed.then = true;
             }
         }
@@ -214,15 +219,7 @@ impl Settle<'_> {
             return;
         }
         self.plan.get_mut(of).flags.clear(flag);
-        if self.plan.record {
-            let origin = self.through;
-            self.plan.because.push(Because {
-                action: of,
-                lost: flag,
-                by: why,
-                origin,
-            });
-        }
+        self.plan.follows(of, flag, why, self.through);
         let (of_rsc, cause) = (self.plan.get(of).rsc, self.plan.get(why));
         if of_rsc == cause.rsc || self.plan.get(of).reason.is_some() {
             return;
@@ -516,10 +513,20 @@ impl Plan {
             let action = self.get_mut(idx);
             if action.task == Task::STOP {
                 action.flags.clear(OPT);
+                self.required_by(idx, || Cause::Placed {
+                    rsc,
+                    from: None,
+                    to: None,
+                });
             } else if action.task == Task::START
                 || (action.interval_ms() != 0 && action.meta.get("op_target_rc") != Some("7"))
             {
                 action.flags.clear(RUN);
+                self.blocked_by(idx, || Cause::Placed {
+                    rsc,
+                    from: None,
+                    to: None,
+                });
             }
         }
     }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::{Outcome, schedule};
 use crate::policy::Input;
-use crate::policy::report::Effect;
+use crate::policy::report::{Cause, Effect};
 use crate::xml::read;
 
 /// A running cluster of three nodes; `resources` and `constraints` as XML, and where each primitive runs.
@@ -123,11 +123,10 @@ fn an_ordering_restarts_what_comes_after_and_is_named_as_the_cause() {
             "Restart web ( h2 ) due to required db start"
         ]
     );
-    let through = outcome
-        .causes
-        .consequences
-        .iter()
-        .find(|it| it.effect == Effect::Required && &*it.action.task == "start");
+    let through = outcome.causes.consequences.iter().find(|it| {
+        let whom = outcome.whom(it.action).expect("it is in the plan");
+        it.effect == Effect::Required && &*whom.task == "start"
+    });
     assert_eq!(
         through.and_then(|it| it.constraint.as_deref()),
         Some("db-first")
@@ -164,4 +163,76 @@ fn a_chain_of_a_thousand_orderings_needs_little_stack() {
         .filter(|line| line.starts_with("Restart") || line.starts_with("Move"))
         .count();
     assert_eq!(restarted, 1000);
+}
+
+/// The typed causes of an action, by its key in the graph.
+fn causes_of(outcome: &Outcome, key: &str, effect: Effect) -> Vec<Cause> {
+    let step = outcome.graph.actions().find(|action| action.key == key);
+    let number = step.unwrap_or_else(|| panic!("{key} is in the graph")).id;
+    let found = outcome.causes.actions.iter();
+    found
+        .filter(|it| it.action == number)
+        .flat_map(|it| it.causes.iter().filter(|it| it.0 == effect))
+        .map(|(_, cause)| cause.clone())
+        .collect()
+}
+
+#[test]
+fn fencing_orders_carry_their_cause() {
+    let lost = decide("", &primitive("db"), "", "h2", &[("db", "h2")]);
+    assert_eq!(
+        causes_of(&lost, "stonith-h2-reboot", Effect::Required),
+        [Cause::NodeState("peer is no longer part of the cluster")]
+    );
+    let ticket = "<rsc_ticket id=\"t\" ticket=\"site\" rsc=\"db\" loss-policy=\"fence\"/>";
+    let deadman = decide("", &primitive("db"), ticket, "", &[("db", "h2")]);
+    assert_eq!(
+        causes_of(&deadman, "stonith-h2-reboot", Effect::Required),
+        [Cause::Ticket {
+            ticket: "site".into(),
+            constraint: "t".into()
+        }]
+    );
+}
+
+#[test]
+fn every_step_of_a_move_carries_its_cause() {
+    let db = "<primitive id=\"db\" class=\"ocf\" provider=\"x\" type=\"D\"><operations><op id=\"db-m\" name=\"monitor\" interval=\"10s\"/></operations></primitive>";
+    let go = "<rsc_location id=\"go\" rsc=\"db\" node=\"h3\" score=\"INFINITY\"/>";
+    let outcome = decide("", db, go, "", &[("db", "h1")]);
+    let (rsc, facts) = (
+        outcome.facts.rsc_by_id("db").expect("it is there"),
+        &outcome.facts,
+    );
+    let placed = Cause::Placed {
+        rsc,
+        from: facts.node_by_name("h1"),
+        to: facts.node_by_name("h3"),
+    };
+    for key in ["db_stop_0", "db_start_0"] {
+        assert_eq!(
+            causes_of(&outcome, key, Effect::Required),
+            std::slice::from_ref(&placed),
+            "{key}"
+        );
+    }
+    let operation = Cause::Operation { id: "db-m".into() };
+    assert_eq!(
+        causes_of(&outcome, "db_monitor_10000", Effect::Required),
+        [operation]
+    );
+}
+
+#[test]
+fn no_action_is_without_a_cause() {
+    let both = primitive("db") + &primitive("web");
+    let rules = "<rsc_order id=\"db-first\" first=\"db\" then=\"web\"/>";
+    let outcome = decide("", &both, rules, "h2", &[("db", "h2"), ("web", "h1")]);
+    assert!(!outcome.causes.actions.is_empty());
+    for action in &outcome.causes.actions {
+        let whom = outcome.whom(action.action).expect("it is in the plan");
+        let led = outcome.causes.consequences.iter();
+        let led = led.clone().any(|it| it.action == action.action);
+        assert!(led || !action.causes.is_empty(), "{whom:?} has no cause");
+    }
 }

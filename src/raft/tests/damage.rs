@@ -209,25 +209,3 @@ async fn data_of_others_is_refused() {
     assert!(error.contains("another daemon uses it"), "{error}");
     store.close();
 }
-
-#[tokio::test]
-async fn a_commit_costs_about_one_wait_for_the_disk() {
-    let dir = TempDir::new().expect("a temporary directory");
-    Store::create(dir.path(), identity(1)).expect("created");
-    let store = Store::open(dir.path(), Some(&identity(1))).expect("opened");
-    let mut times = Vec::new();
-    for index in 0..200 {
-        let began = std::time::Instant::now();
-        store
-            .write_wait(Write::Append(vec![entry(index)]))
-            .await
-            .expect("written");
-        times.push(began.elapsed());
-    }
-    times.sort();
-    println!(
-        "durable commit: median {:?}, p95 {:?}",
-        times[100], times[190]
-    );
-    store.close();
-}

@@ -50,6 +50,7 @@ pub(super) struct Options {
     pub(super) op_fail: Vec<String>,
     pub(super) save_graph: Option<PathBuf>,
     pub(super) save_dot: Option<PathBuf>,
+    pub(super) save_svg: Option<PathBuf>,
     pub(super) all_actions: bool,
     pub(super) save_input: Option<PathBuf>,
     pub(super) save_output: Option<PathBuf>,
@@ -77,7 +78,7 @@ pub(super) enum UsageError {
 }
 
 /// Long names, their letters, and whether a value follows.
-const LONG: [(&str, char, bool); 37] = [
+const LONG: [(&str, char, bool); 38] = [
     ("xml-file", 'x', true),
     ("xml-pipe", 'p', false),
     ("live-check", 'L', false),
@@ -115,6 +116,7 @@ const LONG: [(&str, char, bool); 37] = [
     ("version", '$', false),
     ("output-as", '\u{1}', true),
     ("output-to", '\u{2}', true),
+    ("save-svg", '\u{3}', true),
 ];
 
 impl Options {
@@ -126,6 +128,7 @@ impl Options {
             || self.utilization
             || self.save_graph.is_some()
             || self.save_dot.is_some()
+            || self.save_svg.is_some()
     }
 
     /// Read the words of a command line.
@@ -238,6 +241,7 @@ impl Options {
                 }
             }
             '\u{2}' => self.output_to = path().filter(|path| path.as_os_str() != "-"),
+            '\u{3}' => self.save_svg = path(),
             _ => return Err(UsageError::Unknown(name.to_owned())),
         }
         Ok(())
@@ -265,7 +269,8 @@ What to do:
   -A, --show-attrs           Show node attributes
   -c, --show-failcounts      Show failed operations
   -Q, --quiet                Show scores and utilization only
-  -V, --verbose              Show action numbers in drawings
+  -j, --pending              Show what is under way (always on)
+  -V, --verbose              Show action numbers in Graphviz drawings
   -P, --profile=DIR          Time all files *.xml in DIR
   -N, --repeat=N             ... each N times
 
@@ -286,7 +291,8 @@ What to try first:
 What to save:
   -G, --save-graph=FILE      The transition graph (XML)
   -D, --save-dotfile=FILE    The transition graph (Graphviz)
-  -a, --all-actions          ... with the actions that are not needed
+      --save-svg=FILE        The transition graph (a picture: nodes are lanes, time goes right)
+  -a, --all-actions          In a Graphviz drawing, also what is not needed
   -I, --save-input=FILE      The CIB as the policy saw it
   -O, --save-output=FILE     The CIB as it would become
 
@@ -296,6 +302,7 @@ What to save:
 Examples:
   systole simulate -LS                                  what the cluster is about to do
   systole simulate -S -x cib.xml -f node1               ... if node1 were lost
+  systole simulate -R -x pe-input-7.bz2 --save-svg=7.svg   what was done then
   systole simulate -S -x cib.xml -i vip_monitor_10000@node1=7
 ";
 

@@ -6,6 +6,8 @@ use std::path::Path;
 use thiserror::Error;
 
 use super::args::Source;
+use crate::cib::{self, Cib, Violation};
+use crate::cli::saved;
 use crate::terms::CrmExit;
 use crate::xml::{self, Element, Limits};
 
@@ -18,6 +20,11 @@ pub(super) enum Error {
     NotXml { name: String, error: xml::ReadError },
     #[error("Bad input value provided ({name} holds `{tag}` and not `cib`)")]
     NotACib { name: String, tag: String },
+    #[error("{name} is not a valid CIB: {}", listed(.violations))]
+    Invalid {
+        name: String,
+        violations: Vec<Violation>,
+    },
     #[error("the running cluster can't be asked ({0}); a CIB in a file can be read with -x")]
     NoCluster(crate::cli::failure::Failure),
 }
@@ -27,13 +34,34 @@ impl Error {
         match self {
             Error::Unreadable { .. } => CrmExit::NO_INPUT,
             Error::NotXml { .. } | Error::NotACib { .. } => CrmExit::DATA,
+            Error::Invalid { .. } => CrmExit::CONFIG,
             Error::NoCluster(_) => CrmExit::DISCONNECTED,
         }
     }
 }
 
-/// The CIB, and what is to be said about it on standard error.
-pub(super) fn read(source: &Source) -> Result<(Element, Vec<String>), Error> {
+/// The first few, and how many more there are.
+fn listed(violations: &[Violation]) -> String {
+    const FEW: usize = 5;
+    let few = violations.iter().take(FEW).map(ToString::to_string);
+    let mut text = few.collect::<Vec<_>>().join("; ");
+    if violations.len() > FEW {
+        text.push_str(&format!("; and {} more", violations.len() - FEW));
+    }
+    text
+}
+
+/// What is worked on.
+pub(super) struct Taken {
+    pub(super) cib: Element,
+    /// What is to be said about it on standard error.
+    pub(super) notes: Vec<String>,
+    /// Private values may have been taken out of it.
+    pub(super) sanitized: bool,
+}
+
+/// Read it.
+pub(super) fn read(source: &Source) -> Result<Taken, Error> {
     let (name, bytes) = match source {
         Source::File(path) => (path.display().to_string(), file(path)),
         Source::Pipe => {
@@ -45,7 +73,11 @@ pub(super) fn read(source: &Source) -> Result<(Element, Vec<String>), Error> {
             let cib = crate::cli::entry::reach(None)
                 .cib()
                 .map_err(Error::NoCluster)?;
-            return Ok((cib.into_root(), Vec::new()));
+            return Ok(Taken {
+                cib: cib.into_root(),
+                notes: Vec::new(),
+                sanitized: false,
+            });
         }
     };
     let bytes = bytes.map_err(|error| Error::Unreadable {
@@ -58,14 +90,12 @@ pub(super) fn read(source: &Source) -> Result<(Element, Vec<String>), Error> {
 fn file(path: &Path) -> std::io::Result<Vec<u8>> {
     let bytes = std::fs::read(path)?;
     if path.extension().is_some_and(|end| end == "bz2") {
-        let mut text = Vec::new();
-        bzip2::read::MultiBzDecoder::new(&bytes[..]).read_to_end(&mut text)?;
-        return Ok(text);
+        return saved::unpack(&bytes);
     }
     Ok(bytes)
 }
 
-fn parse(name: &str, bytes: &[u8]) -> Result<(Element, Vec<String>), Error> {
+fn parse(name: &str, bytes: &[u8]) -> Result<Taken, Error> {
     // A file that somebody names may be larger than what the network may send.
     let mut cib = xml::parse(bytes, &Limits::STORED).map_err(|error| Error::NotXml {
         name: name.to_owned(),
@@ -79,6 +109,18 @@ fn parse(name: &str, bytes: &[u8]) -> Result<(Element, Vec<String>), Error> {
     }
     cib.child_or_new("configuration");
     cib.child_or_new("status");
+    // spec 4 §1.3: nothing is scheduled of what is not valid. A CIB that names no schema is taken as it is.
+    let violations = if cib.has("validate-with") {
+        cib::schema::check(&Cib::new(cib.clone()))
+    } else {
+        Vec::new()
+    };
+    if !violations.is_empty() {
+        return Err(Error::Invalid {
+            name: name.to_owned(),
+            violations,
+        });
+    }
     let mut notes = Vec::new();
     if cib.get("validate-with") == Some("none") {
         notes.push(
@@ -87,5 +129,10 @@ fn parse(name: &str, bytes: &[u8]) -> Result<(Element, Vec<String>), Error> {
                 .to_owned(),
         );
     }
-    Ok((cib, notes))
+    Ok(Taken {
+        cib,
+        notes,
+        // A coordinator leaves nothing out, so that its decision comes out once more.
+        sanitized: saved::transition_of(bytes).is_none(),
+    })
 }

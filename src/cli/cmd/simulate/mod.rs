@@ -29,19 +29,30 @@ use crate::xml::{Element, write};
 enum Failure {
     #[error("{0}\nTry `systole simulate --help`")]
     Usage(#[from] UsageError),
+    #[error("{0}")]
+    Invalid(input::Error),
     #[error("Could not read input XML: {0}")]
-    Input(#[from] input::Error),
+    Input(input::Error),
     #[error("failed to write {name}: {error}")]
     Output { name: String, error: std::io::Error },
     #[error("failed to try this: {0}")]
     Simulate(#[from] what_if::Error),
 }
 
+impl From<input::Error> for Failure {
+    fn from(error: input::Error) -> Self {
+        match error {
+            input::Error::Invalid { .. } => Failure::Invalid(error),
+            error => Failure::Input(error),
+        }
+    }
+}
+
 impl Failure {
     fn exit(&self) -> CrmExit {
         match self {
             Failure::Usage(_) => CrmExit::USAGE,
-            Failure::Input(error) => error.exit(),
+            Failure::Input(error) | Failure::Invalid(error) => error.exit(),
             Failure::Output { .. } => CrmExit::CANNOT_CREATE,
             Failure::Simulate(_) => CrmExit::SOFTWARE,
         }
@@ -146,11 +157,14 @@ fn effective_time(options: &Options, cib: &Element, wall_s: i64) -> (i64, Option
 }
 
 fn simulate(options: &Options, report: &mut Report) -> Result<CrmExit, Failure> {
-    let (mut cib, notes) = input::read(&options.source)?;
+    let input::Taken {
+        mut cib,
+        notes,
+        sanitized,
+    } = input::read(&options.source)?;
     report.errors.extend(notes);
     let wall_s = crate::clock::wall_s();
     let (now_s, time_line) = effective_time(options, &cib, wall_s);
-    let sanitized = options.source != Source::Live;
     let policy_input = Input {
         sanitized,
         causes: false,
@@ -192,7 +206,11 @@ fn simulate(options: &Options, report: &mut Report) -> Result<CrmExit, Failure> 
         save(path, &write::pretty(&graph::write(&outcome.graph)))?;
     }
     if let Some(path) = &options.save_dot {
-        save(path, &outcome.drawing(options.all_actions).to_string())?;
+        let drawing = outcome.drawing(options.all_actions, options.verbose > 0);
+        save(path, &drawing.to_string())?;
+    }
+    if let Some(path) = &options.save_svg {
+        save(path, &graph::svg(&outcome.graph))?;
     }
     report.summary(&outcome);
     if !options.simulate {
@@ -234,3 +252,6 @@ fn simulate(options: &Options, report: &mut Report) -> Result<CrmExit, Failure> 
     }
     Ok(exit)
 }
+
+#[cfg(test)]
+mod tests;

@@ -25,11 +25,15 @@ pub(super) fn run(folder: &Path, options: &Options, report: &mut Report) -> Resu
     files.sort();
     let mut lines = Vec::new();
     for file in files {
-        let (cib, notes) = input::read(&Source::File(file.clone()))?;
+        let input::Taken {
+            cib,
+            notes,
+            sanitized,
+        } = input::read(&Source::File(file.clone()))?;
         report.errors.extend(notes);
         let (now_s, _) = effective_time(options, &cib, crate::clock::wall_s());
         let policy_input = Input {
-            sanitized: true,
+            sanitized,
             causes: false,
             ..Input::at(now_s)
         };
