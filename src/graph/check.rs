@@ -362,8 +362,14 @@ fn resources(index: &Index<'_>, wanted: &mut Vec<Wanted>) {
     }
 }
 
+/// A group and what is in it, in order.
+struct Members<'c> {
+    group: &'c str,
+    ids: Vec<&'c str>,
+}
+
 /// The members of every group that keeps an order, as configured.
-fn ordered_groups(configuration: &Element) -> Vec<Vec<&str>> {
+fn ordered_groups(configuration: &Element) -> Vec<Members<'_>> {
     let defaults = configuration
         .child("rsc_defaults")
         .into_iter()
@@ -376,14 +382,13 @@ fn ordered_groups(configuration: &Element) -> Vec<Vec<&str>> {
     while let Some(element) = open.pop() {
         for child in element.children().filter(|child| !sets_order(child)) {
             match child.tag() {
-                "group" => {
-                    groups.push(
-                        child
-                            .children_named("primitive")
-                            .filter_map(Element::id)
-                            .collect(),
-                    );
-                }
+                "group" => groups.push(Members {
+                    group: child.id().unwrap_or_default(),
+                    ids: child
+                        .children_named("primitive")
+                        .filter_map(Element::id)
+                        .collect(),
+                }),
                 "clone" | "master" => open.push(child),
                 _ => {}
             }
@@ -406,8 +411,15 @@ fn mentions_order(block: &Element) -> bool {
         .any(|pair| pair.get("name") == Some("ordered"))
 }
 
-fn group(index: &Index<'_>, members: &[&str], wanted: &mut Vec<Wanted>) {
-    for pair in members.windows(2) {
+fn group(index: &Index<'_>, members: &Members<'_>, wanted: &mut Vec<Wanted>) {
+    // An instance with a number that is no longer wanted belongs to no group any more: nothing stops one with it.
+    let belongs = |number: &str| {
+        number.is_empty()
+            || !index
+                .find(&format!("{}{number}", members.group), "stop")
+                .is_empty()
+    };
+    for pair in members.ids.windows(2) {
         let (front, behind) = (pair[0], pair[1]);
         for then in instances(index, behind, "start") {
             let number = instance(index.steps[then], behind);
@@ -421,6 +433,9 @@ fn group(index: &Index<'_>, members: &[&str], wanted: &mut Vec<Wanted>) {
         }
         for first in instances(index, behind, "stop") {
             let number = instance(index.steps[first], behind);
+            if !belongs(number) {
+                continue;
+            }
             for then in index.find(&format!("{front}{number}"), "stop") {
                 if is_real(index.steps[then]) {
                     wanted.push(Wanted {
@@ -540,11 +555,19 @@ mod tests {
         let text = r#"<configuration><resources><clone id="c"><group id="g">
             <primitive id="a"/><primitive id="b"/></group></clone></resources></configuration>"#;
         let configuration = parse::parse(text, &Limits::default()).expect("well-formed");
-        let lines =
+        let removed =
             "1 real start a:1 n1\n2 real start b:1 n1\n3 real stop a:0 n2\n4 real stop b:0 n2";
-        let found = check(&graph(lines), Some(&configuration));
-        let rules: Vec<Rule> = found.iter().map(|violation| violation.rule).collect();
-        assert_eq!(rules, [Rule::GroupStart, Rule::GroupStop]);
+        let rules = |lines: &str| -> Vec<Rule> {
+            let found = check(&graph(lines), Some(&configuration));
+            found.iter().map(|violation| violation.rule).collect()
+        };
+        assert_eq!(
+            rules(removed),
+            [Rule::GroupStart],
+            "a:0 and b:0 are in no group any more"
+        );
+        let wanted = format!("{removed}\n5 pseudo stop g:0 n2");
+        assert_eq!(rules(&wanted), [Rule::GroupStart, Rule::GroupStop]);
     }
 
     /// The recorded answers are right, so a rule that any of them breaks is a wrong rule.
