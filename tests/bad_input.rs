@@ -376,7 +376,16 @@ fn malformed_xml(lab: &Lab) {
 fn unknown_element(lab: &Lab) {
     let wrong = r#"<primitve id="x" class="ocf" provider="test" type="Odd"/>"#;
     let attribute = r#"<primitive id="x" clas="ocf" type="Odd"/>"#;
+    let file = lab.file(
+        "wrong.xml",
+        "<resources>\n<primitive id=\"y\" class=\"ocf\" provider=\"test\" type=\"Odd\">\n<opps id=\"o\"/>\n</primitive>\n</resources>",
+    );
     lab.node.refuse(&[
+        (
+            &["cibadmin", "-M", "-c", "-o", "resources", "-x", &file],
+            78,
+            &["<opps id=\"o\">", "wrong.xml", "in line 3"],
+        ),
         (
             &["cibadmin", "-C", "-o", "resources", "-X", wrong],
             78,

@@ -75,6 +75,13 @@ pub struct Statement {
 
 /// The statements of a text. Empty lines and comments that belong to nothing are dropped.
 pub fn statements(source: &str) -> Result<Vec<Statement>, SyntaxError> {
+    if let Some((at, c)) = source.char_indices().find(|(_, c)| !fits_in_xml(*c)) {
+        let text = format!(
+            "the character {} can't be part of a CIB",
+            c.escape_unicode()
+        );
+        return Err(SyntaxError::at(at..at + c.len_utf8(), text).cure("remove it"));
+    }
     let mut found = Vec::new();
     let mut comments = Vec::new();
     let mut at = 0;
@@ -201,6 +208,11 @@ fn words(source: &str, range: Range<usize>) -> Result<Vec<Word>, SyntaxError> {
     }
     found.extend(open);
     Ok(found)
+}
+
+/// What XML 1.0 can hold ("Char").
+fn fits_in_xml(c: char) -> bool {
+    matches!(c, '\t' | '\n' | '\r' | ' '..='\u{FFFD}' | '\u{10000}'..)
 }
 
 /// Whether a backslash before `at` ends its line.

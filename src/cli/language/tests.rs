@@ -67,6 +67,18 @@ fn generated_ids() {
 }
 
 #[test]
+fn what_no_cib_can_hold_is_refused_where_it_stands() {
+    for (text, at) in [
+        ("primitive p Dummy params a=\u{7}", 27..28),
+        ("# \u{0}\nprimitive p Dummy", 2..3),
+    ] {
+        let error = super::lex::statements(text).expect_err("not XML");
+        assert_eq!(error.span, at, "{error}");
+    }
+    assert!(super::lex::statements("primitive p Dummy params a='\u{1F600}\té'").is_ok());
+}
+
+#[test]
 fn wrong_words_are_named() {
     let mut out = String::new();
     for line in [

@@ -150,6 +150,7 @@ pub fn run(tool: &mut Tool, args: &[String]) -> Result<(), Failure> {
     {
         root.push(Element::new("status"));
     }
+    let given = input.clone();
     let mut command = Command::new(op, target, input);
     command.flags = asked.flags;
     command.flags.score |= modify;
@@ -158,12 +159,39 @@ pub fn run(tool: &mut Tool, args: &[String]) -> Result<(), Failure> {
         let cib = tool.access.cib()?;
         crate::cib::query(&cib, &command).map_err(told)?
     } else {
-        tool.access.write(command)?
+        tool.access.write(command).map_err(|failure| match &given {
+            Some(given) if failure.exit == CrmExit::CONFIG => {
+                let file = asked.file.as_deref().unwrap_or("the input");
+                located(failure, given, file)
+            }
+            _ => failure,
+        })?
     };
     if query && let Some(answer) = answer {
         write!(tool.out, "{}", write::pretty(&answer))?;
     }
     Ok(())
+}
+
+/// Says where in the input the objects stand which the failure names: what is kept of a CIB has no lines.
+fn located(failure: Failure, input: &Element, file: &str) -> Failure {
+    let named = |id: &str| failure.message.contains(&format!("id=\"{id}\""));
+    let places: Vec<String> = input
+        .descendants()
+        .filter(|it| it.line() > 0 && it.id().is_some_and(named))
+        .map(|it| {
+            let id = it.id().unwrap_or_default();
+            format!("<{} id=\"{id}\"> in line {}", it.tag(), it.line())
+        })
+        .collect();
+    if places.is_empty() {
+        return failure;
+    }
+    let cure = format!(
+        "nothing was changed; in {file} correct {}",
+        places.join(", ")
+    );
+    failure.cure(cure)
 }
 
 fn told(error: crate::cib::Error) -> Failure {
