@@ -4,6 +4,8 @@
 //! actions are put into an order in which inputs stand before what waits for them; one pass along that order
 //! carries, for 64 of the `a`s at a time, a bit to everything that can only begin after them.
 
+mod promoted;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -40,6 +42,10 @@ pub enum Rule {
     StartBeforeStop,
     /// A resource is promoted before it is started.
     PromoteBeforeStart,
+    /// An instance is promoted before the one whose place it takes is demoted.
+    PromoteBeforeDemote,
+    /// More instances are promoted than `promoted-max`.
+    TooManyPromoted,
     /// A resource stops before it is demoted.
     StopBeforeDemote,
     /// A recurring monitor begins before what it watches is started.
@@ -62,7 +68,9 @@ impl fmt::Display for Violation {
             Rule::StoppedBeforeFencing => {
                 write!(f, "{then} counts as done before {first} is confirmed")
             }
+            Rule::TooManyPromoted => write!(f, "{then} is one more than {first}"),
             Rule::StartBeforeStop
+            | Rule::PromoteBeforeDemote
             | Rule::PromoteBeforeStart
             | Rule::StopBeforeDemote
             | Rule::MonitorBeforeStart
@@ -82,6 +90,7 @@ pub fn check(graph: &Graph, configuration: Option<&Element>) -> Vec<Violation> {
     let mut wanted = Vec::new();
     fencing(&index, &mut wanted);
     resources(&index, &mut wanted);
+    promoted::promoted(&index, &mut wanted, &mut found);
     for members in configuration.map(ordered_groups).unwrap_or_default() {
         group(&index, &members, &mut wanted);
     }
@@ -114,6 +123,8 @@ struct Wanted {
 struct Index<'g> {
     steps: Vec<&'g Action>,
     inputs: Vec<Vec<usize>>,
+    /// Steps that never begin, since they wait for something that is not done by this graph.
+    never: Vec<bool>,
     /// Actions that start, stop, ... one thing: (internal resource id, task).
     by_task: BTreeMap<(&'g str, &'g str), Vec<usize>>,
 }
@@ -134,6 +145,7 @@ impl<'g> Index<'g> {
                 return None;
             }
         }
+        let mut dangling = vec![false; actions.len()];
         let mut waits_for = vec![Vec::new(); actions.len()];
         let mut followers = vec![Vec::new(); actions.len()];
         for (at, synapse) in graph.synapses.iter().enumerate() {
@@ -146,6 +158,7 @@ impl<'g> Index<'g> {
                         first,
                         then,
                     });
+                    dangling[at] = true;
                     continue;
                 };
                 waits_for[at].push(from);
@@ -184,10 +197,14 @@ impl<'g> Index<'g> {
             position[*old] = new;
         }
         let steps: Vec<&Action> = order.iter().map(|old| actions[*old]).collect();
-        let inputs = order
+        let inputs: Vec<Vec<usize>> = order
             .iter()
             .map(|old| waits_for[*old].iter().map(|from| position[*from]).collect())
             .collect();
+        let mut never: Vec<bool> = order.iter().map(|old| dangling[*old]).collect();
+        for at in 0..never.len() {
+            never[at] |= inputs[at].iter().any(|from| never[*from]);
+        }
         let mut by_task: BTreeMap<(&str, &str), Vec<usize>> = BTreeMap::new();
         for (at, action) in steps.iter().enumerate() {
             if let Some(rsc) = subject(action) {
@@ -197,6 +214,7 @@ impl<'g> Index<'g> {
         Some(Index {
             steps,
             inputs,
+            never,
             by_task,
         })
     }
@@ -514,6 +532,28 @@ mod tests {
             .iter()
             .map(ToString::to_string)
             .collect()
+    }
+
+    #[test]
+    fn no_more_are_promoted_than_may_be() {
+        assert!(broken("1 real demote db:0 n1 \n 2 real promote db:1 n2 <- 1").is_empty());
+        assert_eq!(
+            broken("1 real demote db:0 n1 \n 2 real promote db:1 n2"),
+            ["db:1_promote_0 on n2 may begin before db:0_demote_0 on n1 is done"]
+        );
+        let two = |inputs: &str| {
+            let lines = format!("1 real promote db:0 n1 \n 2 real promote db:1 n2 <- {inputs}");
+            let mut graph = graph(&lines);
+            for synapse in &mut graph.synapses {
+                let most = ("CRM_meta_promoted_max".into(), "1".into());
+                synapse.action.attributes.push(most);
+            }
+            check(&graph, None)
+        };
+        assert_eq!(two("1")[0].rule, Rule::TooManyPromoted);
+        // What never begins takes nobody's place.
+        assert_eq!(two("7")[0].rule, Rule::WaitsForNothing);
+        assert_eq!(two("7").len(), 1);
     }
 
     #[test]
