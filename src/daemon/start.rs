@@ -370,11 +370,17 @@ fn plan(cib: &crate::cib::Cib, before: i64, keeper: &Keeper) -> Graph {
             outcome: inputs::fingerprint(&outcome.graph),
         });
     }
-    if violations.is_empty() {
+    let (blocked, wrong): (Vec<_>, Vec<_>) = violations
+        .into_iter()
+        .partition(|one| one.rule.only_blocks());
+    for violation in &blocked {
+        tracing::warn!("part of the plan can't be carried out: {violation}");
+    }
+    if wrong.is_empty() {
         return outcome.graph;
     }
     // The policy broke a rule that every graph obeys: nothing of it is done.
-    for violation in violations {
+    for violation in wrong {
         tracing::error!("the policy's graph is wrong, so nothing is done: {violation}");
     }
     Graph::default()

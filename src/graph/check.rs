@@ -56,6 +56,14 @@ pub enum Rule {
     GroupStop,
 }
 
+impl Rule {
+    /// The step concerned is never done, and nothing happens that should not: the rest may be carried out.
+    #[must_use]
+    pub fn only_blocks(self) -> bool {
+        self == Self::WaitsForNothing
+    }
+}
+
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Violation { rule, first, then } = self;
