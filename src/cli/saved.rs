@@ -16,7 +16,7 @@ use crate::xml::{Element, Limits, ReadError, write};
 pub enum Series {
     /// Nothing was wrong.
     Input,
-    /// The policy warned.
+    /// The policy warned, or part of the plan can't be carried out.
     Warn,
     /// The policy broke a rule, and nothing was done.
     Error,
@@ -104,10 +104,13 @@ pub fn pack(cib: &Element, transition: i64, now_s: i64) -> std::io::Result<Vec<u
     out.finish()
 }
 
-/// The text inside a compressed file.
+/// The text inside a compressed file, which may be larger than what anybody reads: then it ends early, and its reader
+/// says that it is too large.
 pub fn unpack(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
     let mut text = Vec::new();
-    bzip2::read::MultiBzDecoder::new(bytes).read_to_end(&mut text)?;
+    bzip2::read::MultiBzDecoder::new(bytes)
+        .take(Limits::STORED.bytes as u64 + 1)
+        .read_to_end(&mut text)?;
     Ok(text)
 }
 

@@ -658,7 +658,6 @@ impl Router {
     fn feed_guard(&mut self) {
         let now = Mono::now();
         let lease = Lease {
-            pid: std::process::id().cast_signed(),
             until: self.lease_until.0,
             stop_by: self.lease_until.plus(self.stop_deadline_ms).0,
             keep: devices::goes_on_without_quorum(&self.cib),

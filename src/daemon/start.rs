@@ -353,9 +353,12 @@ fn plan(cib: &crate::cib::Cib, before: i64, keeper: &Keeper) -> Graph {
     };
     let outcome = policy::schedule(cib.root(), &input);
     let violations = graph::check(&outcome.graph, cib.configuration());
-    let series = if !violations.is_empty() {
+    let (blocked, wrong): (Vec<_>, Vec<_>) = violations
+        .into_iter()
+        .partition(|one| one.rule.only_blocks());
+    let series = if !wrong.is_empty() {
         Series::Error
-    } else if !outcome.warnings.is_empty() {
+    } else if !blocked.is_empty() || !outcome.warnings.is_empty() {
         Series::Warn
     } else {
         Series::Input
@@ -370,18 +373,19 @@ fn plan(cib: &crate::cib::Cib, before: i64, keeper: &Keeper) -> Graph {
             outcome: inputs::fingerprint(&outcome.graph),
         });
     }
-    let (blocked, wrong): (Vec<_>, Vec<_>) = violations
-        .into_iter()
-        .partition(|one| one.rule.only_blocks());
     for violation in &blocked {
-        tracing::warn!("part of the plan can't be carried out: {violation}");
+        tracing::warn!(
+            "part of the plan can't be carried out: {violation}; see `crm explain --transition`"
+        );
     }
     if wrong.is_empty() {
         return outcome.graph;
     }
     // The policy broke a rule that every graph obeys: nothing of it is done.
     for violation in wrong {
-        tracing::error!("the policy's graph is wrong, so nothing is done: {violation}");
+        tracing::error!(
+            "the policy's graph is wrong, so nothing is done: {violation}; its input is kept, see `crm history`"
+        );
     }
     Graph::default()
 }

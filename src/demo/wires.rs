@@ -39,13 +39,12 @@ impl Wires {
         mac: [u8; 6],
         pid: i32,
     ) -> io::Result<()> {
-        // The kernel tears a dead host's namespace down in its own time.
+        // The kernel tears a dead host's namespace down in its own time, perhaps between the look and the removal.
         if let Ok(old) = self.index(port).await {
-            told(
-                "remove cable",
-                port,
-                self.handle.link().del(old).execute().await,
-            )?;
+            let removed = self.handle.link().del(old).execute().await;
+            if self.index(port).await.is_ok() {
+                told("remove cable", port, removed)?;
+            }
         }
         let far = format!("{port}.far");
         let pair = LinkVeth::new(port, &far).build();

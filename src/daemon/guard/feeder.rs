@@ -1,7 +1,7 @@
 //! The daemon's end of its guard.
 
 use std::collections::BTreeMap;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,11 +11,13 @@ use crate::executor::Invocation;
 use crate::terms::RscId;
 
 /// A guard that does not take a word for so long is no guard; the daemon does not wait for it any longer.
-const PATIENCE: Duration = Duration::from_millis(50);
+const PATIENCE: Duration = Duration::from_millis(100);
 
 /// Tells the guard what it has to know. A guard that is new is told everything first.
 #[derive(Debug)]
 pub struct Feeder {
+    /// The process that the guard kills when it is late.
+    pid: i32,
     socket: PathBuf,
     stream: Option<UnixStream>,
     lease: Option<Lease>,
@@ -24,9 +26,15 @@ pub struct Feeder {
 }
 
 impl Feeder {
-    /// Feeds the guard that listens in this directory.
+    /// Feeds the guard that listens in this directory, for this process.
     pub fn new(dir: &Path) -> Self {
+        Self::of(std::process::id().cast_signed(), dir)
+    }
+
+    /// The same for another process; 0 is none.
+    pub(super) fn of(pid: i32, dir: &Path) -> Self {
         Self {
+            pid,
             socket: socket_of(dir),
             stream: None,
             lease: None,
@@ -42,14 +50,15 @@ impl Feeder {
         let Ok(stream) = UnixStream::connect(&self.socket) else {
             return false;
         };
-        if stream.set_write_timeout(Some(PATIENCE)).is_err() {
+        let limited = stream
+            .set_write_timeout(Some(PATIENCE))
+            .and_then(|()| stream.set_read_timeout(Some(PATIENCE)));
+        if limited.is_err() {
             return false;
         }
         self.stream = Some(stream);
-        let all: Vec<Word> = self
-            .lease
-            .map(Word::Lease)
-            .into_iter()
+        let all: Vec<Word> = std::iter::once(Word::Hello(self.pid))
+            .chain(self.lease.map(Word::Lease))
             .chain(self.resources.iter().map(|(rsc, stop)| word(rsc, stop)))
             .collect();
         all.iter().all(|word| self.say(word).is_ok())
@@ -82,13 +91,20 @@ impl Feeder {
         }
     }
 
+    /// Says a word, and waits for the answer if it has one.
     fn say(&mut self, word: &Word) -> std::io::Result<()> {
         let mut line = serde_json::to_vec(word).map_err(std::io::Error::other)?;
         line.push(b'\n');
         let Some(stream) = &mut self.stream else {
             return Err(std::io::Error::other("no guard listens"));
         };
-        let said = stream.write_all(&line);
+        let said = stream.write_all(&line).and_then(|()| {
+            if word.is_answered() {
+                stream.read_exact(&mut [0])
+            } else {
+                Ok(())
+            }
+        });
         if said.is_err() {
             self.stream = None;
         }

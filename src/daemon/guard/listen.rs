@@ -1,6 +1,6 @@
 //! The guard's process: one thread that waits for words and for the time, and acts once.
 
-use std::io::{ErrorKind, Read};
+use std::io::{ErrorKind, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
@@ -102,7 +102,14 @@ fn hear(daemons: &mut Vec<Daemon>, watch: &mut Watch) -> bool {
         while let Some(end) = daemon.unread.iter().position(|byte| *byte == b'\n') {
             let line: Vec<u8> = daemon.unread.drain(..=end).collect();
             match serde_json::from_slice::<Word>(&line) {
-                Ok(word) => bye |= watch.hear(Mono::now(), word),
+                Ok(word) => {
+                    let answered = word.is_answered();
+                    bye |= watch.hear(Mono::now(), word);
+                    // A daemon that does not read it any more does not wait for it either.
+                    if answered && daemon.stream.write_all(b"\n").is_err() {
+                        daemon.open = false;
+                    }
+                }
                 Err(e) => tracing::warn!("the guard does not understand its daemon: {e}"),
             }
         }
@@ -160,7 +167,6 @@ mod tests {
 
     fn lease(until: u64) -> Lease {
         Lease {
-            pid: 0,
             until,
             stop_by: until + 100,
             keep: false,
@@ -201,7 +207,7 @@ mod tests {
     #[test]
     fn what_was_told_just_before_the_daemon_froze_is_stopped() {
         let stopped = guarded(|dir| {
-            let mut feeder = Feeder::new(dir);
+            let mut feeder = Feeder::of(0, dir);
             until("the guard's answer", || feeder.connect());
             feeder
                 .lease(lease(Mono::now().plus(50).0))
@@ -218,7 +224,7 @@ mod tests {
     #[test]
     fn a_new_guard_is_told_everything_that_the_old_one_knew() {
         let dir = tempfile::tempdir().expect("temporary directory");
-        let mut feeder = Feeder::new(dir.path());
+        let mut feeder = Feeder::of(0, dir.path());
         assert!(
             !feeder.resource(&"vip".into(), Some(&stop_of("vip"))),
             "nobody is there yet"
@@ -241,6 +247,15 @@ mod tests {
     }
 
     #[test]
+    fn a_socket_that_nobody_reads_is_no_guard() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let _ended = UnixListener::bind(super::super::socket_of(dir.path())).expect("ours");
+        let mut feeder = Feeder::of(0, dir.path());
+        assert!(!feeder.connect(), "nobody has answered");
+        assert!(!feeder.resource(&"vip".into(), Some(&stop_of("vip"))));
+    }
+
+    #[test]
     fn a_second_guard_waits_until_the_first_has_stopped_everything() {
         let dir = tempfile::tempdir().expect("temporary directory");
         let socket = super::super::socket_of(dir.path());
@@ -253,7 +268,7 @@ mod tests {
                     note("stopped");
                 })
             });
-            let mut feeder = Feeder::new(dir.path());
+            let mut feeder = Feeder::of(0, dir.path());
             until("the first guard's answer", || feeder.connect());
             feeder.lease(lease(1)).expect("it listens");
             feeder.resource(&"vip".into(), Some(&stop_of("vip")));
@@ -261,7 +276,7 @@ mod tests {
                 !UnixStream::connect(&socket).is_ok()
             });
             let second = scope.spawn(|| run(&socket, |_| note("stopped again")));
-            let mut anew = Feeder::new(dir.path());
+            let mut anew = Feeder::of(0, dir.path());
             until("the second guard's answer", || anew.connect());
             note("connected");
             anew.bye();

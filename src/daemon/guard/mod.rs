@@ -30,9 +30,12 @@ pub use listen::run;
 /// What the daemon tells its guard.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Word {
+    /// The first word of a daemon: its process. Answered by one byte.
+    Hello(i32),
     /// A few times per lease.
     Lease(Lease),
-    /// From now on this may run here; said before it is started.
+    /// From now on this may run here; said before it is started, which waits for the answer of one byte: a word that
+    /// lies in the socket of a guard that has just ended has not arrived.
     MayRun(StopCall),
     /// This certainly does not run here.
     Gone(RscId),
@@ -40,11 +43,16 @@ pub enum Word {
     Bye,
 }
 
+impl Word {
+    /// Whether the daemon waits until it has arrived.
+    fn is_answered(&self) -> bool {
+        matches!(self, Self::Hello(_) | Self::MayRun(_))
+    }
+}
+
 /// How long the node may go on, and what happens then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lease {
-    /// The daemon's process.
-    pub pid: i32,
     /// End of the run lease, in milliseconds since boot; 0 while this life of the daemon has held none.
     pub until: u64,
     /// When everything must be stopped.

@@ -47,6 +47,7 @@ impl Watch {
         // Whatever it says, it lives.
         self.fed_at = now;
         match word {
+            Word::Hello(pid) => self.pid = Some(pid),
             Word::Lease(lease) => self.lease(lease),
             Word::MayRun(stop) => drop(self.may_run.insert(stop.rsc.clone(), stop)),
             Word::Gone(rsc) => drop(self.may_run.remove(&rsc)),
@@ -56,7 +57,6 @@ impl Watch {
     }
 
     fn lease(&mut self, lease: Lease) {
-        self.pid = Some(lease.pid);
         self.keep = lease.keep;
         // A restarted daemon has no lease yet; what the one before it held still counts.
         self.lease_until = self.lease_until.max(Mono(lease.until));
@@ -105,7 +105,6 @@ mod tests {
 
     fn lease(until: u64) -> Word {
         Word::Lease(Lease {
-            pid: 1,
             until,
             stop_by: if until == 0 { 0 } else { until + 500 },
             keep: false,
