@@ -14,13 +14,15 @@ use crate::xml::{Element, Node};
 /// Version of the output's form that we follow.
 const API_VERSION: &str = "2.42";
 
-fn text_element(tag: &str, text: &str) -> Element {
+/// An element that holds only text.
+pub(crate) fn text_element(tag: &str, text: &str) -> Element {
     let mut element = Element::new(tag);
     element.nodes_mut().push(Node::Text(Arc::new(text.into())));
     element
 }
 
-fn yes_no(yes: bool) -> &'static str {
+/// How the output writes a yes or no.
+pub(crate) fn yes_no(yes: bool) -> &'static str {
     if yes { "true" } else { "false" }
 }
 

@@ -102,7 +102,6 @@ struct Asked {
     resource: Option<String>,
     set: Option<String>,
     utilization: bool,
-    xml: bool,
 }
 
 /// `crm_attribute`.
@@ -136,7 +135,7 @@ pub fn run(tool: &mut Tool, args: &[String]) -> Result<(), Failure> {
             "resource" => asked.resource = Some(value),
             "set-name" => asked.set = Some(value),
             "utilization" => asked.utilization = true,
-            "output-as" => asked.xml = value == "xml",
+            "output-as" => tool.output_as(&value)?,
             _ => {}
         }
     }
@@ -228,18 +227,16 @@ fn one(tool: &mut Tool, asked: Asked) -> Result<(), Failure> {
                 &name,
             );
             let value = value.or(asked.default).ok_or_else(|| no_attribute(&name))?;
-            if asked.xml {
-                let element = Element::new("attribute")
+            tool.element(
+                Element::new("attribute")
                     .with("name", &name)
                     .with("value", &value)
-                    .with("scope", kind);
-                let whole =
-                    crate::cli::show::xml::envelope("crm_attribute", [element], CrmExit::OK, &[]);
-                write!(tool.out, "{}", crate::xml::write::pretty(&whole))?;
-            } else if asked.quiet {
-                writeln!(tool.out, "{value}")?;
+                    .with("scope", kind),
+            );
+            if asked.quiet {
+                tool.line(&value)?;
             } else {
-                writeln!(tool.out, "scope={kind}  name={name} value={value}")?;
+                tool.line(&format!("scope={kind}  name={name} value={value}"))?;
             }
             Ok(())
         }

@@ -7,6 +7,7 @@ pub mod attribute;
 pub mod cibadmin;
 pub mod crm_mon;
 pub mod node;
+pub(crate) mod output;
 pub mod resource;
 
 use std::io::Write;
@@ -24,6 +25,8 @@ pub struct Tool {
     pub access: Box<dyn Access>,
     /// Standard output.
     pub out: Box<dyn Write>,
+    /// What was said, where it is written at the end.
+    pub(crate) answer: output::Answer,
 }
 
 type Run = fn(&mut Tool, &[String]) -> Result<(), Failure>;
@@ -44,23 +47,10 @@ pub fn called_as(name: &str, args: &[String]) -> Option<CrmExit> {
     let mut tool = Tool {
         access: entry::reach(None),
         out: Box::new(std::io::stdout()),
+        answer: output::Answer::new(name, args),
     };
     let result = run(&mut tool, args);
-    let flushed = tool.out.flush().map_err(Failure::from);
-    Some(match result.and(flushed) {
-        Ok(()) => CrmExit::OK,
-        Err(failure) => {
-            if !failure.message.is_empty() {
-                let mut errors = std::io::stderr();
-                // Nobody is there to read it when standard error is gone.
-                let _ = writeln!(errors, "{name}: {failure}");
-                if let Some(help) = &failure.help {
-                    let _ = writeln!(errors, "  {help}");
-                }
-            }
-            failure.exit
-        }
-    })
+    Some(tool.close(name, result))
 }
 
 /// The node on which the tool runs: agents are told by the executor, others ask the daemon.
