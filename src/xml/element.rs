@@ -61,9 +61,13 @@ impl Node {
         }
     }
 
-    /// A comment.
+    /// A comment. XML knows no way to write two hyphens in a row in one, nor one at its end: a blank is put behind each.
     pub fn comment(text: &str) -> Self {
-        Node::Comment(Arc::new(text.into()))
+        let mut text = text.replace("--", "- -").replace("--", "- -");
+        if text.ends_with('-') {
+            text.push(' ');
+        }
+        Node::Comment(Arc::new(text))
     }
 }
 

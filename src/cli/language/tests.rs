@@ -52,6 +52,19 @@ fn words() {
     assert_eq!(statements[1].comments, ["x"]);
 }
 
+/// XML has no two hyphens in a comment, people have whole lines of them.
+#[test]
+fn comments_may_have_hyphens() {
+    for line in ["----- web servers ---", "a--b", "--", "-"] {
+        let document = load(&format!("# {line}\nprimitive p Dummy"));
+        let shown = show(&document);
+        assert_eq!(show(&load(&shown)), shown);
+        let text = crate::xml::write::pretty(document.configuration());
+        let read = crate::xml::parse(text.as_bytes(), &crate::xml::Limits::STORED);
+        assert!(read.is_ok(), "{text}");
+    }
+}
+
 /// As Debian's crmsh 4.4.1 prints it; what it reads is `examples/written.crm`.
 #[test]
 fn shown_as_crmsh_shows_it() {
