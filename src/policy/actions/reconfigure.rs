@@ -39,10 +39,10 @@ impl Make<'_> {
             }
             for at in of_node.get(node).into_iter().flatten() {
                 let entry = &facts.history[*at];
-                if entry.ops.is_empty() {
+                if entry.recorded.ops.is_empty() {
                     continue;
                 }
-                for rsc in by_name.get(&*entry.id).into_iter().flatten().rev() {
+                for rsc in by_name.get(entry.recorded.id()).into_iter().flatten().rev() {
                     self.compare_entry(*rsc, *at, entry);
                 }
             }
@@ -51,7 +51,7 @@ impl Make<'_> {
 
     fn compare_entry(&mut self, rsc: RscIdx, at: usize, entry: &HistoryEntry) {
         let facts = self.facts;
-        let (fact, node) = (&facts.rscs[rsc], entry.node);
+        let (fact, node, recorded) = (&facts.rscs[rsc], entry.node, &entry.recorded);
         if fact.flags.removed {
             let top = facts.top_of(rsc);
             if top == rsc || facts.rscs[top].clone_facts().is_none() || facts.rscs[top].flags.unique
@@ -60,7 +60,7 @@ impl Make<'_> {
             }
             return;
         }
-        let was = |name: &str| entry.element.get(name);
+        let was = |name: &str| recorded.element.get(name);
         let agent = &fact.agent;
         let other = was("class") != Some(&*agent.class)
             || was("provider") != agent.provider.as_deref()
@@ -76,12 +76,12 @@ impl Make<'_> {
             }
             self.clean_up(rsc, node);
         }
-        if !active || entry.stopped() {
+        if !active || recorded.stopped() {
             return;
         }
         let in_maintenance = fact.flags.maintenance || facts.nodes[node].maintenance;
-        for (position, op) in entry.ops.iter().enumerate() {
-            if i64::try_from(position).unwrap_or(i64::MAX) < i64::from(entry.start_index) {
+        for (position, op) in recorded.ops.iter().enumerate() {
+            if i64::try_from(position).unwrap_or(i64::MAX) < i64::from(recorded.start_index) {
                 continue;
             }
             if op.interval_ms > 0 && in_maintenance {
@@ -100,7 +100,7 @@ impl Make<'_> {
                 if facts.address_is_deferred(rsc) {
                     self.deferred.push((rsc, at, position));
                 } else {
-                    self.compare_and_clear(rsc, node, op, None);
+                    self.compare_and_clear(rsc, at, position, None);
                 }
             }
         }
@@ -109,11 +109,14 @@ impl Make<'_> {
     fn compare_and_clear(
         &mut self,
         rsc: RscIdx,
-        node: NodeIdx,
-        op: &HistoryOp,
+        entry: usize,
+        op: usize,
         address: Option<&str>,
     ) {
-        if self.changed(rsc, node, op, address) && self.facts.failures(rsc, node).0 != Score::ZERO {
+        let entry = &self.facts.history[entry];
+        let rescheduled = entry.rescheduled.contains(&op);
+        let (node, op) = (entry.node, &entry.recorded.ops[op]);
+        if self.changed(rsc, node, op, rescheduled, address) && self.facts.failures(rsc, node).0 != Score::ZERO {
             self.clear_failcount(rsc, node, None, Cause::DefinitionChanged);
         }
     }
@@ -122,9 +125,8 @@ impl Make<'_> {
     pub(super) fn deferred_checks(&mut self) {
         let facts = self.facts;
         for (rsc, entry, op) in std::mem::take(&mut self.deferred).into_iter().rev() {
-            let entry = &facts.history[entry];
             let address = address(&self.plan, facts, rsc);
-            self.compare_and_clear(rsc, entry.node, &entry.ops[op], address);
+            self.compare_and_clear(rsc, entry, op, address);
         }
         self.deferred_failure_checks();
     }
@@ -136,7 +138,11 @@ impl Make<'_> {
         node: NodeIdx,
         (entry, op): (usize, usize),
     ) -> bool {
-        let op = &self.facts.history[entry].ops[op];
+        let entry = &self.facts.history[entry];
+        if entry.rescheduled.contains(&op) {
+            return true;
+        }
+        let op = &entry.recorded.ops[op];
         let verdict =
             self.facts
                 .compare_digest(rsc, node, op, address(&self.plan, self.facts, rsc));
@@ -149,6 +155,7 @@ impl Make<'_> {
         rsc: RscIdx,
         node: NodeIdx,
         op: &HistoryOp,
+        rescheduled: bool,
         address: Option<&str>,
     ) -> bool {
         let facts = self.facts;
@@ -171,7 +178,12 @@ impl Make<'_> {
             }
             return true;
         }
-        let verdict = facts.compare_digest(rsc, node, op, address);
+        // An expired result must be scheduled again, whatever the parameters. // spec 1 §22.4
+        let verdict = if rescheduled {
+            Verdict::Restart
+        } else {
+            facts.compare_digest(rsc, node, op, address)
+        };
         if verdict == Verdict::Match || facts.only_private_changed(rsc, node, op, address) {
             return false;
         }

@@ -57,10 +57,6 @@ impl Facts {
         op: &HistoryOp,
         address: Option<&str>,
     ) -> Verdict {
-        // An expired result must be scheduled again, whatever the parameters. // spec 1 §22.4
-        if op.force_reschedule {
-            return Verdict::Restart;
-        }
         let now = self.digests(
             rsc,
             &op.task,

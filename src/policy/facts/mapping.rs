@@ -1,8 +1,10 @@
 //! From a history entry to the resource it is about: by name, by instance, or a resource nobody configured
 //! (spec 1 §20).
 
+use std::sync::Arc;
+
 use super::clone::{self, strip};
-use super::history::{self, HistoryEntry};
+use super::history::{HistoryEntry, Recorded};
 use super::{Facts, Wish, failure, outcome, remote, spec, unpack};
 use crate::policy::index::{NodeIdx, RscIdx};
 use crate::policy::nvtable::Str;
@@ -36,25 +38,21 @@ fn read_entry(facts: &mut Facts, node: NodeIdx, entry: &Element) -> Option<RscId
         None if has_ops => removed_resource(facts, entry, id)?,
         None => return None,
     };
-    let ops = history::sorted_ops(entry);
-    let (start_index, stop_index) = history::active_range(&ops);
+    let recorded = Arc::new(Recorded::read(entry));
     let at = facts.history.len();
     facts.history.push(HistoryEntry {
         node,
         rsc: Some(rsc),
-        id: id.into(),
-        element: entry.clone(),
-        ops,
-        start_index,
-        stop_index,
+        recorded: Arc::clone(&recorded),
+        rescheduled: Vec::new(),
     });
     if facts.options.shutdown_lock {
         read_lock(facts, rsc, node, entry);
     }
     let saved = std::mem::replace(&mut facts.rscs[rsc].role, Role::Unknown);
-    let run = outcome::read_ops(facts, rsc, node, at);
+    let run = outcome::read_ops(facts, rsc, node, at, &recorded);
     if facts.nodes[node].online {
-        wish_recurring(facts, rsc, node, at);
+        wish_recurring(facts, rsc, node, &recorded);
     }
     failure::settle(facts, &run);
     let it = &mut facts.rscs[rsc];
@@ -83,8 +81,7 @@ fn read_lock(facts: &mut Facts, rsc: RscIdx, node: NodeIdx, entry: &Element) {
 }
 
 // What already recurs there need not be started. // spec 1 §23.1 step 4
-fn wish_recurring(facts: &mut Facts, rsc: RscIdx, node: NodeIdx, at: usize) {
-    let entry = &facts.history[at];
+fn wish_recurring(facts: &mut Facts, rsc: RscIdx, node: NodeIdx, entry: &Recorded) {
     let stopped = entry.stopped();
     for (position, op) in (0..).zip(&entry.ops) {
         let before = (stopped && position <= entry.stop_index) || position < entry.start_index;

@@ -31,14 +31,14 @@ mod spec;
 mod unpack;
 pub mod wish;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use indexmap::IndexMap;
 
 pub use digest::{Digests, Verdict};
 pub use failcount::{FailCount, FailQuery, TimeoutsOff};
-pub use history::{HistoryEntry, HistoryOp};
+pub use history::{HistoryEntry, HistoryOp, Recorded};
 pub use node::{Node, NodeKind};
 pub use operation::{Needs, OnFail, OpConfig, OpMeta};
 pub use options::{Options, QuorumPolicy};
@@ -128,6 +128,8 @@ pub(crate) struct Context {
     status: Option<Element>,
     /// Containers to stop when all history is known (spec 1 §23.2 restart-container).
     container_stops: Vec<RscIdx>,
+    /// Resources that a stop was wished for, so that a later entry may take it back.
+    stops_wished: BTreeSet<RscIdx>,
 }
 
 impl Default for Context {
@@ -146,6 +148,7 @@ impl Default for Context {
             digests: Mutex::default(),
             status: None,
             container_stops: Vec::new(),
+            stops_wished: BTreeSet::new(),
         }
     }
 }
