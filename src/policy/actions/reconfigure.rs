@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use indexmap::IndexMap;
+
 use super::super::facts::digest::Verdict;
 use super::super::facts::{HistoryEntry, HistoryOp};
 use super::super::report::Cause;
@@ -17,7 +19,7 @@ impl Make<'_> {
     /// Compares what nodes ran with what is defined now. spec 3 §6.3
     pub(super) fn definitions(&mut self) {
         let facts = self.facts;
-        let mut by_name: BTreeMap<&str, Vec<RscIdx>> = BTreeMap::new();
+        let mut by_name: IndexMap<&str, Vec<RscIdx>> = IndexMap::new();
         for top in &facts.top {
             for leaf in facts.leaves(*top) {
                 let fact = &facts.rscs[leaf];
@@ -60,13 +62,8 @@ impl Make<'_> {
             }
             return;
         }
-        let was = |name: &str| recorded.element.get(name);
-        let agent = &fact.agent;
-        let other = was("class") != Some(&*agent.class)
-            || was("provider") != agent.provider.as_deref()
-            || was("type") != Some(&*agent.kind);
         let active = fact.active.contains(&node);
-        if other {
+        if !recorded.is_of(fact) {
             let reason = "Device definition changed";
             fencing::require_unfencing(&mut self.plan, facts, Some(rsc), Some(node), reason);
             if active {
@@ -106,17 +103,13 @@ impl Make<'_> {
         }
     }
 
-    fn compare_and_clear(
-        &mut self,
-        rsc: RscIdx,
-        entry: usize,
-        op: usize,
-        address: Option<&str>,
-    ) {
+    fn compare_and_clear(&mut self, rsc: RscIdx, entry: usize, op: usize, address: Option<&str>) {
         let entry = &self.facts.history[entry];
         let rescheduled = entry.rescheduled.contains(&op);
         let (node, op) = (entry.node, &entry.recorded.ops[op]);
-        if self.changed(rsc, node, op, rescheduled, address) && self.facts.failures(rsc, node).0 != Score::ZERO {
+        if self.changed(rsc, node, op, rescheduled, address)
+            && self.facts.failures(rsc, node).0 != Score::ZERO
+        {
             self.clear_failcount(rsc, node, None, Cause::DefinitionChanged);
         }
     }

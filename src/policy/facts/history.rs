@@ -1,8 +1,11 @@
 //! Operation history as recorded (spec 1 §20-§23).
 
 use std::cmp::Ordering;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
+use super::digest::Digests;
+use super::resource::Rsc;
+use super::spec::Spec;
 use crate::policy::index::{NodeIdx, RscIdx};
 use crate::policy::nvtable::Str;
 use crate::terms::{TransitionKey, TransitionMagic, text};
@@ -32,6 +35,8 @@ pub struct Recorded {
     pub start_index: i32,
     /// Position of the last successful stop, or -1.
     pub stop_index: i32,
+    /// The definition whose agent was found to be the recorded one.
+    same_agent: OnceLock<Arc<Spec>>,
 }
 
 impl Recorded {
@@ -45,6 +50,7 @@ impl Recorded {
             ops: ops.into(),
             start_index,
             stop_index,
+            same_agent: OnceLock::new(),
         }
     }
 
@@ -52,6 +58,24 @@ impl Recorded {
     #[must_use]
     pub fn id(&self) -> &str {
         self.element.get("id").unwrap_or_default()
+    }
+
+    /// Whether it was an agent of the same class, provider and type that did this.
+    #[must_use]
+    pub fn is_of(&self, rsc: &Rsc) -> bool {
+        let known = self.same_agent.get();
+        if known.is_some_and(|known| Arc::ptr_eq(known, &rsc.spec)) {
+            return true;
+        }
+        let (was, agent) = (|name: &str| self.element.get(name), &rsc.agent);
+        let same = was("class") == Some(&*agent.class)
+            && was("provider") == agent.provider.as_deref()
+            && was("type") == Some(&*agent.kind);
+        if same {
+            // One that is known already stays: it costs no more than looking again.
+            let _ = self.same_agent.set(Arc::clone(&rsc.spec));
+        }
+        same
     }
 
     /// Whether the last stop came after the last start.
@@ -80,6 +104,8 @@ pub struct HistoryOp {
     pub last_rc_change: Option<i64>,
     /// The element, for everything else.
     pub element: Element,
+    /// Digests of the definition that this entry was compared with last, where they depend on it alone.
+    pub(super) compared: OnceLock<(Arc<Spec>, Arc<Digests>)>,
 }
 
 impl HistoryOp {
@@ -128,12 +154,13 @@ impl HistoryOp {
             target_rc,
             last_rc_change: number("last-rc-change"),
             element: element.clone(),
+            compared: OnceLock::new(),
         }
     }
 }
 
 /// The name of a task; those that are in every history exist once.
-fn shared_task(name: &str) -> Str {
+pub(super) fn shared_task(name: &str) -> Str {
     static USUAL: LazyLock<[Str; 7]> = LazyLock::new(|| {
         [
             "monitor",

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::clone::{self, strip};
 use super::history::{HistoryEntry, Recorded};
+use super::kept::Before;
 use super::{Facts, Wish, failure, outcome, remote, spec, unpack};
 use crate::policy::index::{NodeIdx, RscIdx};
 use crate::policy::nvtable::Str;
@@ -15,8 +16,9 @@ use crate::xml::Element;
 /// Reads all entries of a node. // spec 1 §19, §20
 pub(super) fn read_node(facts: &mut Facts, node: NodeIdx, resources: &Element) {
     let mut launched_removed = false;
+    let mut before = Before::of(&mut facts.context, &facts.nodes[node].id);
     for entry in resources.children_named("lrm_resource") {
-        if let Some(rsc) = read_entry(facts, node, entry) {
+        if let Some(rsc) = read_entry(facts, node, entry, &mut before) {
             let flags = &facts.rscs[rsc].flags;
             launched_removed |= flags.removed && flags.removed_launched;
         }
@@ -27,7 +29,12 @@ pub(super) fn read_node(facts: &mut Facts, node: NodeIdx, resources: &Element) {
 }
 
 /// Reads one entry to its end. // spec 1 §23.1
-fn read_entry(facts: &mut Facts, node: NodeIdx, entry: &Element) -> Option<RscIdx> {
+fn read_entry(
+    facts: &mut Facts,
+    node: NodeIdx,
+    entry: &Element,
+    before: &mut Before,
+) -> Option<RscIdx> {
     let has_ops = entry.child("lrm_rsc_op").is_some();
     if !has_ops && !facts.options.shutdown_lock {
         return None;
@@ -38,7 +45,7 @@ fn read_entry(facts: &mut Facts, node: NodeIdx, entry: &Element) -> Option<RscId
         None if has_ops => removed_resource(facts, entry, id)?,
         None => return None,
     };
-    let recorded = Arc::new(Recorded::read(entry));
+    let recorded = before.read(entry);
     let at = facts.history.len();
     facts.history.push(HistoryEntry {
         node,
