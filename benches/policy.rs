@@ -9,7 +9,7 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use systole::policy::{Input, facts, schedule};
+use systole::policy::{Input, Kept, facts, schedule, schedule_again};
 use systole::xml::{Element, Limits, parse};
 
 fn main() {
@@ -61,6 +61,60 @@ fn decide_with_causes(bencher: divan::Bencher<'_, '_>, size: (usize, usize, &'st
         ..Input::at(1_700_001_000)
     };
     bencher.bench(|| schedule(&cib, &input));
+}
+
+/// One decision after a small change, as in a daemon: a node attribute, and one recorded result.
+/// Expected: what the steps after the facts take, and a tenth of a microsecond per history entry.
+#[divan::bench(args = sizes(), sample_count = 20)]
+fn decide_after_a_change(bencher: divan::Bencher<'_, '_>, size: (usize, usize, &'static str)) {
+    let before = cluster(size);
+    let cibs = [before.clone(), changed(&before)];
+    let input = Input {
+        causes: false,
+        ..Input::at(1_700_001_000)
+    };
+    let kept = std::cell::RefCell::new(Kept::default());
+    let turn = std::cell::Cell::new(0);
+    for cib in &cibs {
+        drop(schedule_again(cib, &input, &mut kept.borrow_mut()));
+    }
+    bencher.bench_local(|| {
+        turn.set(1 - turn.get());
+        schedule_again(&cibs[turn.get()], &input, &mut kept.borrow_mut())
+    });
+}
+
+/// The same cluster after an attribute of its first node was set and one of its resources was looked at again.
+fn changed(cib: &Element) -> Element {
+    let mut cib = cib.clone();
+    let Some(state) = cib
+        .child_mut("status")
+        .and_then(|status| status.child_mut("node_state"))
+    else {
+        return cib;
+    };
+    let set = Element::new("instance_attributes")
+        .with("id", "changed")
+        .with_child(
+            Element::new("nvpair")
+                .with("id", "changed-1")
+                .with("name", "pingd")
+                .with("value", "100"),
+        );
+    state.push(
+        Element::new("transient_attributes")
+            .with("id", "1")
+            .with_child(set),
+    );
+    let result = state
+        .child_mut("lrm")
+        .and_then(|lrm| lrm.child_mut("lrm_resources"))
+        .and_then(|resources| resources.child_mut("lrm_resource"))
+        .and_then(|resource| resource.child_mut("lrm_rsc_op"));
+    if let Some(result) = result {
+        result.set("exec-time", "1");
+    }
+    cib
 }
 
 /// Expected: most of `decide` where nothing has to be done.

@@ -22,7 +22,7 @@ use crate::clock::{Mono, wall_s};
 use crate::coordinator::{self, Authority};
 use crate::executor::{self, agent::Place};
 use crate::graph::{self, Graph};
-use crate::policy;
+use crate::policy::{self, Kept};
 use crate::raft::{self, MemberRole, Raft};
 use crate::rpc::{self, Credentials, Doorkeeper, NodeConfig, Paths, Peers, Profile};
 use crate::terms::{CrmExit, NodeName, Term};
@@ -120,7 +120,17 @@ async fn node(options: &Options) -> anyhow::Result<()> {
     };
     let keeper =
         Keeper::start(&paths.data).context("failed to start the thread that keeps inputs")?;
-    let planner = move |cib: &crate::cib::Cib, before: i64| plan(cib, before, &keeper);
+    let kept = Mutex::new(Kept::default());
+    let planner = move |cib: &crate::cib::Cib, before: i64| {
+        let mut kept = kept.lock().unwrap_or_else(|poisoned| {
+            // A decision that panicked may have left half of something.
+            kept.clear_poison();
+            let mut kept = poisoned.into_inner();
+            *kept = Kept::default();
+            kept
+        });
+        plan(cib, before, &mut kept, &keeper)
+    };
     let (coordinator, coordinator_out) = coordinator::spawn(settings, Arc::new(planner));
 
     let shared = Arc::new(Shared::default());
@@ -344,14 +354,15 @@ fn fencer_config(paths: &Paths, config: &NodeConfig) -> fencer::shell::Config {
     }
 }
 
-/// What the coordinator asks: the policy on this CIB, now. What leads to a transition is kept, to be explained later.
-fn plan(cib: &crate::cib::Cib, before: i64, keeper: &Keeper) -> Graph {
+/// What the coordinator asks: the policy on this CIB, now, with what the decision before left. The input of what leads to a
+/// transition is stored, to be explained later.
+fn plan(cib: &crate::cib::Cib, before: i64, kept: &mut Kept, keeper: &Keeper) -> Graph {
     let now_s = wall_s();
     let input = policy::Input {
         causes: false,
         ..policy::Input::at(now_s)
     };
-    let outcome = policy::schedule(cib.root(), &input);
+    let outcome = policy::schedule_again(cib.root(), &input, kept);
     let violations = graph::check(&outcome.graph, cib.configuration());
     let (blocked, wrong): (Vec<_>, Vec<_>) = violations
         .into_iter()

@@ -30,8 +30,9 @@ mod why;
 mod devices;
 
 pub use devices::{FenceDevice, fence_devices};
+pub use facts::Kept;
 pub use index::{ColIdx, IdxVec, NodeIdx, RscIdx};
 pub use input::Input;
 pub use nodetable::{Discovery, Entry, NodeTable};
 pub use nvtable::NvTable;
-pub use schedule::{Outcome, schedule};
+pub use schedule::{Outcome, schedule, schedule_again};

@@ -1,4 +1,6 @@
 //! A small sorted table of names and values: attributes, meta-attributes, parameters.
+//!
+//! A clone is free, and so is an empty one: most tables are copied from where they were read and never change.
 
 use std::sync::Arc;
 
@@ -6,9 +8,9 @@ use std::sync::Arc;
 pub type Str = Arc<str>;
 
 /// Sorted by the bytes of the name; the order in which attributes are printed and digested.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct NvTable {
-    entries: Vec<(Str, Str)>,
+    entries: Option<Arc<Vec<(Str, Str)>>>,
 }
 
 impl NvTable {
@@ -21,13 +23,13 @@ impl NvTable {
     /// The value under a name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.find(name).ok().map(|at| &*self.entries[at].1)
+        self.find(name).ok().map(|at| &*self.pairs()[at].1)
     }
 
     /// The value under a name, shared.
     #[must_use]
     pub fn get_shared(&self, name: &str) -> Option<&Str> {
-        self.find(name).ok().map(|at| &self.entries[at].1)
+        self.find(name).ok().map(|at| &self.pairs()[at].1)
     }
 
     /// Whether the name is there.
@@ -39,8 +41,8 @@ impl NvTable {
     /// Sets a value, replacing.
     pub fn set(&mut self, name: impl AsRef<str> + Into<Str>, value: impl Into<Str>) {
         match self.find(name.as_ref()) {
-            Ok(at) => self.entries[at].1 = value.into(),
-            Err(at) => self.entries.insert(at, (name.into(), value.into())),
+            Ok(at) => self.to_change()[at].1 = value.into(),
+            Err(at) => self.to_change().insert(at, (name.into(), value.into())),
         }
     }
 
@@ -49,7 +51,7 @@ impl NvTable {
         match self.find(name.as_ref()) {
             Ok(_) => false,
             Err(at) => {
-                self.entries.insert(at, (name.into(), value.into()));
+                self.to_change().insert(at, (name.into(), value.into()));
                 true
             }
         }
@@ -57,18 +59,18 @@ impl NvTable {
 
     /// Forgets a name.
     pub fn remove(&mut self, name: &str) -> Option<Str> {
-        self.find(name).ok().map(|at| self.entries.remove(at).1)
+        self.find(name).ok().map(|at| self.to_change().remove(at).1)
     }
 
     /// Adds everything of another table that is missing here.
     pub fn add_missing(&mut self, other: &Self) {
-        if self.entries.is_empty() {
+        if self.is_empty() {
             self.entries.clone_from(&other.entries);
             return;
         }
-        for (name, value) in &other.entries {
+        for (name, value) in other.pairs() {
             if let Err(at) = self.find(name) {
-                self.entries
+                self.to_change()
                     .insert(at, (Arc::clone(name), Arc::clone(value)));
             }
         }
@@ -76,25 +78,27 @@ impl NvTable {
 
     /// Takes everything of another table, replacing.
     pub fn overwrite(&mut self, other: &Self) {
-        for (name, value) in &other.entries {
+        for (name, value) in other.pairs() {
             self.set(Arc::clone(name), Arc::clone(value));
         }
     }
 
     /// Keeps what the test accepts.
     pub fn retain(&mut self, mut keep: impl FnMut(&str, &str) -> bool) {
-        self.entries.retain(|(name, value)| keep(name, value));
+        if self.pairs().iter().any(|(name, value)| !keep(name, value)) {
+            self.to_change().retain(|(name, value)| keep(name, value));
+        }
     }
 
     /// All pairs in order of names.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &str)> {
-        self.entries.iter().map(|(name, value)| (&**name, &**value))
+        self.pairs().iter().map(|(name, value)| (&**name, &**value))
     }
 
     /// All pairs whose name begins with the prefix.
     pub fn with_prefix<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
-        let from = self.entries.partition_point(|(name, _)| &**name < prefix);
-        self.entries[from..]
+        let from = self.pairs().partition_point(|(name, _)| &**name < prefix);
+        self.pairs()[from..]
             .iter()
             .map(|(name, value)| (&**name, &**value))
             .take_while(move |(name, _)| name.starts_with(prefix))
@@ -103,17 +107,34 @@ impl NvTable {
     /// How many names there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.pairs().len()
     }
 
     /// Whether there is no name.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.pairs().is_empty()
+    }
+
+    fn pairs(&self) -> &[(Str, Str)] {
+        self.entries.as_ref().map_or(&[], |pairs| pairs.as_slice())
+    }
+
+    /// The pairs, made one's own first if they are shared.
+    fn to_change(&mut self) -> &mut Vec<(Str, Str)> {
+        Arc::make_mut(self.entries.get_or_insert_default())
     }
 
     fn find(&self, name: &str) -> Result<usize, usize> {
-        self.entries
+        self.pairs()
             .binary_search_by(|(have, _)| (**have).cmp(name))
     }
 }
+
+impl PartialEq for NvTable {
+    fn eq(&self, other: &Self) -> bool {
+        self.pairs() == other.pairs()
+    }
+}
+
+impl Eq for NvTable {}

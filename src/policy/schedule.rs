@@ -2,7 +2,7 @@
 
 use super::actions::plan::Plan;
 use super::emit::{self, SummaryLine};
-use super::facts::{self, Facts};
+use super::facts::{self, Facts, Kept};
 use super::input::Input;
 use super::report::{Causes, ScoreLine, Warning, Whom};
 use super::{NodeIdx, RscIdx, actions, assign, constraints, ordering, why};
@@ -47,7 +47,16 @@ impl Outcome {
 /// What the cluster must do next. The CIB is in the newest schema (`cib::upgrade`).
 #[must_use]
 pub fn schedule(cib: &Element, input: &Input) -> Outcome {
-    let facts = facts::read(cib, input);
+    decide(facts::read(cib, input), cib, input)
+}
+
+/// The same decision, made faster with what the one before left: most of a CIB is what it was.
+#[must_use]
+pub fn schedule_again(cib: &Element, input: &Input, kept: &mut Kept) -> Outcome {
+    decide(facts::read_again(cib, input, kept), cib, input)
+}
+
+fn decide(facts: Facts, cib: &Element, input: &Input) -> Outcome {
     let constraints = constraints::read(&facts, cib);
     let placement = assign::assign(&facts, &constraints, input.causes);
     let plan = actions::plan(&facts, &constraints, &placement, input.causes);

@@ -13,6 +13,7 @@
 //! SYSTOLE_DIFFS=DIR cargo test --test conformance      the differences as files DIR/CASE.LEVEL
 //! ```
 
+mod again;
 mod compare;
 mod gaps;
 
@@ -169,10 +170,11 @@ fn obeys_the_rules(input: &Path, graph: &str) -> Result<(), String> {
     let graph = graph::read(&parse(graph.as_bytes())?).map_err(|error| error.to_string())?;
     let cib = parse(&std::fs::read(input).map_err(|error| error.to_string())?)?;
     let broken = graph::check(&graph, cib.child("configuration"));
-    let lines: Vec<String> = broken
+    let mut lines: Vec<String> = broken
         .iter()
         .map(|one| format!("{:?}: {one}", one.rule))
         .collect();
+    lines.extend(again::decided_alike(&cib).err());
     if lines.is_empty() {
         Ok(())
     } else {

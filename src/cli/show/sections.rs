@@ -140,7 +140,7 @@ pub fn fail_counts(facts: &Facts, wanted: &Wanted) -> Entry {
                 let failed = facts.fail_count(&mut off, rsc, node, query);
                 (failed.count.value() > 0).then(|| {
                     let threshold = facts.rscs[rsc].threshold.value();
-                    let (id, count) = (&entry.id, failed.count.value());
+                    let (id, count) = (entry.recorded.id(), failed.count.value());
                     let mut line =
                         format!("{id}: migration-threshold={threshold} fail-count={count}");
                     if failed.last_failure_s > 0 {
@@ -163,7 +163,7 @@ pub fn fail_counts(facts: &Facts, wanted: &Wanted) -> Entry {
 
 fn failed_line(facts: &Facts, failed: &FailedOp, wanted: &Wanted) -> String {
     let (entry, at) = failed.entry;
-    let op = &facts.history[entry].ops[at];
+    let op = &facts.history[entry].recorded.ops[at];
     let node = &facts.nodes[failed.node].name;
     let exit = OcfExit(failed.rc).text();
     let status = ExecStatus::from_code(failed.status).map_or("Unknown", ExecStatus::text);

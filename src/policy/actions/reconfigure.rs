@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use indexmap::IndexMap;
+
 use super::super::facts::digest::Verdict;
 use super::super::facts::{HistoryEntry, HistoryOp};
 use super::super::report::Cause;
@@ -17,7 +19,7 @@ impl Make<'_> {
     /// Compares what nodes ran with what is defined now. spec 3 §6.3
     pub(super) fn definitions(&mut self) {
         let facts = self.facts;
-        let mut by_name: BTreeMap<&str, Vec<RscIdx>> = BTreeMap::new();
+        let mut by_name: IndexMap<&str, Vec<RscIdx>> = IndexMap::new();
         for top in &facts.top {
             for leaf in facts.leaves(*top) {
                 let fact = &facts.rscs[leaf];
@@ -39,10 +41,10 @@ impl Make<'_> {
             }
             for at in of_node.get(node).into_iter().flatten() {
                 let entry = &facts.history[*at];
-                if entry.ops.is_empty() {
+                if entry.recorded.ops.is_empty() {
                     continue;
                 }
-                for rsc in by_name.get(&*entry.id).into_iter().flatten().rev() {
+                for rsc in by_name.get(entry.recorded.id()).into_iter().flatten().rev() {
                     self.compare_entry(*rsc, *at, entry);
                 }
             }
@@ -51,7 +53,7 @@ impl Make<'_> {
 
     fn compare_entry(&mut self, rsc: RscIdx, at: usize, entry: &HistoryEntry) {
         let facts = self.facts;
-        let (fact, node) = (&facts.rscs[rsc], entry.node);
+        let (fact, node, recorded) = (&facts.rscs[rsc], entry.node, &entry.recorded);
         if fact.flags.removed {
             let top = facts.top_of(rsc);
             if top == rsc || facts.rscs[top].clone_facts().is_none() || facts.rscs[top].flags.unique
@@ -60,13 +62,8 @@ impl Make<'_> {
             }
             return;
         }
-        let was = |name: &str| entry.element.get(name);
-        let agent = &fact.agent;
-        let other = was("class") != Some(&*agent.class)
-            || was("provider") != agent.provider.as_deref()
-            || was("type") != Some(&*agent.kind);
         let active = fact.active.contains(&node);
-        if other {
+        if !recorded.is_of(fact) {
             let reason = "Device definition changed";
             fencing::require_unfencing(&mut self.plan, facts, Some(rsc), Some(node), reason);
             if active {
@@ -76,12 +73,12 @@ impl Make<'_> {
             }
             self.clean_up(rsc, node);
         }
-        if !active || entry.stopped() {
+        if !active || recorded.stopped() {
             return;
         }
         let in_maintenance = fact.flags.maintenance || facts.nodes[node].maintenance;
-        for (position, op) in entry.ops.iter().enumerate() {
-            if i64::try_from(position).unwrap_or(i64::MAX) < i64::from(entry.start_index) {
+        for (position, op) in recorded.ops.iter().enumerate() {
+            if i64::try_from(position).unwrap_or(i64::MAX) < i64::from(recorded.start_index) {
                 continue;
             }
             if op.interval_ms > 0 && in_maintenance {
@@ -100,20 +97,19 @@ impl Make<'_> {
                 if facts.address_is_deferred(rsc) {
                     self.deferred.push((rsc, at, position));
                 } else {
-                    self.compare_and_clear(rsc, node, op, None);
+                    self.compare_and_clear(rsc, at, position, None);
                 }
             }
         }
     }
 
-    fn compare_and_clear(
-        &mut self,
-        rsc: RscIdx,
-        node: NodeIdx,
-        op: &HistoryOp,
-        address: Option<&str>,
-    ) {
-        if self.changed(rsc, node, op, address) && self.facts.failures(rsc, node).0 != Score::ZERO {
+    fn compare_and_clear(&mut self, rsc: RscIdx, entry: usize, op: usize, address: Option<&str>) {
+        let entry = &self.facts.history[entry];
+        let rescheduled = entry.rescheduled.contains(&op);
+        let (node, op) = (entry.node, &entry.recorded.ops[op]);
+        if self.changed(rsc, node, op, rescheduled, address)
+            && self.facts.failures(rsc, node).0 != Score::ZERO
+        {
             self.clear_failcount(rsc, node, None, Cause::DefinitionChanged);
         }
     }
@@ -122,9 +118,8 @@ impl Make<'_> {
     pub(super) fn deferred_checks(&mut self) {
         let facts = self.facts;
         for (rsc, entry, op) in std::mem::take(&mut self.deferred).into_iter().rev() {
-            let entry = &facts.history[entry];
             let address = address(&self.plan, facts, rsc);
-            self.compare_and_clear(rsc, entry.node, &entry.ops[op], address);
+            self.compare_and_clear(rsc, entry, op, address);
         }
         self.deferred_failure_checks();
     }
@@ -136,7 +131,11 @@ impl Make<'_> {
         node: NodeIdx,
         (entry, op): (usize, usize),
     ) -> bool {
-        let op = &self.facts.history[entry].ops[op];
+        let entry = &self.facts.history[entry];
+        if entry.rescheduled.contains(&op) {
+            return true;
+        }
+        let op = &entry.recorded.ops[op];
         let verdict =
             self.facts
                 .compare_digest(rsc, node, op, address(&self.plan, self.facts, rsc));
@@ -149,6 +148,7 @@ impl Make<'_> {
         rsc: RscIdx,
         node: NodeIdx,
         op: &HistoryOp,
+        rescheduled: bool,
         address: Option<&str>,
     ) -> bool {
         let facts = self.facts;
@@ -171,7 +171,12 @@ impl Make<'_> {
             }
             return true;
         }
-        let verdict = facts.compare_digest(rsc, node, op, address);
+        // An expired result must be scheduled again, whatever the parameters. // spec 1 §22.4
+        let verdict = if rescheduled {
+            Verdict::Restart
+        } else {
+            facts.compare_digest(rsc, node, op, address)
+        };
         if verdict == Verdict::Match || facts.only_private_changed(rsc, node, op, address) {
             return false;
         }

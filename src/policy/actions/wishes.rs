@@ -23,11 +23,11 @@ impl Make<'_> {
                 }
                 Wish::Stop { rsc, node, cause } => {
                     let stop = self.ask(*rsc, Task::STOP, Some(*node), false);
-                    self.plan.required_by(stop, || cause.clone());
+                    self.plan.required_by(stop, || (**cause).clone());
                 }
                 Wish::Demote { rsc, node, cause } => {
                     let demote = self.ask(*rsc, Task::DEMOTE, Some(*node), false);
-                    self.plan.required_by(demote, || cause.clone());
+                    self.plan.required_by(demote, || (**cause).clone());
                 }
                 Wish::StopsOptional { rsc, node } => {
                     for stop in self.plan.with_key_on(*rsc, Key::of(Task::STOP), *node) {
@@ -49,7 +49,7 @@ impl Make<'_> {
                         Some(reason),
                         *priority_delay,
                     );
-                    self.plan.required_by(fence, || cause.clone());
+                    self.plan.required_by(fence, || (**cause).clone());
                 }
                 Wish::ClearFailcount {
                     rsc,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::Facts;
 use super::history::HistoryOp;
+use super::nvset;
 use crate::policy::index::{NodeIdx, RscIdx};
 use crate::policy::nvtable::{NvTable, Str};
 use crate::terms::text;
@@ -57,18 +58,7 @@ impl Facts {
         op: &HistoryOp,
         address: Option<&str>,
     ) -> Verdict {
-        // An expired result must be scheduled again, whatever the parameters. // spec 1 §22.4
-        if op.force_reschedule {
-            return Verdict::Restart;
-        }
-        let now = self.digests(
-            rsc,
-            &op.task,
-            op.interval_ms,
-            node,
-            Some(&op.element),
-            address,
-        );
+        let now = self.digests(rsc, &op.task, op.interval_ms, node, Some(op), address);
         if let (Some(now), Some(then)) = (&now.restart, op.element.get("op-restart-digest"))
             && now != then
         {
@@ -98,14 +88,7 @@ impl Facts {
         else {
             return false;
         };
-        let now = self.digests(
-            rsc,
-            &op.task,
-            op.interval_ms,
-            node,
-            Some(&op.element),
-            address,
-        );
+        let now = self.digests(rsc, &op.task, op.interval_ms, node, Some(op), address);
         now.secure.as_deref() == Some(then)
     }
 
@@ -118,7 +101,7 @@ impl Facts {
         task: &str,
         interval_ms: u64,
         node: NodeIdx,
-        entry: Option<&Element>,
+        entry: Option<&HistoryOp>,
         address: Option<&str>,
     ) -> Arc<Digests> {
         let key = (rsc, node, Str::from(task), interval_ms);
@@ -128,9 +111,46 @@ impl Facts {
             .lock()
             .expect("no digest panics half-way");
         let made = kept.entry(key).or_insert_with(|| {
-            Arc::new(self.make_digests(rsc, task, interval_ms, node, entry, address))
+            let make = || {
+                let element = entry.map(|entry| &entry.element);
+                Arc::new(self.make_digests(rsc, task, interval_ms, node, element, address))
+            };
+            match entry.filter(|_| address.is_none() && self.parameters_last(rsc)) {
+                None => make(),
+                Some(entry) => self.kept_digests(rsc, entry, make),
+            }
         });
         Arc::clone(made)
+    }
+
+    /// Those that the entry was compared with before, if they were made of this definition.
+    fn kept_digests(
+        &self,
+        rsc: RscIdx,
+        entry: &HistoryOp,
+        make: impl FnOnce() -> Arc<Digests>,
+    ) -> Arc<Digests> {
+        let spec = &self.rscs[rsc].spec;
+        let kept = entry.compared.get().filter(|(of, _)| Arc::ptr_eq(of, spec));
+        if let Some((_, digests)) = kept {
+            return Arc::clone(digests);
+        }
+        let digests = make();
+        // An entry that was compared with an earlier definition is computed anew each time until it changes.
+        let _ = entry.compared.set((Arc::clone(spec), Arc::clone(&digests)));
+        digests
+    }
+
+    /// Whether nothing but the definition says what the parameters of a resource and its operations are.
+    fn parameters_last(&self, rsc: RscIdx) -> bool {
+        let ruled = |blocks: &[nvset::Block]| nvset::have_rules(blocks);
+        let ops = &self.rscs[rsc].ops;
+        !self
+            .lineage(rsc)
+            .any(|at| ruled(&self.rscs[at].spec.params))
+            && !ops.iter().any(|op| ruled(&op.params) || ruled(&op.meta))
+            && !ruled(&self.context.op_defaults)
+            && !self.address_is_deferred(rsc)
     }
 
     fn make_digests(

@@ -58,6 +58,12 @@ impl Document {
 #[derive(Debug)]
 pub(crate) struct Recheck(AtomicI64);
 
+impl Clone for Recheck {
+    fn clone(&self) -> Self {
+        Self(AtomicI64::new(self.0.load(Ordering::Relaxed)))
+    }
+}
+
 impl Default for Recheck {
     fn default() -> Self {
         Self(AtomicI64::new(i64::MAX))

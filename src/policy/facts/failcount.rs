@@ -169,7 +169,7 @@ impl Facts {
         &mut self,
         rsc: RscIdx,
         node: NodeIdx,
-        entry: usize,
+        entry: (usize, usize),
         op: &HistoryOp,
     ) -> bool {
         if op.status == Some(7) {
@@ -214,16 +214,8 @@ impl Facts {
         self.timeouts_off = off;
         if !expired && is_last_failure && matches!(&*op.task, "start" | "monitor") {
             if self.address_is_deferred(rsc) {
-                let at = self.history[entry]
-                    .ops
-                    .iter()
-                    .position(|have| have.id() == op.id());
-                let at = at.unwrap_or_default();
-                self.wishes.push(Wish::DeferredFailureCheck {
-                    rsc,
-                    node,
-                    entry: (entry, at),
-                });
+                self.wishes
+                    .push(Wish::DeferredFailureCheck { rsc, node, entry });
             } else if matches!(
                 self.compare_digest(rsc, node, op, None),
                 Verdict::Mismatch | Verdict::Restart

@@ -11,7 +11,7 @@ use crate::terms::{Role, Score};
 pub(super) fn record(facts: &mut Facts, run: &mut Run, seen: &Seen, meta: &OpMeta) {
     let (rsc, node) = (run.rsc, run.node);
     let cause = cause_of(run, seen, meta.on_fail.name());
-    run.last_failure = Some(seen.op.clone());
+    run.last_failure = Some((*seen.op).clone());
     if facts.options.symmetric_cluster || seen.rc != 5 {
         record_failed(facts, run, seen);
     }
@@ -96,7 +96,7 @@ pub(super) fn settle(facts: &mut Facts, run: &Run) {
         .is_some_and(|id| id.as_str().contains(':'))
     {
         facts.rscs[rsc].history_id = None;
-    } else {
+    } else if facts.context.stops_wished.contains(&rsc) {
         facts.wishes.push(Wish::StopsOptional { rsc, node });
     }
     let it = &mut facts.rscs[rsc];
@@ -159,7 +159,7 @@ fn handle(
             facts.wishes.push(Wish::Demote {
                 rsc,
                 node,
-                cause: cause.clone(),
+                cause: Box::new(cause.clone()),
             });
         }
         OnFail::Fence => {

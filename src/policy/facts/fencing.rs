@@ -77,7 +77,7 @@ impl Facts {
             node,
             reason,
             priority_delay,
-            cause,
+            cause: Box::new(cause),
         });
     }
 
@@ -98,10 +98,11 @@ impl Facts {
         let it = &self.nodes[node];
         let reachable = it.online || (self.is_guest(node) && !it.needs_reset);
         let fence = !reachable && !it.unclean && self.rscs[rsc].flags.managed;
+        self.context.stops_wished.insert(rsc);
         self.wishes.push(Wish::Stop {
             rsc,
             node,
-            cause: cause.clone(),
+            cause: Box::new(cause.clone()),
         });
         if fence {
             self.fencing_mark(node, "stop is unrunnable", false, cause);

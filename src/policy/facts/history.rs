@@ -1,32 +1,83 @@
 //! Operation history as recorded (spec 1 §20-§23).
 
 use std::cmp::Ordering;
+use std::sync::{Arc, LazyLock, OnceLock};
 
+use super::digest::Digests;
+use super::resource::Rsc;
+use super::spec::Spec;
 use crate::policy::index::{NodeIdx, RscIdx};
 use crate::policy::nvtable::Str;
 use crate::terms::{TransitionKey, TransitionMagic, text};
 use crate::xml::Element;
 
-/// One `lrm_resource` of one node, its operations sorted from oldest to newest (spec 1 §21).
+/// One `lrm_resource` of one node, and what this run made of it.
 #[derive(Debug, Clone)]
 pub struct HistoryEntry {
     /// Where.
     pub node: NodeIdx,
     /// The resource it was mapped to (spec 1 §20); none if it was not needed for that.
     pub rsc: Option<RscIdx>,
-    /// `id` of the entry.
-    pub id: Str,
+    /// What is written there.
+    pub recorded: Arc<Recorded>,
+    /// Positions of expired recurring results, which must be scheduled again (spec 1 §22.4).
+    pub rescheduled: Vec<usize>,
+}
+
+/// What an `lrm_resource` says, whoever reads it: it depends on the element alone.
+#[derive(Debug)]
+pub struct Recorded {
     /// The element.
     pub element: Element,
-    /// Operations in sorted order.
-    pub ops: Vec<HistoryOp>,
+    /// Operations from oldest to newest (spec 1 §21).
+    pub ops: Box<[HistoryOp]>,
     /// Position of the start-like operation, or -1 (spec 1 §21).
     pub start_index: i32,
     /// Position of the last successful stop, or -1.
     pub stop_index: i32,
+    /// The definition whose agent was found to be the recorded one.
+    same_agent: OnceLock<Arc<Spec>>,
 }
 
-impl HistoryEntry {
+impl Recorded {
+    /// Reads an `lrm_resource`.
+    #[must_use]
+    pub fn read(element: &Element) -> Self {
+        let ops = sorted_ops(element);
+        let (start_index, stop_index) = active_range(&ops);
+        Self {
+            element: element.clone(),
+            ops: ops.into(),
+            start_index,
+            stop_index,
+            same_agent: OnceLock::new(),
+        }
+    }
+
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        self.element.get("id").unwrap_or_default()
+    }
+
+    /// Whether it was an agent of the same class, provider and type that did this.
+    #[must_use]
+    pub fn is_of(&self, rsc: &Rsc) -> bool {
+        let known = self.same_agent.get();
+        if known.is_some_and(|known| Arc::ptr_eq(known, &rsc.spec)) {
+            return true;
+        }
+        let (was, agent) = (|name: &str| self.element.get(name), &rsc.agent);
+        let same = was("class") == Some(&*agent.class)
+            && was("provider") == agent.provider.as_deref()
+            && was("type") == Some(&*agent.kind);
+        if same {
+            // One that is known already stays: it costs no more than looking again.
+            let _ = self.same_agent.set(Arc::clone(&rsc.spec));
+        }
+        same
+    }
+
     /// Whether the last stop came after the last start.
     #[must_use]
     pub fn stopped(&self) -> bool {
@@ -51,10 +102,10 @@ pub struct HistoryOp {
     pub target_rc: i32,
     /// `last-rc-change`.
     pub last_rc_change: Option<i64>,
-    /// Set while reading when an expired recurring result must be scheduled again (spec 1 §22.4).
-    pub force_reschedule: bool,
     /// The element, for everything else.
     pub element: Element,
+    /// Digests of the definition that this entry was compared with last, where they depend on it alone.
+    pub(super) compared: OnceLock<(Arc<Spec>, Arc<Digests>)>,
 }
 
 impl HistoryOp {
@@ -93,7 +144,7 @@ impl HistoryOp {
             .and_then(|key| key.parse::<TransitionKey>().ok())
             .map_or(-1, |key| key.target_rc);
         Self {
-            task: element.get("operation").unwrap_or_default().into(),
+            task: shared_task(element.get("operation").unwrap_or_default()),
             interval_ms: number("interval")
                 .and_then(|ms| u64::try_from(ms).ok())
                 .unwrap_or(0),
@@ -102,14 +153,32 @@ impl HistoryOp {
             status: small("op-status", -1, 11).filter(|&status| status != 1),
             target_rc,
             last_rc_change: number("last-rc-change"),
-            force_reschedule: false,
             element: element.clone(),
+            compared: OnceLock::new(),
         }
     }
 }
 
+/// The name of a task; those that are in every history exist once.
+pub(super) fn shared_task(name: &str) -> Str {
+    static USUAL: LazyLock<[Str; 7]> = LazyLock::new(|| {
+        [
+            "monitor",
+            "start",
+            "stop",
+            "promote",
+            "demote",
+            "migrate_to",
+            "migrate_from",
+        ]
+        .map(Str::from)
+    });
+    let known = USUAL.iter().find(|known| &***known == name);
+    known.map_or_else(|| name.into(), Str::clone)
+}
+
 /// The operations of an `lrm_resource`, oldest first. // spec 1 §21
-pub(super) fn sorted_ops(entry: &Element) -> Vec<HistoryOp> {
+fn sorted_ops(entry: &Element) -> Vec<HistoryOp> {
     let mut ops: Vec<HistoryOp> = entry
         .children_named("lrm_rsc_op")
         .map(HistoryOp::read)
@@ -193,7 +262,7 @@ fn compare_pending(a: &HistoryOp, b: &HistoryOp) -> Ordering {
 }
 
 /// Positions of the start-like operation and of the last successful stop, or -1. // spec 1 §21
-pub(super) fn active_range(ops: &[HistoryOp]) -> (i32, i32) {
+fn active_range(ops: &[HistoryOp]) -> (i32, i32) {
     let (mut start, mut stop, mut role_change, mut monitored) = (-1, -1, -1, -1);
     for (at, op) in (0..).zip(ops) {
         match &*op.task {

@@ -1,8 +1,11 @@
 //! From a history entry to the resource it is about: by name, by instance, or a resource nobody configured
 //! (spec 1 §20).
 
+use std::sync::Arc;
+
 use super::clone::{self, strip};
-use super::history::{self, HistoryEntry};
+use super::history::{HistoryEntry, Recorded};
+use super::kept::Before;
 use super::{Facts, Wish, failure, outcome, remote, spec, unpack};
 use crate::policy::index::{NodeIdx, RscIdx};
 use crate::policy::nvtable::Str;
@@ -13,8 +16,9 @@ use crate::xml::Element;
 /// Reads all entries of a node. // spec 1 §19, §20
 pub(super) fn read_node(facts: &mut Facts, node: NodeIdx, resources: &Element) {
     let mut launched_removed = false;
+    let mut before = Before::of(&mut facts.context, &facts.nodes[node].id);
     for entry in resources.children_named("lrm_resource") {
-        if let Some(rsc) = read_entry(facts, node, entry) {
+        if let Some(rsc) = read_entry(facts, node, entry, &mut before) {
             let flags = &facts.rscs[rsc].flags;
             launched_removed |= flags.removed && flags.removed_launched;
         }
@@ -25,7 +29,12 @@ pub(super) fn read_node(facts: &mut Facts, node: NodeIdx, resources: &Element) {
 }
 
 /// Reads one entry to its end. // spec 1 §23.1
-fn read_entry(facts: &mut Facts, node: NodeIdx, entry: &Element) -> Option<RscIdx> {
+fn read_entry(
+    facts: &mut Facts,
+    node: NodeIdx,
+    entry: &Element,
+    before: &mut Before,
+) -> Option<RscIdx> {
     let has_ops = entry.child("lrm_rsc_op").is_some();
     if !has_ops && !facts.options.shutdown_lock {
         return None;
@@ -36,25 +45,21 @@ fn read_entry(facts: &mut Facts, node: NodeIdx, entry: &Element) -> Option<RscId
         None if has_ops => removed_resource(facts, entry, id)?,
         None => return None,
     };
-    let ops = history::sorted_ops(entry);
-    let (start_index, stop_index) = history::active_range(&ops);
+    let recorded = before.read(entry);
     let at = facts.history.len();
     facts.history.push(HistoryEntry {
         node,
         rsc: Some(rsc),
-        id: id.into(),
-        element: entry.clone(),
-        ops,
-        start_index,
-        stop_index,
+        recorded: Arc::clone(&recorded),
+        rescheduled: Vec::new(),
     });
     if facts.options.shutdown_lock {
         read_lock(facts, rsc, node, entry);
     }
     let saved = std::mem::replace(&mut facts.rscs[rsc].role, Role::Unknown);
-    let run = outcome::read_ops(facts, rsc, node, at);
+    let run = outcome::read_ops(facts, rsc, node, at, &recorded);
     if facts.nodes[node].online {
-        wish_recurring(facts, rsc, node, at);
+        wish_recurring(facts, rsc, node, &recorded);
     }
     failure::settle(facts, &run);
     let it = &mut facts.rscs[rsc];
@@ -83,8 +88,7 @@ fn read_lock(facts: &mut Facts, rsc: RscIdx, node: NodeIdx, entry: &Element) {
 }
 
 // What already recurs there need not be started. // spec 1 §23.1 step 4
-fn wish_recurring(facts: &mut Facts, rsc: RscIdx, node: NodeIdx, at: usize) {
-    let entry = &facts.history[at];
+fn wish_recurring(facts: &mut Facts, rsc: RscIdx, node: NodeIdx, entry: &Recorded) {
     let stopped = entry.stopped();
     for (position, op) in (0..).zip(&entry.ops) {
         let before = (stopped && position <= entry.stop_index) || position < entry.start_index;

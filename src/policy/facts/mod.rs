@@ -13,6 +13,7 @@ pub mod failcount;
 mod failure;
 mod fencing;
 pub mod history;
+mod kept;
 mod mapping;
 mod meta;
 mod migration;
@@ -31,14 +32,15 @@ mod spec;
 mod unpack;
 pub mod wish;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use indexmap::IndexMap;
 
 pub use digest::{Digests, Verdict};
 pub use failcount::{FailCount, FailQuery, TimeoutsOff};
-pub use history::{HistoryEntry, HistoryOp};
+pub use history::{HistoryEntry, HistoryOp, Recorded};
+pub use kept::Kept;
 pub use node::{Node, NodeKind};
 pub use operation::{Needs, OnFail, OpConfig, OpMeta};
 pub use options::{Options, QuorumPolicy};
@@ -49,6 +51,7 @@ pub use wish::Wish;
 
 use self::document::{Document, Recheck};
 use self::nvset::Blocks;
+use self::spec::Spec;
 use super::index::{IdxVec, NodeIdx, RscIdx};
 use super::input::Input;
 use super::nvtable::{NvTable, Str};
@@ -57,7 +60,7 @@ use crate::terms::{DateTime, FEATURE_SET, Score, text};
 use crate::xml::Element;
 
 /// Step 1: what is true now (spec 1 §35). Frozen when the next step starts.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Facts {
     /// The effective time (spec 1 §2).
     pub now_s: i64,
@@ -113,14 +116,14 @@ pub struct Facts {
 #[derive(Debug)]
 pub(crate) struct Context {
     pub(crate) now: DateTime,
-    pub(crate) document: Document,
+    pub(crate) document: Arc<Document>,
     pub(crate) recheck: Recheck,
     pub(crate) causes: bool,
     op_defaults: Blocks,
     rsc_defaults: Blocks,
     templates: BTreeMap<Str, Element>,
     /// Resources by id, and by the name that history knows them under.
-    names: BTreeMap<Str, RscIdx>,
+    names: IndexMap<Str, RscIdx>,
     history_names: BTreeMap<Str, RscIdx>,
     /// Parameters that depend on the node, evaluated once (spec 1 §11.4).
     params: Mutex<BTreeMap<(RscIdx, Option<NodeIdx>), Arc<NvTable>>>,
@@ -128,24 +131,57 @@ pub(crate) struct Context {
     status: Option<Element>,
     /// Containers to stop when all history is known (spec 1 §23.2 restart-container).
     container_stops: Vec<RscIdx>,
+    /// Resources that a stop was wished for, so that a later entry may take it back.
+    stops_wished: BTreeSet<RscIdx>,
+    /// History as it was read for the decision before, by id of the node.
+    recorded: BTreeMap<Str, Vec<Arc<Recorded>>>,
+    /// Definitions as they were read for the decision before; none if nothing is kept.
+    specs: Option<BTreeMap<Str, Arc<Spec>>>,
+}
+
+impl std::clone::Clone for Context {
+    fn clone(&self) -> Self {
+        Self {
+            now: self.now,
+            document: Arc::clone(&self.document),
+            recheck: self.recheck.clone(),
+            causes: self.causes,
+            op_defaults: Arc::clone(&self.op_defaults),
+            rsc_defaults: Arc::clone(&self.rsc_defaults),
+            templates: self.templates.clone(),
+            names: self.names.clone(),
+            history_names: self.history_names.clone(),
+            // What was evaluated depends on what is still to be read.
+            params: Mutex::default(),
+            digests: Mutex::default(),
+            status: self.status.clone(),
+            container_stops: self.container_stops.clone(),
+            stops_wished: self.stops_wished.clone(),
+            recorded: BTreeMap::new(),
+            specs: None,
+        }
+    }
 }
 
 impl Default for Context {
     fn default() -> Self {
         Self {
             now: DateTime::from_epoch(0),
-            document: Document::default(),
+            document: Arc::default(),
             recheck: Recheck::default(),
             causes: false,
             op_defaults: Blocks::from([]),
             rsc_defaults: Blocks::from([]),
             templates: BTreeMap::new(),
-            names: BTreeMap::new(),
+            names: IndexMap::new(),
             history_names: BTreeMap::new(),
             params: Mutex::default(),
             digests: Mutex::default(),
             status: None,
             container_stops: Vec::new(),
+            stops_wished: BTreeSet::new(),
+            recorded: BTreeMap::new(),
+            specs: None,
         }
     }
 }
@@ -184,6 +220,11 @@ impl Facts {
                 .get(id)
                 .map(|&rsc| self.top_of(rsc))
         })
+    }
+
+    /// Whether the CIB was written by a version that may mean something else by it.
+    fn is_newer(&self) -> bool {
+        text::compare_versions(&self.feature_set, FEATURE_SET).is_gt()
     }
 
     fn warn(&mut self, text: impl Into<String>) {
@@ -235,6 +276,26 @@ pub struct Counts {
 /// Reads the facts from a CIB. // spec 1 §2
 #[must_use]
 pub fn read(cib: &Element, input: &Input) -> Facts {
+    let mut facts = read_configuration(cib, input, None);
+    read_status(&mut facts, cib);
+    facts
+}
+
+/// The same, with what the decision before left.
+#[must_use]
+pub fn read_again(cib: &Element, input: &Input, kept: &mut Kept) -> Facts {
+    let mut facts = kept.configured(cib, input).unwrap_or_else(|| {
+        let mut facts = read_configuration(cib, input, Some(kept));
+        kept.take_configured(&mut facts, cib, input);
+        facts
+    });
+    read_status(&mut facts, cib);
+    kept.take_history(&facts);
+    facts
+}
+
+/// What is known before anybody asks what runs.
+fn read_configuration(cib: &Element, input: &Input, kept: Option<&mut Kept>) -> Facts {
     let configuration = cib.child("configuration");
     let section = |name: &str| configuration.and_then(|found| found.child(name));
     let mut facts = Facts {
@@ -246,7 +307,7 @@ pub fn read(cib: &Element, input: &Input) -> Facts {
         feature_set: cib.get("crm_feature_set").unwrap_or_default().into(),
         context: Context {
             now: DateTime::from_epoch(input.now_s).at_offset(input.utc_offset_s),
-            document: Document::new(configuration),
+            document: Arc::new(Document::new(configuration)),
             causes: input.causes,
             status: cib.child("status").cloned(),
             ..Context::default()
@@ -254,7 +315,7 @@ pub fn read(cib: &Element, input: &Input) -> Facts {
         ..Facts::default()
     };
     // spec 1 §2 point 3: what a newer version means by its CIB is not for us to guess.
-    if text::compare_versions(&facts.feature_set, FEATURE_SET).is_gt() {
+    if facts.is_newer() {
         let theirs = facts.feature_set.clone();
         facts.warn(format!(
             "the CIB has feature set {theirs}, newer than our {FEATURE_SET}: upgrade this node first"
@@ -262,6 +323,9 @@ pub fn read(cib: &Element, input: &Input) -> Facts {
         return facts;
     }
     options::read(&mut facts, section("crm_config"), cib);
+    if let Some(kept) = kept {
+        kept.lend(&mut facts, section("op_defaults"));
+    }
     facts.fence_device_known = facts.options.have_watchdog;
     let defaults = |facts: &Facts, name: &str| match section(name) {
         None => Blocks::from([]),
@@ -299,12 +363,18 @@ pub fn read(cib: &Element, input: &Input) -> Facts {
             }
         }
     }
-    if let Some(status) = cib.child("status") {
-        passes::read_status(&mut facts, status, dc_uuid);
-    }
-    counts::health(&mut facts);
-    counts::count(&mut facts);
     facts
+}
+
+fn read_status(facts: &mut Facts, cib: &Element) {
+    if facts.is_newer() {
+        return;
+    }
+    if let Some(status) = cib.child("status") {
+        passes::read_status(facts, status, cib.get("dc-uuid"));
+    }
+    counts::health(facts);
+    counts::count(facts);
 }
 
 // spec 1 §7.3: the exact text, wherever it is written.
@@ -337,7 +407,7 @@ fn read_resources(facts: &mut Facts, resources: &Element) {
     for element in written.cloned().chain(implied).collect::<Vec<_>>() {
         let before = facts.rscs.len();
         let made =
-            spec::read(facts, &element).and_then(|spec| unpack::resource(facts, &spec, None, None));
+            definition(facts, &element).and_then(|spec| unpack::resource(facts, &spec, None, None));
         match made {
             Ok(rsc) => {
                 facts.top.push(rsc);
@@ -354,6 +424,16 @@ fn read_resources(facts: &mut Facts, resources: &Element) {
     facts
         .top
         .sort_by_key(|&rsc| std::cmp::Reverse(rscs[rsc].priority));
+}
+
+/// The definition of a resource, as it was read before if its element is the same.
+fn definition(facts: &mut Facts, element: &Element) -> Result<Arc<Spec>, spec::Invalid> {
+    let specs = facts.context.specs.as_ref();
+    let known = specs.and_then(|specs| specs.get(element.get("id")?));
+    match known.filter(|known| known.element.ptr_eq(element)) {
+        Some(known) => Ok(Arc::clone(known)),
+        None => spec::read(facts, element),
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,9 @@
 //! Operations as configured, and the meta table of an action (spec 1 §16).
 
+use std::sync::Mutex;
+
 use super::Facts;
+use super::history;
 use super::nvset::{self, Blocks};
 use super::rules::RuleInput;
 use crate::policy::index::{NodeIdx, RscIdx};
@@ -115,6 +118,34 @@ pub struct OpMeta {
     pub needs: Needs,
 }
 
+/// What an operation comes to as far as its resource's definition and the defaults say.
+#[derive(Debug, Clone)]
+struct Table {
+    op: Option<usize>,
+    table: NvTable,
+    timeout_ms: u64,
+    start_delay_ms: u64,
+}
+
+/// The tables of a definition that depend on nothing else: no rule, no time, no node.
+#[derive(Debug, Default)]
+pub(super) struct OpTables(Mutex<Vec<(Str, u64, Table)>>);
+
+impl OpTables {
+    fn get(&self, task: &str, interval_ms: u64) -> Option<Table> {
+        let tables = self.0.lock().expect("nothing panics while it is held");
+        let mut same = tables
+            .iter()
+            .filter(|(name, interval, _)| *interval == interval_ms && &**name == task);
+        same.next().map(|(_, _, table)| table.clone())
+    }
+
+    fn keep(&self, task: &str, interval_ms: u64, table: &Table) {
+        let mut tables = self.0.lock().expect("nothing panics while it is held");
+        tables.push((history::shared_task(task), interval_ms, table.clone()));
+    }
+}
+
 impl Facts {
     /// The `<op>` of a task and interval. // spec 1 §16.1
     #[must_use]
@@ -149,22 +180,12 @@ impl Facts {
         task: &str,
         interval_ms: u64,
     ) -> OpMeta {
-        let op = self.find_op(rsc, task, interval_ms, true);
-        let mut table = self.op_meta_table(rsc, op, task, interval_ms);
-        let is_probe = task == "monitor" && interval_ms == 0;
-        if self.rscs[rsc].flags.fence_device && (task == "start" || is_probe) {
-            let params = self.params(rsc, node);
-            if let Some(timeout) = params.get_shared("pcmk_monitor_timeout") {
-                table.set("timeout", Str::clone(timeout));
-            }
-        }
-        let timeout_ms = timeout_ms(table.get("timeout"));
-        table.set("timeout", timeout_ms.to_string());
-        self.validate_on_fail(rsc, task, interval_ms, op, &mut table);
-        let start_delay_ms = self.start_delay(&table, interval_ms);
-        if start_delay_ms > 0 || table.contains("start-delay") {
-            table.set("start-delay", start_delay_ms.to_string());
-        }
+        let Table {
+            op,
+            table,
+            timeout_ms,
+            start_delay_ms,
+        } = self.op_table(rsc, node, task, interval_ms);
         let on_fail = self.on_fail(rsc, task, interval_ms, table.get("on-fail"));
         let reconnects = self.rscs[rsc].reconnect_interval_ms > 0;
         let fail_role = match on_fail {
@@ -186,6 +207,58 @@ impl Facts {
             on_fail,
             fail_role,
             needs,
+        }
+    }
+
+    /// The table, from what was found out before if that can't have changed.
+    fn op_table(&self, rsc: RscIdx, node: Option<NodeIdx>, task: &str, interval_ms: u64) -> Table {
+        let tables = &self.rscs[rsc].spec.tables;
+        if let Some(table) = tables.get(task, interval_ms) {
+            return table;
+        }
+        let table = self.make_op_table(rsc, node, task, interval_ms);
+        let own_rules = table
+            .op
+            .is_some_and(|op| nvset::have_rules(&self.rscs[rsc].ops[op].meta));
+        let lasts = !own_rules
+            && !nvset::have_rules(&self.context.op_defaults)
+            && !self.rscs[rsc].flags.fence_device
+            && !table.table.contains("interval-origin");
+        if lasts {
+            tables.keep(task, interval_ms, &table);
+        }
+        table
+    }
+
+    // spec 1 §16.2, §16.3, §16.6
+    fn make_op_table(
+        &self,
+        rsc: RscIdx,
+        node: Option<NodeIdx>,
+        task: &str,
+        interval_ms: u64,
+    ) -> Table {
+        let op = self.find_op(rsc, task, interval_ms, true);
+        let mut table = self.op_meta_table(rsc, op, task, interval_ms);
+        let is_probe = task == "monitor" && interval_ms == 0;
+        if self.rscs[rsc].flags.fence_device && (task == "start" || is_probe) {
+            let params = self.params(rsc, node);
+            if let Some(timeout) = params.get_shared("pcmk_monitor_timeout") {
+                table.set("timeout", Str::clone(timeout));
+            }
+        }
+        let timeout_ms = timeout_ms(table.get("timeout"));
+        table.set("timeout", timeout_ms.to_string());
+        self.validate_on_fail(rsc, task, interval_ms, op, &mut table);
+        let start_delay_ms = self.start_delay(&table, interval_ms);
+        if start_delay_ms > 0 || table.contains("start-delay") {
+            table.set("start-delay", start_delay_ms.to_string());
+        }
+        Table {
+            op,
+            table,
+            timeout_ms,
+            start_delay_ms,
         }
     }
 
@@ -323,6 +396,7 @@ impl Facts {
                 .is_some_and(|node| self.is_remote(node));
         let text = text.filter(|_| !needs_reset || it.flags.managed);
         let given = match text.map(str::to_ascii_lowercase).as_deref() {
+            None => None,
             Some("block") => Some(OnFail::Block),
             Some("fence") if fencing => Some(OnFail::Fence),
             Some("fence") => Some(OnFail::Stop),

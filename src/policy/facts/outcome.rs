@@ -1,7 +1,7 @@
 //! One recorded result after the other, oldest first: what each says about the role, and whether it counts as a
 //! failure (spec 1 §22).
 
-use super::history::HistoryOp;
+use super::history::{HistoryOp, Recorded};
 use super::operation::{OnFail, OpMeta};
 use super::resource::Pending;
 use super::{Facts, FailedOp, failure, migration};
@@ -27,8 +27,8 @@ pub(super) struct Run {
 
 /// One result, as interpreted.
 #[derive(Debug, Clone)]
-pub(super) struct Seen {
-    pub(super) op: HistoryOp,
+pub(super) struct Seen<'a> {
+    pub(super) op: &'a HistoryOp,
     /// Position in the entry.
     pub(super) at: usize,
     pub(super) rc: i32,
@@ -50,7 +50,13 @@ const NOT_INSTALLED: i32 = 7;
 const NOT_CONNECTED: i32 = 8;
 
 /// Reads all operations of an entry in sorted order. // spec 1 §23.1 step 3
-pub(super) fn read_ops(facts: &mut Facts, rsc: RscIdx, node: NodeIdx, entry: usize) -> Run {
+pub(super) fn read_ops(
+    facts: &mut Facts,
+    rsc: RscIdx,
+    node: NodeIdx,
+    entry: usize,
+    recorded: &Recorded,
+) -> Run {
     let mut run = Run {
         rsc,
         node,
@@ -59,13 +65,13 @@ pub(super) fn read_ops(facts: &mut Facts, rsc: RscIdx, node: NodeIdx, entry: usi
         last_failure: None,
         cause: None,
     };
-    for at in 0..facts.history[entry].ops.len() {
-        read_op(facts, &mut run, at);
+    for (at, op) in recorded.ops.iter().enumerate() {
+        read_op(facts, &mut run, at, op);
     }
     run
 }
 
-fn read_op(facts: &mut Facts, run: &mut Run, at: usize) {
+fn read_op(facts: &mut Facts, run: &mut Run, at: usize, op: &HistoryOp) {
     const TASKS: [&str; 8] = [
         "monitor",
         "start",
@@ -76,7 +82,6 @@ fn read_op(facts: &mut Facts, run: &mut Run, at: usize) {
         "migrate_from",
         "asyncmon",
     ];
-    let op = facts.history[run.entry].ops[at].clone();
     // spec 1 §22.1
     if op.element.get("id").is_none() || !TASKS.contains(&&*op.task) {
         return;
@@ -96,7 +101,7 @@ fn read_op(facts: &mut Facts, run: &mut Run, at: usize) {
         maskable,
         expired: false,
     };
-    seen.expired = facts.check_expired(run.rsc, run.node, run.entry, &seen.op);
+    seen.expired = facts.check_expired(run.rsc, run.node, (run.entry, at), seen.op);
     remap(facts, run, &mut seen);
     if seen.expired && expired_ends_it(facts, run, &mut seen) {
         return;
@@ -232,7 +237,7 @@ fn expired_ends_it(facts: &mut Facts, run: &Run, seen: &mut Seen) -> bool {
     let node = &facts.nodes[run.node];
     if node.online && !node.unclean {
         if seen.op.element.get("op-digest").is_some() {
-            facts.history[run.entry].ops[seen.at].force_reschedule = true;
+            facts.history[run.entry].rescheduled.push(seen.at);
         }
         return true;
     }
@@ -334,7 +339,7 @@ pub(super) fn set_active_role(facts: &mut Facts, rsc: RscIdx) {
 /// What a result that counts as this exit status says about the role. // spec 1 §22.6
 fn update_role(facts: &mut Facts, run: &mut Run, seen: &Seen, exit: i32) {
     let rsc = run.rsc;
-    let op = &seen.op;
+    let op = seen.op;
     let mut clears = false;
     if exit == 5 || seen.maskable {
         facts.rscs[rsc].role = Role::Stopped;
@@ -395,7 +400,7 @@ fn clear_failure(facts: &mut Facts, run: &mut Run) {
 
 // spec 1 §22.8
 fn pending(facts: &mut Facts, run: &mut Run, seen: &Seen) {
-    let op = &seen.op;
+    let op = seen.op;
     if let Some(last) = &run.last_failure
         && last.task == op.task
         && last.interval_ms == op.interval_ms

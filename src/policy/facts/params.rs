@@ -51,7 +51,7 @@ impl Facts {
     }
 
     /// The resource and its ancestors, nearest first.
-    fn lineage(&self, rsc: RscIdx) -> impl Iterator<Item = RscIdx> + '_ {
+    pub(super) fn lineage(&self, rsc: RscIdx) -> impl Iterator<Item = RscIdx> + '_ {
         std::iter::successors(Some(rsc), |&at| self.rscs[at].parent)
     }
 

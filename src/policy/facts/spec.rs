@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Facts;
 use super::nvset::{self, Blocks};
-use super::operation::OpConfig;
+use super::operation::{OpConfig, OpTables};
 use super::resource::Agent;
 use crate::policy::nvtable::{NvTable, Str};
 use crate::terms::{Role, span, text};
@@ -35,6 +35,8 @@ pub(crate) struct Spec {
     pub(crate) attributes: NvTable,
     /// Members of a group, or the one child of a clone.
     pub(crate) children: Vec<Arc<Spec>>,
+    /// What operations come to, where that is the same whenever and for whomever it is asked.
+    pub(super) tables: OpTables,
 }
 
 /// Why an element is no resource.
@@ -130,6 +132,7 @@ pub(crate) fn read(facts: &mut Facts, written: &Element) -> Result<Arc<Spec>, In
         attributes,
         children,
         element,
+        tables: OpTables::default(),
     }))
 }
 
@@ -146,6 +149,7 @@ impl Default for Spec {
             ops: Arc::from([]),
             attributes: NvTable::new(),
             children: Vec::new(),
+            tables: OpTables::default(),
         }
     }
 }

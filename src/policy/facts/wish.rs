@@ -25,7 +25,7 @@ pub enum Wish {
         /// Where.
         node: NodeIdx,
         /// Why.
-        cause: Cause,
+        cause: Box<Cause>,
     },
     /// Existing stops there, and those without a node (which get this one), become optional (spec 1 §23.2 step 6).
     StopsOptional {
@@ -41,7 +41,7 @@ pub enum Wish {
         /// Where.
         node: NodeIdx,
         /// Why.
-        cause: Cause,
+        cause: Box<Cause>,
     },
     /// Fencing, optional until the fencing phase; the first reason stays (spec 1 §27.2).
     /// The marks on the node are already set.
@@ -53,7 +53,7 @@ pub enum Wish {
         /// Whether `priority-fencing-delay` was asked for (spec 1 §27.4).
         priority_delay: bool,
         /// Why.
-        cause: Cause,
+        cause: Box<Cause>,
     },
     /// Required `clear_failcount` with `op_no_wait=true` (spec 1 §25.4, §25.6).
     ClearFailcount {
