@@ -33,6 +33,8 @@ impl Lab {
             rsctmp: root.join("rsctmp"),
             secrets: root.join("secrets"),
             fence_agents: vec![PathBuf::from("/usr/sbin")],
+            bus: None,
+            units: PathBuf::from("/nonexistent"),
             extra_env: Vec::new(),
         };
         Self { place, dir }

@@ -20,12 +20,15 @@ use super::stop::{self, Stopper};
 use crate::cli::saved::Series;
 use crate::clock::{Mono, wall_s};
 use crate::coordinator::{self, Authority};
-use crate::executor::{self, agent::Place};
+use crate::executor::{
+    self,
+    agent::{Place, systemd},
+};
 use crate::graph::{self, Graph};
 use crate::policy::{self, Kept};
 use crate::raft::{self, MemberRole, Raft};
 use crate::rpc::{self, Credentials, Doorkeeper, NodeConfig, Paths, Peers, Profile};
-use crate::terms::{CrmExit, NodeName, Term};
+use crate::terms::{CrmExit, NodeName, OcfExit, Term};
 use crate::{fencer, presence};
 
 /// How a daemon is started.
@@ -330,6 +333,8 @@ fn place(paths: &Paths, name: &NodeName) -> Place {
         rsctmp: dir.join("run/rsctmp"),
         secrets: dir.join("secrets"),
         fence_agents: vec!["/usr/sbin".into()],
+        bus: None,
+        units: "/run/systemd/system".into(),
         extra_env: vec![("SYSTOLE_DIR".into(), dir.display().to_string())],
     }
 }
@@ -480,7 +485,15 @@ fn stop_all(place: &Place, calls: &[guard::StopCall]) {
             async move {
                 let never = std::future::pending();
                 let outcome =
-                    executor::shell::run_agent(place, invocation, None, None, never).await;
+                    executor::shell::run_agent(place, invocation.clone(), None, None, never).await;
+                if outcome.rc != OcfExit::OK && systemd::is_unit(&call.agent) {
+                    let kill = executor::Invocation {
+                        task: systemd::KILL.into(),
+                        ..invocation
+                    };
+                    let never = std::future::pending();
+                    executor::shell::run_agent(place, kill, None, None, never).await;
+                }
                 tracing::warn!("{}: stopped by the guard: {}", call.rsc, outcome.rc.text());
             }
         });

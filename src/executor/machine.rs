@@ -337,8 +337,9 @@ impl Machine {
                 effects.push(Effect::Kill(running.run));
             }
             effects.push(Effect::KillGroup(id.clone()));
-            // An address is nobody's process: it has to be taken away. The end of this run is not waited for.
-            if let Some(call) = rsc.memory.address_stop() {
+            // An address is nobody's process, a unit is systemd's: they have to be ended by name. The end of this run is
+            // not waited for.
+            if let Some(call) = rsc.memory.emergency_stop() {
                 effects.push(Effect::Run(RunId(self.next_run), call));
                 self.next_run += 1;
             }

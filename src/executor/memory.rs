@@ -3,6 +3,7 @@
 
 use crate::terms::{ExecStatus, RscId};
 
+use super::agent::systemd;
 use super::vocab::{Effect, Execution, Invocation, Order, Outcome};
 
 /// Time for taking an address away when nothing else worked.
@@ -136,13 +137,20 @@ impl Memory {
         !(gone || last.rc.0 == 7 || last.rc.0 == 6)
     }
 
-    /// For an address that counts as active: the stop that takes it away in an emergency.
-    pub(super) fn address_stop(&self) -> Option<Invocation> {
+    /// For what counts as active and is no process of ours, an address or a unit of systemd: what ends it in an
+    /// emergency.
+    pub(super) fn emergency_stop(&self) -> Option<Invocation> {
         let last = self.done.as_ref().filter(|_| self.active())?;
-        last.agent.kind.starts_with("IPaddr").then(|| Invocation {
+        let task = match last.agent.class.as_str() {
+            "systemd" => systemd::KILL,
+            "service" => "stop",
+            _ if last.agent.kind.starts_with("IPaddr") => "stop",
+            _ => return None,
+        };
+        Some(Invocation {
             agent: last.agent.clone(),
             rsc: last.op.rsc.clone(),
-            task: "stop".to_owned(),
+            task: task.to_owned(),
             params: self.params.clone().unwrap_or_default(),
             timeout_ms: EMERGENCY_STOP_MS,
             kill_process_only: false,

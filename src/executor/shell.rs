@@ -15,7 +15,7 @@ use crate::process::{self, ControlGroup, How, secrets};
 use crate::terms::{AgentName, ExecStatus, OcfExit, OpKey, RscId, Term};
 
 use super::agent::find::{self, NotFound};
-use super::agent::{Place, lsb, metadata, ocf};
+use super::agent::{Place, lsb, metadata, ocf, systemd};
 use super::calls::Calls;
 use super::machine::{Machine, Now};
 use super::vocab::{DeviceTask, Effect, Event, Invocation, Metadata, Outcome, Report, RunId};
@@ -445,6 +445,9 @@ pub async fn run_agent(
     register: Option<PathBuf>,
     stop: impl Future<Output = ()>,
 ) -> Outcome {
+    if systemd::is_unit(&call.agent) {
+        return systemd::run(place, &call, stop).await;
+    }
     let program = match find::find(place, &call.agent) {
         Ok(program) => program,
         Err(error) => return not_found(&call, &error),
@@ -514,6 +517,9 @@ const METADATA_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Metadata of an agent, as it prints it.
 pub async fn metadata_text(place: &Place, agent: &AgentName) -> Result<String, String> {
+    if systemd::is_unit(agent) {
+        return Ok(systemd::metadata_text(agent));
+    }
     let spec = if agent.is_fencing() {
         let program = find::find_fence(place, &agent.kind).map_err(|error| error.to_string())?;
         let mut spec = process::Spec::new(program)

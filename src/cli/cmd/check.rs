@@ -416,6 +416,8 @@ pub(crate) fn place() -> Place {
         rsctmp: folder("HA_RSCTMP", "/run/resource-agents"),
         secrets: PathBuf::from("/var/lib/systole/secrets"),
         fence_agents: vec!["/usr/sbin".into(), "/usr/local/sbin".into()],
+        bus: None,
+        units: "/run/systemd/system".into(),
         extra_env: Vec::new(),
     }
 }

@@ -21,7 +21,7 @@ pub enum NotFound {
     #[error("{}: writable by everybody, so it is not run; chmod o-w it", .0.display())]
     Unsafe(PathBuf),
     /// No convention for this class.
-    #[error("class '{0}' is not supported: ocf, lsb and stonith are")]
+    #[error("class '{0}' is not supported: ocf, systemd, lsb, service and stonith are")]
     Class(String),
 }
 

@@ -1,12 +1,13 @@
 //! Calling conventions: how an action of a resource becomes a run of a program, and its end an outcome.
 //! Enters: `Invocation`s, and a `Place` that says where agents, tools and secrets of this node are.
 //! Leaves: `process::Spec` on the way in, `Outcome` and `Metadata` on the way out.
-//! May touch: files of agents and secrets, to find them.
+//! May touch: files of agents and secrets, to find them; systemd, over D-Bus.
 
 pub mod find;
 pub mod lsb;
 pub mod metadata;
 pub mod ocf;
+pub mod systemd;
 
 use std::path::PathBuf;
 
@@ -32,6 +33,10 @@ pub struct Place {
     pub secrets: PathBuf,
     /// Directories with fence agents, in this order.
     pub fence_agents: Vec<PathBuf>,
+    /// Address of the bus where systemd is; the system bus if not given.
+    pub bus: Option<String>,
+    /// Where drop-ins of units are put: `/run/systemd/system`.
+    pub units: PathBuf,
     /// More variables for every agent, such as the socket by which tools find this node's daemon.
     pub extra_env: Vec<(String, String)>,
 }

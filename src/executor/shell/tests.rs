@@ -32,6 +32,8 @@ impl Lab {
             rsctmp: root.join("rsctmp"),
             secrets: root.join("secrets"),
             fence_agents: Vec::new(),
+            bus: None,
+            units: PathBuf::from("/nonexistent"),
             extra_env: Vec::new(),
         };
         let config = Config {
