@@ -8,6 +8,7 @@ pub mod cibadmin;
 pub mod crm_mon;
 pub mod node;
 pub mod resource;
+pub mod updater;
 
 use std::io::Write;
 
@@ -29,7 +30,7 @@ pub struct Tool {
 type Run = fn(&mut Tool, &[String]) -> Result<(), Failure>;
 
 const TOOLS: &[(&str, Run)] = &[
-    ("attrd_updater", attribute::updater),
+    ("attrd_updater", updater::run),
     ("cibadmin", cibadmin::run),
     ("crm_attribute", attribute::run),
     ("crm_master", attribute::master),
