@@ -23,6 +23,7 @@ pub mod raft;
 pub mod coordinator;
 pub mod presence;
 
+pub mod attributes;
 pub mod executor;
 pub mod fencer;
 

@@ -10,6 +10,7 @@ mod devices;
 pub mod guard;
 mod inputs;
 mod log;
+mod outside;
 mod reports;
 mod route;
 mod service;

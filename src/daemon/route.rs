@@ -19,7 +19,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::authority::Knowledge;
 use super::guard::{Feeder, Lease};
 use super::reports::{self, Batch};
-use super::{deliver, devices};
+use super::{deliver, devices, outside};
+use crate::attributes;
 use crate::cib::{self, Cib, Command};
 use crate::clock::{Mono, wall_s};
 use crate::coordinator::{self, Authority, Deed, Peer};
@@ -53,6 +54,7 @@ pub(super) struct Router {
     pub(super) coordinator: coordinator::Handle,
     pub(super) executor: executor::shell::Handle,
     pub(super) fencer: fencer::shell::Handle,
+    pub(super) attributes: attributes::shell::Handle,
     pub(super) reports: reports::Writer,
     pub(super) asks: mpsc::UnboundedSender<Ask>,
     pub(super) newest: Arc<AtomicU64>,
@@ -100,6 +102,7 @@ pub(super) struct Inbox {
     pub(super) coordinator: mpsc::UnboundedReceiver<coordinator::Effect>,
     pub(super) executor: mpsc::UnboundedReceiver<executor::shell::Out>,
     pub(super) fencer: mpsc::UnboundedReceiver<fencer::shell::Out>,
+    pub(super) attributes: mpsc::UnboundedReceiver<attributes::Effect>,
     pub(super) asks: mpsc::UnboundedReceiver<Ask>,
 }
 
@@ -111,6 +114,7 @@ enum Event {
     Coordinator(coordinator::Effect),
     Executor(executor::shell::Out),
     Fencer(fencer::shell::Out),
+    Attributes(attributes::Effect),
     Ask(Ask),
     Tick,
 }
@@ -133,6 +137,7 @@ impl Router {
         self.members_changed().await;
         self.configure_fencer().await;
         self.leadership_changed().await;
+        self.show_attributes().await;
         loop {
             let event = tokio::select! {
                 biased;
@@ -148,6 +153,7 @@ impl Router {
                 Some(effect) = inbox.coordinator.recv() => Event::Coordinator(effect),
                 Some(out) = inbox.executor.recv() => Event::Executor(out),
                 Some(out) = inbox.fencer.recv() => Event::Fencer(out),
+                Some(effect) = inbox.attributes.recv() => Event::Attributes(effect),
                 Some(ask) = inbox.asks.recv() => Event::Ask(ask),
                 _ = tick.tick() => Event::Tick,
             };
@@ -160,6 +166,7 @@ impl Router {
                 Event::Coordinator(effect) => self.on_coordinator(effect).await,
                 Event::Executor(out) => self.on_executor(out).await,
                 Event::Fencer(out) => self.on_fencer(out),
+                Event::Attributes(effect) => self.on_attributes(effect).await,
                 Event::Ask(ask) => {
                     // A write is answered after it is applied: what it changed must arrive first.
                     while let Some(Ok(Some(change))) = inbox.changes.next().now_or_never() {
@@ -212,6 +219,7 @@ impl Router {
         if configuration_changed {
             self.configure_fencer().await;
         }
+        self.show_attributes().await;
     }
 
     async fn configure_fencer(&self) {
@@ -237,6 +245,7 @@ impl Router {
                 })
                 .collect(),
         );
+        self.attributes.send(outside::members(&members)).await;
         let running: Vec<_> = members
             .values()
             .filter(|m| m.role.runs_resources())
@@ -354,6 +363,11 @@ impl Router {
         *self.shared.overlay.lock().expect("no panic while held") = overlay;
         self.coordinator
             .tell(coordinator::Event::Authority(authority, self.cib.clone()));
+        self.show_attributes().await;
+        let writes = !matches!(authority, Authority::None);
+        self.attributes
+            .send(attributes::Event::Writer(writes))
+            .await;
         if let Authority::Leader(_) = authority {
             for (id, state, _) in self.presence.view().peers {
                 self.on_presence(presence::Effect::Peer(id, state)).await;
@@ -488,7 +502,7 @@ impl Router {
     }
 
     /// Changes the document of a node that is alone.
-    async fn write_overlay(&mut self, command: &Command) -> Result<(), String> {
+    pub(super) async fn write_overlay(&mut self, command: &Command) -> Result<(), String> {
         let applied = cib::apply(&self.cib, command);
         let result = applied.answer.map(|_| ()).map_err(|e| e.to_string());
         let before = std::mem::replace(&mut self.cib, applied.cib);

@@ -17,7 +17,7 @@ use crate::rpc::{
     PeerAnswer, PeerRequest, PeerService, Peers,
 };
 use crate::terms::{CrmExit, NodeId, NodeName, Term, TransitionKey};
-use crate::{coordinator, executor, fencer, presence, rpc};
+use crate::{attributes, coordinator, executor, fencer, presence, rpc};
 
 /// Changes that wait for a slow subscriber.
 const SUBSCRIBED: usize = 256;
@@ -33,6 +33,7 @@ pub(super) struct Service {
     pub(super) coordinator: coordinator::Handle,
     pub(super) executor: executor::shell::Handle,
     pub(super) fencer: fencer::shell::Handle,
+    pub(super) attributes: attributes::shell::Handle,
     pub(super) asks: mpsc::UnboundedSender<Ask>,
     pub(super) newest: Arc<AtomicU64>,
     pub(super) shared: Arc<Shared>,
@@ -82,6 +83,17 @@ impl PeerService for Service {
             }
             PeerRequest::Admin(request, caller, grant) => {
                 PeerAnswer::Admin(self.admin(caller, grant, *request).await)
+            }
+            PeerRequest::Call(name, body) if name == attributes::NAME => {
+                match serde_json::from_value(body) {
+                    Ok(message) => {
+                        self.attributes
+                            .send(attributes::Event::Told(from, message))
+                            .await;
+                        PeerAnswer::Done
+                    }
+                    Err(e) => PeerAnswer::Refused(format!("attributes can't be read: {e}")),
+                }
             }
             PeerRequest::Call(name, _) => {
                 PeerAnswer::Refused(format!("nothing is called `{name}`"))
@@ -230,6 +242,16 @@ impl Service {
                 CrmExit::USAGE,
                 format!("`crm explain {object}` asks the policy itself, on the CIB it reads"),
             )),
+            (None, AdminRequest::Call(name, body)) if name == attributes::NAME => {
+                let unread = |e: serde_json::Error| (CrmExit::USAGE, e.to_string());
+                let request = serde_json::from_value(body).map_err(unread)?;
+                let answer = self.attributes.ask(request).await;
+                let ending = || (CrmExit::DISCONNECTED, "the daemon is ending".to_owned());
+                let answer = answer.ok_or_else(ending)?;
+                serde_json::to_value(answer)
+                    .map(AdminAnswer::Json)
+                    .map_err(unread)
+            }
             (None, AdminRequest::Call(name, _)) => {
                 Err((CrmExit::USAGE, format!("nothing is called `{name}`")))
             }

@@ -115,6 +115,7 @@ async fn node(options: &Options) -> anyhow::Result<()> {
     );
     let (fencer, fencer_out) =
         fencer::shell::start_with_term(fencer_config(&paths, &config), Arc::clone(&newest));
+    let (attributes, attributes_out) = crate::attributes::shell::start(me, name.clone());
     let settings = coordinator::Settings {
         me,
         seed: rand::random(),
@@ -149,6 +150,7 @@ async fn node(options: &Options) -> anyhow::Result<()> {
         coordinator: coordinator.clone(),
         executor: executor.clone(),
         fencer: fencer.clone(),
+        attributes: attributes.clone(),
         asks: asks.clone(),
         newest: Arc::clone(&newest),
         shared: Arc::clone(&shared),
@@ -178,6 +180,7 @@ async fn node(options: &Options) -> anyhow::Result<()> {
         coordinator,
         executor: executor.clone(),
         fencer,
+        attributes,
         reports: reports::Writer::start(raft.clone(), executor.clone(), name.clone()),
         asks: asks.clone(),
         newest,
@@ -214,6 +217,7 @@ async fn node(options: &Options) -> anyhow::Result<()> {
         coordinator: coordinator_out,
         executor: executor_out,
         fencer: fencer_out,
+        attributes: attributes_out,
         asks: asks_in,
     };
     let routing = tokio::spawn(router.run(inbox));

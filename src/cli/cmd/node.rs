@@ -6,6 +6,7 @@ use crate::{
         failure::Failure,
         language::{Document, Place, meant},
         shell::Shell,
+        tools::updater,
     },
     fencer,
     rpc::{AdminAnswer, AdminRequest},
@@ -259,6 +260,9 @@ fn transient(
     name: &str,
     value: Option<&str>,
 ) -> Result<(), Failure> {
+    if updater::set(&mut *shell.access, node, name, value, None)? {
+        return Ok(());
+    }
     edit(shell, |root| {
         let id = change::node(root, node)
             .and_then(Element::id)

@@ -1,6 +1,6 @@
-//! `crm_attribute`, `crm_master`, `attrd_updater`: attributes of nodes and options of the cluster, one at a time. Agents
-//! speak to each other through them, so a value that was written can be read at once from every node.
-//! Gap: dampening (`-d`) is taken and not used, private attributes (`-p`) are kept in the CIB like the others.
+//! `crm_attribute`, `crm_master`: attributes of nodes and options of the cluster, one at a time. Agents speak to each
+//! other through them, so a value that was written can be read at once from every node. Transient attributes of a
+//! running cluster go through the attribute manager, as those of `attrd_updater` do.
 
 use crate::{
     cib::{Command, Target},
@@ -15,7 +15,7 @@ use crate::{
     xml::Element,
 };
 
-use super::{Options, Tool, local_node};
+use super::{Options, Tool, local_node, updater};
 
 const OPTIONS: &[(char, &str, bool)] = &[
     ('?', "help", false),
@@ -42,30 +42,6 @@ const OPTIONS: &[(char, &str, bool)] = &[
     ('z', "utilization", false),
     ('P', "pattern", true),
     ('r', "resource", true),
-    ('\0', "output-as", true),
-];
-
-const UPDATER: &[(char, &str, bool)] = &[
-    ('?', "help", false),
-    ('$', "version", false),
-    ('V', "verbose", false),
-    ('q', "quiet", false),
-    ('n', "name", true),
-    ('U', "update", true),
-    ('v', "update", true),
-    ('B', "update-both", true),
-    ('Y', "update-delay", false),
-    ('Q', "query", false),
-    ('D', "delete", false),
-    ('R', "refresh", false),
-    ('N', "node", true),
-    ('A', "all", false),
-    ('d', "delay", true),
-    ('S', "set", true),
-    ('s', "set", true),
-    ('p', "private", false),
-    ('l', "lifetime", true),
-    ('P', "pattern", true),
     ('\0', "output-as", true),
 ];
 
@@ -226,6 +202,13 @@ fn one(tool: &mut Tool, asked: Asked) -> Result<(), Failure> {
                 asked.set.as_deref(),
                 &name,
             );
+            let value = match (value, &scope, &node) {
+                // Private ones are not in the CIB.
+                (None, Scope::Status, Some((uname, _))) => {
+                    updater::get(&mut *tool.access, uname, &name)
+                }
+                (value, ..) => value,
+            };
             let value = value.or(asked.default).ok_or_else(|| no_attribute(&name))?;
             tool.element(
                 Element::new("attribute")
@@ -273,7 +256,7 @@ fn no_attribute(name: &str) -> Failure {
 }
 
 /// Name and id of a node.
-fn known(root: &Element, name: &str) -> Result<(String, String), Failure> {
+pub(super) fn known(root: &Element, name: &str) -> Result<(String, String), Failure> {
     let entry = change::node(root, name).ok_or_else(|| {
         Failure::new(
             CrmExit::NO_SUCH,
@@ -332,7 +315,12 @@ fn write(
     value: Option<&str>,
 ) -> Result<(), Failure> {
     match (scope, node) {
-        (Scope::Status, Some((uname, id))) => transient(tool, uname, id, name, value),
+        (Scope::Status, Some((uname, id))) => {
+            if updater::set(&mut *tool.access, uname, name, value, of)? {
+                return Ok(());
+            }
+            transient(tool, uname, id, name, value)
+        }
         (Scope::Nodes, Some((uname, _))) => {
             let mut new = root.clone();
             node::put_attribute(&mut new, set, uname, name, value);
@@ -399,7 +387,7 @@ fn option(root: &mut Element, section: &str, tag: &str, of: &str, name: &str, va
 }
 
 /// Set or remove a transient attribute by one merge, so that two writers of different attributes never collide.
-fn transient(
+pub(super) fn transient(
     tool: &mut Tool,
     uname: &str,
     id: &str,
@@ -447,86 +435,4 @@ fn transient(
     };
     command.origin.client = "attrd_updater".to_owned();
     tool.access.write(command).map(|_| ())
-}
-
-/// `attrd_updater`.
-pub fn updater(tool: &mut Tool, args: &[String]) -> Result<(), Failure> {
-    let mut options = Options::new(UPDATER, args);
-    let (mut name, mut node, mut value) = (None, None, None);
-    let (mut query, mut delete, mut all, mut nothing) = (false, false, false, false);
-    while let Some((option, given)) = options.next()? {
-        match option {
-            "help" => {
-                return super::help(
-                    tool,
-                    "attrd_updater",
-                    "query and change transient attributes",
-                    UPDATER,
-                );
-            }
-            "version" => return super::version(tool),
-            "name" => name = Some(given),
-            "node" => node = Some(given),
-            "update" | "update-both" => value = Some(given),
-            "query" => query = true,
-            "delete" => delete = true,
-            "all" => all = true,
-            "refresh" | "update-delay" => nothing = true,
-            _ => {}
-        }
-    }
-    if nothing && value.is_none() && !query && !delete {
-        // Every value is in the CIB already, nothing waits to be written.
-        return Ok(());
-    }
-    let name = name.ok_or_else(|| Failure::usage("which attribute?").cure("say -n NAME"))?;
-    let root = tool.access.cib()?.into_root();
-    if query && all {
-        let states: Vec<&Element> = root
-            .child("status")
-            .into_iter()
-            .flat_map(|status| status.children_named("node_state"))
-            .collect();
-        let mut found = false;
-        for state in states {
-            let (Some(id), Some(uname)) = (state.id(), state.get("uname")) else {
-                continue;
-            };
-            if let Some(value) = change::transient(&root, id, &name) {
-                found = true;
-                writeln!(
-                    tool.out,
-                    "name=\"{name}\" host=\"{uname}\" value=\"{value}\""
-                )?;
-            }
-        }
-        return if found { Ok(()) } else { Err(missing(&name)) };
-    }
-    let uname = match node {
-        Some(node) => node,
-        None => local_node(tool)?,
-    };
-    let (uname, id) = known(&root, &uname)?;
-    if query {
-        let value = change::transient(&root, &id, &name).ok_or_else(|| missing(&name))?;
-        writeln!(
-            tool.out,
-            "name=\"{name}\" host=\"{uname}\" value=\"{value}\""
-        )?;
-        return Ok(());
-    }
-    transient(
-        tool,
-        &uname,
-        &id,
-        &name,
-        if delete { None } else { value.as_deref() },
-    )
-}
-
-fn missing(name: &str) -> Failure {
-    Failure::new(
-        CrmExit::NO_SUCH,
-        format!("Could not query value of {name}: attribute does not exist"),
-    )
 }

@@ -9,6 +9,7 @@ pub mod crm_mon;
 pub mod node;
 pub(crate) mod output;
 pub mod resource;
+pub mod updater;
 
 use std::io::Write;
 
@@ -32,7 +33,7 @@ pub struct Tool {
 type Run = fn(&mut Tool, &[String]) -> Result<(), Failure>;
 
 const TOOLS: &[(&str, Run)] = &[
-    ("attrd_updater", attribute::updater),
+    ("attrd_updater", updater::run),
     ("cibadmin", cibadmin::run),
     ("crm_attribute", attribute::run),
     ("crm_master", attribute::master),
