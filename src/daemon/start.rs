@@ -352,7 +352,7 @@ fn plan(cib: &crate::cib::Cib, before: i64, keeper: &Keeper) -> Graph {
         ..policy::Input::at(now_s)
     };
     let outcome = policy::schedule(cib.root(), &input);
-    let violations = graph::check(&outcome.graph, cib.configuration());
+    let violations = graph::check_against(&outcome.graph, cib.root());
     let (blocked, wrong): (Vec<_>, Vec<_>) = violations
         .into_iter()
         .partition(|one| one.rule.only_blocks());
