@@ -9,7 +9,7 @@ use systole::policy::{self, Outcome};
 use systole::simulate::{Draft, Ending, Known, execute};
 use systole::xml::{Element, write};
 
-use crate::generate::input;
+use crate::generate::{forget_cancelled, input};
 use crate::orders;
 
 /// Plans that may follow each other before the cluster must be at rest.
@@ -94,7 +94,7 @@ fn never_done(rule: Rule) -> bool {
 }
 
 fn obeys(graph: &Graph, cib: &Element, contradictory: bool) -> Result<(), Problem> {
-    let mut broken = graph::check(graph, cib.child("configuration"));
+    let mut broken = graph::check_against(graph, cib);
     broken.retain(|one| !contradictory || !never_done(one.rule));
     // What breaks a promise is said first.
     broken.sort_by_key(|one| never_done(one.rule));
@@ -163,6 +163,7 @@ fn settles(cib: &Element, first: Outcome) -> Result<(), Problem> {
             Ok(_) => {}
         }
         cib = draft.cib().clone();
+        forget_cancelled(&mut cib);
         outcome = policy::schedule(&cib, &input(&cib));
         obeys(&outcome.graph, &cib, false)?;
     }
