@@ -26,6 +26,7 @@ pub(super) fn active(cib: &Element) -> Active<'_> {
         return active;
     };
     let fencing = fencing_enabled(configuration);
+    let failed_stop_counts = !forgives(configuration);
     let once = run_once(configuration);
     let states: Vec<&Element> = status.children_named("node_state").collect();
     for state in &states {
@@ -46,7 +47,7 @@ pub(super) fn active(cib: &Element) -> Active<'_> {
                 Presence::Lost => fencing && kind == Kind::NeedsFencing,
                 Presence::Unclear => false,
             };
-            if counts && is_alone(state, entry) && certainly_active(entry) {
+            if counts && is_alone(state, entry) && certainly_active(entry, failed_stop_counts) {
                 let nodes = BTreeSet::new();
                 let runs = active.entry(id).or_insert(Runs { kind, nodes });
                 runs.nodes.insert(name);
@@ -140,8 +141,17 @@ fn cluster_node<'c>(
     state: &'c Element,
 ) -> Option<&'c str> {
     let name = state.get("uname")?;
-    let mut nodes = configuration.child("nodes")?.children_named("node");
-    let configured = nodes.find(|node| node.get("uname") == Some(name))?;
+    let nodes = || {
+        configuration
+            .child("nodes")
+            .into_iter()
+            .flat_map(Element::children)
+    };
+    let configured = nodes().find(|node| node.get("uname") == Some(name))?;
+    let twin = |node: &&Element| node.id() == configured.id() || node.get("uname") == Some(name);
+    if nodes().filter(twin).count() > 1 {
+        return None;
+    }
     let is_full = matches!(configured.get("type"), None | Some("member" | "normal"));
     let same = |other: &&&Element| other.get("uname") == Some(name) || other.id() == state.id();
     let only = states.iter().filter(same).count() == 1;
@@ -172,6 +182,16 @@ fn run_once(configuration: &Element) -> BTreeMap<&str, Kind> {
         return once;
     };
     let templates = resources.children_named("template").any(says_requires);
+    // Connections, and what runs inside of something else, go by the rules of their hosts.
+    let hosted = |element: &Element| {
+        element.descendants().any(|e| {
+            e.get("type") == Some("remote")
+                || matches!(e.get("name"), Some("container" | "remote-node"))
+        })
+    };
+    if resources.children_named("template").any(hosted) {
+        return once;
+    }
     for top in resources.children() {
         let members: Vec<&Element> = match top.tag() {
             "primitive" => vec![top],
@@ -186,7 +206,7 @@ fn run_once(configuration: &Element) -> BTreeMap<&str, Kind> {
             } else {
                 Kind::NeedsFencing
             };
-            if let Some(id) = member.id() {
+            if let Some(id) = member.id().filter(|_| !hosted(top)) {
                 once.insert(id, kind);
             }
         }
@@ -209,6 +229,16 @@ fn fencing_enabled(configuration: &Element) -> bool {
     })
 }
 
+/// Whether failures of some operation may count as successes: `on-fail` is `ignore`, or left to a container.
+fn forgives(configuration: &Element) -> bool {
+    let lenient = |text: Option<&str>| matches!(text, Some("ignore" | "restart-container"));
+    configuration.descendants().any(|e| {
+        lenient(e.get("on-fail"))
+            || (e.get("name") == Some("on-fail") && lenient(e.get("value")))
+            || e.has("id-ref")
+    })
+}
+
 /// No other entry of this node is about the same thing.
 fn is_alone(state: &Element, entry: &Element) -> bool {
     let base = |id: &str| id.split(':').next().unwrap_or_default().to_owned();
@@ -219,8 +249,18 @@ fn is_alone(state: &Element, entry: &Element) -> bool {
 }
 
 /// The last thing that says something says that it runs.
-fn certainly_active(entry: &Element) -> bool {
+fn certainly_active(entry: &Element, failed_stop_counts: bool) -> bool {
     let mut rows: Vec<(i64, &Element)> = Vec::new();
+    let on_node = |row: &Element| row.get("on_node").map(str::to_owned);
+    let first = entry.children_named("lrm_rsc_op").next().map(on_node);
+    if entry
+        .children_named("lrm_rsc_op")
+        .map(on_node)
+        .any(|node| Some(node) != first)
+    {
+        // What was written by different versions can't be put in order. // spec 1 §21
+        return false;
+    }
     for row in entry.children_named("lrm_rsc_op") {
         let call = row.get("call-id").and_then(|text| text.parse().ok());
         match (row.get("operation"), call) {
@@ -241,6 +281,7 @@ fn certainly_active(entry: &Element) -> bool {
             (Some("start"), Some("0")) if done => is_active = true,
             (Some("start"), _) => is_active = false,
             (Some("stop"), Some("0" | "7")) if done => is_active = false,
+            (Some("stop"), _) => is_active &= failed_stop_counts,
             // A probe may have looked before; one that found nothing is the last word.
             (Some("monitor"), Some("0")) if done && row.get("interval") == Some("0") => {
                 is_active = true;
@@ -314,5 +355,30 @@ mod tests {
         let other = "1 cluster stonith h2 h2 \n 2 real start db h2 <- 1";
         assert_eq!(rules(&lost, other), [Rule::StartedElsewhere]);
         assert_eq!(rules(&cib(GONE, START), "1 real start db h2"), []);
+    }
+
+    #[test]
+    fn what_is_not_certain_says_nothing() {
+        let failed = STOP.replace("rc-code=\"0\"", "rc-code=\"1\"");
+        let rows = [START, &failed].concat();
+        let start = "1 real start db h2";
+        assert_eq!(rules(&cib(MEMBER, &rows), start), [Rule::StartedElsewhere]);
+        let but = |old: &str, new: &str| {
+            let text = crate::xml::write::pretty(&cib(MEMBER, &rows));
+            assert!(text.contains(old), "{old} is replaced");
+            parse(&text.replace(old, new), &Limits::default()).expect("well-formed")
+        };
+        let forgiven = r#"<crm_config/><op_defaults><meta_attributes id="m"><nvpair id="n" name="on-fail" value="ignore"/></meta_attributes></op_defaults>"#;
+        assert_eq!(rules(&but("<crm_config/>", forgiven), start), []);
+        let same_id = r#"<node id="1" uname="h2"/>"#;
+        assert_eq!(
+            rules(&but(r#"<node id="2" uname="h2"/>"#, same_id), start),
+            []
+        );
+        assert_eq!(
+            rules(&but(r#"call-id="3""#, r#"call-id="3" on_node="h1""#), start),
+            []
+        );
+        assert_eq!(rules(&but(r#"type="D""#, r#"type="remote""#), start), []);
     }
 }
