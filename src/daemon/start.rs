@@ -372,7 +372,7 @@ fn plan(cib: &crate::cib::Cib, before: i64, kept: &mut Kept, keeper: &Keeper) ->
         ..policy::Input::at(now_s)
     };
     let outcome = policy::schedule_again(cib.root(), &input, kept);
-    let violations = graph::check(&outcome.graph, cib.configuration());
+    let violations = graph::check_against(&outcome.graph, cib.root());
     let (blocked, wrong): (Vec<_>, Vec<_>) = violations
         .into_iter()
         .partition(|one| one.rule.only_blocks());

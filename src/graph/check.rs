@@ -4,6 +4,7 @@
 //! actions are put into an order in which inputs stand before what waits for them; one pass along that order
 //! carries, for 64 of the `a`s at a time, a bit to everything that can only begin after them.
 
+mod active;
 mod promoted;
 
 use std::collections::BTreeMap;
@@ -40,6 +41,8 @@ pub enum Rule {
     StoppedBeforeFencing,
     /// A resource starts in one place before it stopped in the other.
     StartBeforeStop,
+    /// A resource that may run once starts although it is active elsewhere, where nothing ends it before.
+    StartedElsewhere,
     /// A resource is promoted before it is started.
     PromoteBeforeStart,
     /// An instance is promoted before the one whose place it takes is demoted.
@@ -76,6 +79,7 @@ impl fmt::Display for Violation {
             Rule::StoppedBeforeFencing => {
                 write!(f, "{then} counts as done before {first} is confirmed")
             }
+            Rule::StartedElsewhere => write!(f, "{then} may begin while {first} is not ended"),
             Rule::TooManyPromoted => write!(f, "{then} is one more than {first}"),
             Rule::StartBeforeStop
             | Rule::PromoteBeforeDemote
@@ -90,6 +94,19 @@ impl fmt::Display for Violation {
 
 /// Every rule that the graph breaks. The order of groups is only looked at when the configuration is given.
 pub fn check(graph: &Graph, configuration: Option<&Element>) -> Vec<Violation> {
+    every_rule(graph, configuration, None)
+}
+
+/// The same, and also what can only be told from the status: that nothing is started while it runs elsewhere.
+pub fn check_against(graph: &Graph, cib: &Element) -> Vec<Violation> {
+    every_rule(graph, cib.child("configuration"), Some(cib))
+}
+
+fn every_rule(
+    graph: &Graph,
+    configuration: Option<&Element>,
+    cib: Option<&Element>,
+) -> Vec<Violation> {
     let mut found = Vec::new();
     let index = match Index::of(graph, &mut found) {
         Some(index) => index,
@@ -99,6 +116,8 @@ pub fn check(graph: &Graph, configuration: Option<&Element>) -> Vec<Violation> {
     fencing(&index, &mut wanted);
     resources(&index, &mut wanted);
     promoted::promoted(&index, &mut wanted, &mut found);
+    let active = cib.map(|cib| active::active(cib, &index));
+    active::started_elsewhere(&index, &active.unwrap_or_default(), &mut wanted, &mut found);
     for members in configuration.map(ordered_groups).unwrap_or_default() {
         group(&index, &members, &mut wanted);
     }
@@ -503,7 +522,7 @@ mod tests {
     use crate::xml::{Limits, read as parse};
 
     /// `1 rsc_op start db n2 <- 3 2` per line.
-    fn graph(lines: &str) -> Graph {
+    pub(super) fn graph(lines: &str) -> Graph {
         let mut graph = Graph::default();
         for line in lines.trim().lines() {
             let (what, inputs) = line.split_once("<-").unwrap_or((line, ""));
@@ -639,7 +658,7 @@ mod tests {
                 .to_string_lossy()
                 .into_owned();
             let cib = parsed(&cases.join("xml").join(format!("{name}.xml")));
-            for violation in check(&graph, cib.child("configuration")) {
+            for violation in check_against(&graph, &cib) {
                 wrong.push(format!("{name}: {:?}: {violation}", violation.rule));
             }
         }

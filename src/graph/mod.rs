@@ -10,7 +10,7 @@ mod model;
 mod svg;
 mod xml;
 
-pub use check::{Rule, Violation, check};
+pub use check::{Rule, Violation, check, check_against};
 pub use dot::{DotEdge, DotNode, Drawing};
 pub use model::{
     Action, ActionId, ActionKind, Delay, Graph, NodeMaintenance, NodeRef, RscRef, Synapse,

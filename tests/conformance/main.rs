@@ -169,7 +169,7 @@ fn obeys_the_rules(input: &Path, graph: &str) -> Result<(), String> {
     let parse = |text: &[u8]| xml::parse(text, &Limits::default()).map_err(|e| e.to_string());
     let graph = graph::read(&parse(graph.as_bytes())?).map_err(|error| error.to_string())?;
     let cib = parse(&std::fs::read(input).map_err(|error| error.to_string())?)?;
-    let broken = graph::check(&graph, cib.child("configuration"));
+    let broken = graph::check_against(&graph, &cib);
     let mut lines: Vec<String> = broken
         .iter()
         .map(|one| format!("{:?}: {one}", one.rule))

@@ -5,11 +5,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use systole::cib::{Cib, schema};
 use systole::graph::{self, Action, ActionKind, Graph, Rule};
-use systole::policy::{self, Outcome};
+use systole::policy::{self, Kept, Outcome};
 use systole::simulate::{Draft, Ending, Known, execute};
 use systole::xml::{Element, write};
 
-use crate::generate::input;
+use crate::generate::{forget_cancelled, input};
 use crate::orders;
 
 /// Plans that may follow each other before the cluster must be at rest.
@@ -54,7 +54,9 @@ pub(crate) fn hold(cib: &Element) -> Result<(), Problem> {
 
 fn unguarded(cib: &Element) -> Result<(), Problem> {
     let outcome = policy::schedule(cib, &input(cib));
-    let again = policy::schedule(cib, &input(cib));
+    let mut kept = Kept::default();
+    drop(policy::schedule_again(cib, &input(cib), &mut kept));
+    let again = policy::schedule_again(cib, &input(cib), &mut kept);
     let (first, second) = (spoken(&outcome), spoken(&again));
     if first != second {
         return Err(Problem::new(
@@ -72,7 +74,7 @@ fn unguarded(cib: &Element) -> Result<(), Problem> {
     if contradictory {
         return Ok(());
     }
-    settles(cib, outcome)
+    settles(cib, outcome, &mut kept)
 }
 
 /// Everything that anybody gets to see.
@@ -94,7 +96,7 @@ fn never_done(rule: Rule) -> bool {
 }
 
 fn obeys(graph: &Graph, cib: &Element, contradictory: bool) -> Result<(), Problem> {
-    let mut broken = graph::check(graph, cib.child("configuration"));
+    let mut broken = graph::check_against(graph, cib);
     broken.retain(|one| !contradictory || !never_done(one.rule));
     // What breaks a promise is said first.
     broken.sort_by_key(|one| never_done(one.rule));
@@ -139,7 +141,7 @@ fn deeds(graph: &Graph) -> Vec<String> {
 }
 
 /// Carried out again and again, plans come to an end.
-fn settles(cib: &Element, first: Outcome) -> Result<(), Problem> {
+fn settles(cib: &Element, first: Outcome, kept: &mut Kept) -> Result<(), Problem> {
     let mut outcome = first;
     let mut cib = cib.clone();
     let mut seen: Vec<Vec<String>> = Vec::new();
@@ -163,7 +165,17 @@ fn settles(cib: &Element, first: Outcome) -> Result<(), Problem> {
             Ok(_) => {}
         }
         cib = draft.cib().clone();
+        forget_cancelled(&mut cib);
         outcome = policy::schedule(&cib, &input(&cib));
+        // With what the decision before left, the same comes out.
+        let again = policy::schedule_again(&cib, &input(&cib), kept);
+        let (anew, again) = (spoken(&outcome), spoken(&again));
+        if anew != again {
+            return Err(Problem::new(
+                "not the same with what was kept",
+                format!("{anew}\n--\n{again}"),
+            ));
+        }
         obeys(&outcome.graph, &cib, false)?;
     }
     let last = seen.split_off(seen.len().saturating_sub(2));

@@ -93,7 +93,7 @@ fn live(dice: &mut Dice, cib: Element) -> Element {
 }
 
 /// The simulation writes a cancellation down as a result; a node forgets the monitor instead.
-fn forget_cancelled(cib: &mut Element) {
+pub(crate) fn forget_cancelled(cib: &mut Element) {
     for at in places(cib) {
         let Some(entry) = cib.at_mut(&at).filter(|element| element.is("lrm_resource")) else {
             continue;

@@ -26,6 +26,7 @@ mod checks;
 mod config;
 mod constraints;
 mod dice;
+mod explained;
 mod generate;
 mod oracle;
 mod orders;
@@ -92,32 +93,23 @@ fn main() -> ExitCode {
         test_threads: Some(1),
         ..arguments
     };
-    libtest_mimic::run(&arguments, trials).exit_code()
+    let ended = libtest_mimic::run(&arguments, trials);
+    for line in oracle::counts() {
+        eprintln!("{line}");
+    }
+    ended.exit_code()
 }
 
-/// What must hold. One that is stuck is only held against us when the other implementation is not.
+/// What must hold. That a plan is never finished is only held against us when the other implementation finishes its own.
 ///
-/// Gap: some seeds in a thousand are stuck with us alone, most of them because the simulation repeats a monitor or its
-/// cancellation. They fail the run with FUZZ_STRICT=1 and are only named without.
+/// Gap: three in a thousand generated CIBs, six in a thousand mutants, are such plans, and fail a run that meets them.
 fn hold(cib: &Element) -> Result<(), Problem> {
     let result = checks::hold(cib);
-    match &result {
-        Err(problem) if problem.kind.starts_with(checks::STUCK) => {
-            let theirs = oracle::present().then(|| oracle::stuck(cib)).flatten();
-            if theirs != Some(false) {
-                return Ok(());
-            }
-            if std::env::var_os("FUZZ_STRICT").is_none() {
-                eprintln!(
-                    "{}, and crm_simulate is not:\n{}",
-                    problem.kind, problem.text
-                );
-                return Ok(());
-            }
-            result
-        }
-        _ => result,
+    let is_stuck = matches!(&result, Err(problem) if problem.kind.starts_with(checks::STUCK));
+    if is_stuck && (!oracle::present() || oracle::stuck(cib) != Some(false)) {
+        return Ok(());
     }
+    result
 }
 
 fn number(name: &str) -> Option<u64> {

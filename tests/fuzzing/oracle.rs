@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Mutex;
 
 use systole::xml::{Element, write};
 
 use crate::checks::Problem;
-use crate::compare;
+use crate::explained::{self, Case};
+use crate::generate::places;
 
 const PROGRAM: &str = "/usr/sbin/crm_simulate";
 
@@ -21,18 +23,22 @@ pub(crate) fn present() -> bool {
 }
 
 /// What somebody says about a CIB.
-#[derive(Debug, Default)]
-struct Answer {
-    summary: Vec<String>,
-    scores: Vec<String>,
-    graph: Vec<String>,
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Answer {
+    /// What is to happen, a line each, words separated by one blank.
+    pub(crate) summary: Vec<String>,
+    /// Where what may run.
+    pub(crate) scores: Vec<String>,
+    /// Actions and what they wait for.
+    pub(crate) graph: Vec<String>,
 }
 
 /// Whether the other implementation gets stuck on this CIB, too: None when it does not read it.
 pub(crate) fn stuck(cib: &Element) -> Option<bool> {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = |name: &str| folder.path().join(name);
-    std::fs::write(file("0.xml"), write::pretty(cib)).expect("a writable folder");
+    let cib = in_its_words(cib);
+    std::fs::write(file("0.xml"), write::pretty(&cib)).expect("a writable folder");
     for round in 0..ROUNDS {
         let (before, after) = (
             file(&format!("{round}.xml")),
@@ -67,6 +73,28 @@ pub(crate) fn stuck(cib: &Element) -> Option<bool> {
     Some(true)
 }
 
+/// Options by the names that the older program knows: it takes others for absent, and answers another question.
+/// // spec 1 §33
+fn in_its_words(cib: &Element) -> Element {
+    let mut cib = cib.clone();
+    for at in places(&cib) {
+        let Some(pair) = cib.at_mut(&at).filter(|element| element.is("nvpair")) else {
+            continue;
+        };
+        let old = match pair.get("name") {
+            Some("fencing-enabled") => "stonith-enabled",
+            Some("fencing-action") => "stonith-action",
+            Some("fencing-timeout") => "stonith-timeout",
+            Some("fencing-watchdog-timeout") => "stonith-watchdog-timeout",
+            Some("stop-removed-resources") => "stop-orphan-resources",
+            Some("cancel-removed-actions") => "stop-orphan-actions",
+            _ => continue,
+        };
+        pair.set("name", old);
+    }
+    cib
+}
+
 /// Both say the same, or it is known why not.
 pub(crate) fn agree(cib: &Element) -> Result<(), Problem> {
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -99,210 +127,77 @@ pub(crate) fn agree(cib: &Element) -> Result<(), Problem> {
     .unwrap_or_default();
 
     let [theirs, ours] = [theirs, ours].map(|answer| Answer {
-        graph: without_new_edges(cib, answer.graph),
-        scores: where_something_can_run(cib, answer.scores),
+        graph: explained::rows(cib, answer.graph),
         ..answer
     });
-    let all = same("summary", &theirs.summary, &ours.summary)
-        .and_then(|()| same("scores", &theirs.scores, &ours.scores))
-        .and_then(|()| same("graph", &theirs.graph, &ours.graph));
-    let case = Case {
-        cib,
-        theirs: &theirs,
-        ours: &ours,
-    };
-    if let (Err(problem), Some(known)) = (&all, EXPLAINED.iter().find(|one| (one.is)(&case))) {
-        if std::env::var_os("FUZZ_EXPLAIN").is_some() {
-            eprintln!("{}: {} ({})", problem.kind, known.what, known.spec);
-        }
+    let Err(problem) = compare(&theirs, &ours) else {
+        count("agree");
         return Ok(());
-    }
-    all
-}
-
-/// What both sides said.
-struct Case<'c> {
-    cib: &'c Element,
-    theirs: &'c Answer,
-    ours: &'c Answer,
-}
-
-/// A way in which series 3.0 differs from 2.1 by the specification.
-struct Explained {
-    what: &'static str,
-    spec: &'static str,
-    /// Whether it can be at work here.
-    is: fn(&Case<'_>) -> bool,
-}
-
-/// Differences that can't be taken out of the answers, because others follow from them.
-const EXPLAINED: [Explained; 6] = [
-    Explained {
-        what: "preferences of dependents are merged otherwise, later members' too",
-        spec: "spec 2 §10.5.1, §13.4, §22",
-        is: |case| {
-            let simple = |id: Option<&str>| {
-                let resources = case.cib.descend(&["configuration", "resources"]);
-                resources
-                    .is_some_and(|all| all.children_named("primitive").any(|rsc| rsc.id() == id))
-            };
-            let mut all = case.cib.descendants().filter(|e| e.is("rsc_colocation"));
-            all.any(|one| {
-                one.get("score") != Some("INFINITY")
-                    || !simple(one.get("rsc"))
-                    || !simple(one.get("with-rsc"))
-            })
-        },
-    },
-    Explained {
-        what: "a member that can't stop keeps the one in front of it from starting",
-        spec: "spec 3 §9.2 rule 7, §14.4, §20",
-        is: |case| {
-            let words = ["blocked", "unrunnable", "unmigrateable"];
-            let held = |line: &String| words.iter().any(|word| line.contains(word));
-            case.cib.descendants().any(|e| e.is("group")) && case.ours.summary.iter().any(held)
-        },
-    },
-    Explained {
-        what: "an instance does not start before probes that can't run, as on a node that is still joining",
-        spec: "spec 3 §7.2 (a) 1",
-        is: |case| {
-            let joining = |state: &Element| {
-                state.is("node_state")
-                    && (state.get("in_ccm") == Some("true"))
-                    && (state.get("join") != Some("member") || state.get("crmd") != Some("online"))
-            };
-            case.cib.descendants().any(|e| e.is("clone")) && case.cib.descendants().any(joining)
-        },
-    },
-    Explained {
-        what: "a second ordering of the same two is not lost behind one of kind Serialize",
-        spec: "spec 3 §1.4, §10.1",
-        is: |case| {
-            let orders = || case.cib.descendants().filter(|e| e.is("rsc_order"));
-            orders().any(|one| {
-                let same = |other: &&Element| {
-                    other.get("first") == one.get("first") && other.get("then") == one.get("then")
-                };
-                one.get("kind") == Some("Serialize") && orders().filter(same).count() > 1
-            })
-        },
-    },
-    Explained {
-        what: "an expired failure says nothing of the role",
-        spec: "spec 1 §22.3",
-        is: |case| {
-            let expires = |e: &Element| e.get("name") == Some("failure-timeout");
-            let failed = |e: &Element| matches!(e.get("rc-code"), Some("8" | "9"));
-            case.cib.descendants().any(expires) && case.cib.descendants().any(failed)
-        },
-    },
-    Explained {
-        what: "more actions wait for probes",
-        spec: "spec 3 §7.2, §20",
-        is: |case| {
-            // Only the graph differs, and only by probes that are waited for on our side.
-            let bare = |rows: &[String]| -> Vec<String> {
-                let inputs = |row: &String| match row.split_once(" <- [") {
-                    Some((action, inputs)) => {
-                        let inputs = inputs.trim_end_matches(']').split("; ");
-                        let inputs: Vec<&str> = inputs
-                            .filter(|input| !input.contains("_monitor_0 "))
-                            .collect();
-                        format!("{action} <- {inputs:?}")
-                    }
-                    None => row.clone(),
-                };
-                rows.iter().map(inputs).collect()
-            };
-            case.theirs.summary == case.ours.summary
-                && case.theirs.scores == case.ours.scores
-                && bare(&case.theirs.graph) == bare(&case.ours.graph)
-        },
-    },
-];
-
-/// On a node that can't run anything 2.1 ignores what a rule says. (spec 2 §7.4)
-fn where_something_can_run(cib: &Element, lines: Vec<String>) -> Vec<String> {
-    let online: BTreeSet<&str> = cib
-        .descendants()
-        .filter(|e| e.is("node_state") && e.get("crmd") == Some("online"))
-        .filter(|e| e.get("join") == Some("member"))
-        .filter_map(|e| e.get("uname"))
-        .collect();
-    let kept = |line: &String| {
-        let node = line
-            .split(" on ")
-            .nth(1)
-            .and_then(|rest| rest.split(':').next());
-        node.is_none_or(|node| online.contains(node))
     };
-    lines.into_iter().filter(kept).collect()
+    let case = Case::new(cib, theirs, ours);
+    match case.explained() {
+        Some(why) => {
+            count(&why);
+            if std::env::var_os("FUZZ_EXPLAIN").is_some() {
+                eprintln!("{}: {why}\n{}", problem.kind, problem.text);
+            }
+            Ok(())
+        }
+        None => Err(problem),
+    }
 }
 
-/// Series 3.0 has more edges: a member's stop before the start of the one in front of it, and within ordered clones.
-/// (spec 3 §9.2 rule 7, §20)
-fn without_new_edges(cib: &Element, rows: Vec<String>) -> Vec<String> {
-    let mut behind: BTreeMap<&str, &str> = BTreeMap::new();
-    for group in cib.descendants().filter(|element| element.is("group")) {
-        let ids: Vec<&str> = group
-            .children_named("primitive")
-            .filter_map(Element::id)
-            .collect();
-        behind.extend(ids.windows(2).map(|pair| (pair[0], pair[1])));
-    }
-    let cloned: BTreeSet<&str> = cib
-        .descendants()
-        .filter(|element| element.is("clone"))
-        .flat_map(Element::descendants)
-        .filter_map(Element::id)
-        .collect();
-    // The resource without its number, and the task.
-    fn parts(identity: &str) -> Option<(&str, &str)> {
-        let key = identity.split_whitespace().nth(1)?.strip_suffix("_0")?;
-        let (rsc, task) = key.rsplit_once('_')?;
-        Some((rsc.split(':').next().unwrap_or(rsc), task))
-    }
-    let change = |row: String| -> String {
-        let Some((action, inputs)) = row.split_once(" <- [") else {
-            return row;
-        };
-        let Some((rsc, task)) = parts(action) else {
-            return row;
-        };
-        let is_new = |input: &str| match parts(input) {
-            Some((other, "stop")) if task == "start" => behind.get(rsc) == Some(&other),
-            Some((other, "stop" | "stopped")) if task == "stop" => {
-                other == rsc && cloned.contains(rsc)
-            }
-            Some((other, "start" | "running")) if task == "start" => {
-                other == rsc && cloned.contains(rsc)
-            }
-            _ => false,
-        };
-        let kept: Vec<&str> = inputs
-            .trim_end_matches(']')
-            .split("; ")
-            .filter(|input| !is_new(input))
-            .collect();
-        format!("{action} <- [{}]", kept.join("; "))
-    };
-    rows.into_iter().map(change).collect()
+/// Whether two answers are the same; the first difference if not.
+pub(crate) fn compare(theirs: &Answer, ours: &Answer) -> Result<(), Problem> {
+    same("summary", &theirs.summary, &ours.summary)
+        .and_then(|()| same("scores", &theirs.scores, &ours.scores))
+        .and_then(|()| same("graph", &theirs.graph, &ours.graph))
+}
+
+static COUNTS: Mutex<BTreeMap<String, u64>> = Mutex::new(BTreeMap::new());
+
+fn count(what: &str) {
+    let mut counts = COUNTS.lock().expect("nothing panics here");
+    *counts.entry(what.to_owned()).or_default() += 1;
+}
+
+/// How many agreed, and how many did not for which reasons.
+pub(crate) fn counts() -> Vec<String> {
+    let counts = COUNTS.lock().expect("nothing panics here");
+    counts
+        .iter()
+        .map(|(what, n)| format!("{n:5} {what}"))
+        .collect()
 }
 
 fn same(kind: &str, want: &[String], got: &[String]) -> Result<(), Problem> {
     if want == got {
         return Ok(());
     }
-    let difference = compare::Difference {
+    let difference = crate::compare::Difference {
         want: want.to_vec(),
         got: got.to_vec(),
         errors: String::new(),
     };
+    let text = difference.to_string();
+    // Making it small must not lead to another difference.
+    let shape: BTreeSet<String> = text.lines().map(shape).collect();
+    let shape: Vec<String> = shape.into_iter().take(3).collect();
     Err(Problem {
-        kind: kind.to_owned(),
-        text: difference.to_string(),
+        kind: format!("{kind} {}", shape.join(", ")),
+        text,
     })
+}
+
+/// What a line is about, without names.
+fn shape(line: &str) -> String {
+    let (sign, rest) = line.split_at_checked(1).unwrap_or((line, ""));
+    let words: Vec<&str> = rest.split_whitespace().collect();
+    match words[..] {
+        [_, "allocation", "score", "on", _, score] => format!("{sign}{score}"),
+        [kind, _, task, "on", ..] => format!("{sign}{kind} {task}"),
+        _ => format!("{sign}{}", rest.chars().take(3).collect::<String>()),
+    }
 }
 
 /// Scores of instances are printed for each tentative assignment, and 3.0 undoes those. (spec 2 §13.4 4c, §22)
@@ -331,7 +226,9 @@ fn answer(
         .skip(1)
         .take_while(|line| !line.trim().is_empty());
     // Where removed resources stand in the list is not compared.
-    let mut summary = compare::squeeze(&summary.collect::<Vec<_>>().join("\n"));
+    let mut summary: Vec<String> = summary
+        .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+        .collect();
     summary.sort();
     let graph = std::fs::read_to_string(graph).unwrap_or_default();
     let scores = run(&["-x".into(), input.into(), "-sQR".into()])?;
@@ -341,10 +238,10 @@ fn answer(
         .collect();
     Some(Answer {
         summary,
-        scores: compare::score_lines(&scores.join("\n"))
+        scores: crate::compare::score_lines(&scores.join("\n"))
             .into_iter()
             .filter(|line| !of_an_instance(line))
             .collect(),
-        graph: compare::graph_rows(&graph, false),
+        graph: crate::compare::graph_rows(&graph, false),
     })
 }

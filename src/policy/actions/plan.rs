@@ -592,7 +592,8 @@ impl Plan {
         kinds: Kinds,
         origin: Origin,
     ) -> bool {
-        if kinds == Kinds::NONE {
+        // A node that is configured twice has one fencing; nothing waits for itself.
+        if kinds == Kinds::NONE || first == then {
             return false;
         }
         let (outs, ins) = (&self.get(first).outs, &self.get(then).ins);

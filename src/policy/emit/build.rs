@@ -6,7 +6,7 @@ use super::super::assign::Placement;
 use super::super::facts::{Facts, Kind};
 use super::super::ordering::derived;
 use super::super::{NodeIdx, RscIdx};
-use super::{params, prune};
+use super::{mend, params, prune};
 use crate::graph::{
     Action, ActionId, ActionKind, Delay, Graph, NodeMaintenance, NodeRef, RscRef, Synapse,
 };
@@ -33,7 +33,8 @@ pub fn graph(facts: &Facts, place: &Placement, plan: &mut Plan) -> Graph {
         synapses: Vec::new(),
     };
     build.all();
-    let synapses = build.synapses;
+    let mut synapses = build.synapses;
+    mend::mend(facts, plan, &mut synapses);
     let absent = absent(facts, plan, &synapses);
     Graph {
         id: 1,

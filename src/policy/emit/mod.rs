@@ -5,6 +5,7 @@
 
 mod build;
 mod drawing;
+mod mend;
 mod params;
 pub(super) mod prune;
 pub mod summary;

@@ -236,3 +236,16 @@ fn no_action_is_without_a_cause() {
         assert!(led || !action.causes.is_empty(), "{whom:?} has no cause");
     }
 }
+
+#[test]
+fn a_node_that_is_configured_twice_is_fenced_once() {
+    let twice = "<node id=\"1\" uname=\"h1\"/>".repeat(2);
+    let text = format!(
+        "<cib validate-with=\"pacemaker-4.0\" have-quorum=\"1\" dc-uuid=\"1\"><configuration><crm_config/><nodes>{twice}</nodes><resources><primitive id=\"fence\" class=\"stonith\" type=\"x\"/></resources><constraints/></configuration><status/></cib>"
+    );
+    let cib = read::parse(&text, &crate::xml::Limits::default()).expect("well-formed");
+    let outcome = schedule(&cib, &Input::at(1_700_000_000));
+    let kills = outcome.graph.actions().filter(|action| action.kills_node());
+    assert_eq!(kills.count(), 1);
+    assert_eq!(crate::graph::check_against(&outcome.graph, &cib), []);
+}

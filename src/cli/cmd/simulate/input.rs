@@ -129,6 +129,12 @@ fn parse(name: &str, bytes: &[u8]) -> Result<Taken, Error> {
                 .to_owned(),
         );
     }
+    // spec 1 §3.1: what is older is brought to the newest schema in memory. What can't be stays as it was written.
+    if cib.has("validate-with")
+        && let Ok(newest) = cib::upgrade::latest(&cib)
+    {
+        cib = newest;
+    }
     Ok(Taken {
         cib,
         notes,
