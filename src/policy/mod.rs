@@ -30,6 +30,7 @@ mod why;
 mod devices;
 
 pub use devices::{FenceDevice, fence_devices};
+pub use facts::rules::{DateVerdict, judge_date};
 pub use index::{ColIdx, IdxVec, NodeIdx, RscIdx};
 pub use input::Input;
 pub use nodetable::{Discovery, Entry, NodeTable};
