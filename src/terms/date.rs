@@ -109,7 +109,7 @@ impl DateTime {
         }
     }
 
-    /// The date after this duration: years keep the day of the year, months the day of the month as far as the month
+    /// The date after this duration: years keep the day of the year as far as the year has it, months the day of the month as far as the month
     /// has it. // spec 1 §6.2
     pub fn plus(self, duration: &Duration) -> Self {
         let local = self.epoch_s.saturating_add(i64::from(self.offset_s));
@@ -118,7 +118,10 @@ impl DateTime {
         if duration.years != 0 {
             let (year, _, _) = civil_from_days(days);
             let yearday = days - days_from_civil(year, 1, 1);
-            days = days_from_civil(clamp_year(year.saturating_add(duration.years)), 1, 1) + yearday;
+            let year = clamp_year(year.saturating_add(duration.years));
+            let first = days_from_civil(year, 1, 1);
+            // The last day of a leap year is the last one of an ordinary year, too.
+            days = (first + yearday).min(days_from_civil(year + 1, 1, 1) - 1);
         }
         if duration.months != 0 {
             let (year, month, day) = civil_from_days(days);
@@ -577,6 +580,8 @@ mod tests {
             ..Duration::default()
         };
         assert_eq!(january.plus(&year).to_string(), "2025-01-31 00:00:00Z");
+        let leap = DateTime::from_epoch(parse("2024-366").unwrap());
+        assert_eq!(leap.plus(&year).to_string(), "2023-12-31 00:00:00Z");
         assert_eq!(Duration::parse("P1Y2M3DT4H5M6S").unwrap().minutes, 5);
         assert_eq!(Duration::parse("P").map(|d| d.days), None);
         assert_eq!(Duration::parse("P1.5D"), None);
