@@ -1,7 +1,7 @@
 //! The only clock. Machines are told the time; shells ask here.
 //! Enters: nothing.
 //! Leaves: [`Mono`], which also counts suspend, and wall-clock seconds.
-//! May touch: the kernel's clocks.
+//! May touch: the kernel's clocks, and the time zone of the machine.
 
 use std::time::Duration;
 
@@ -53,6 +53,12 @@ impl Mono {
 /// Seconds since 1970, as they stand in the CIB.
 pub fn wall_s() -> i64 {
     clock_gettime(ClockId::Realtime).tv_sec
+}
+
+/// Seconds that local time is ahead of UTC at that moment, in the time zone of the machine (or of `TZ`).
+pub fn utc_offset_s(at_s: i64) -> i32 {
+    jiff::Timestamp::from_second(at_s)
+        .map_or(0, |at| jiff::tz::TimeZone::system().to_offset(at).seconds())
 }
 
 /// Milliseconds since 1970, for logs and timelines.

@@ -13,7 +13,10 @@ pub const NAMES: &[&str] = &[
     "crm_mon",
     "crm_node",
     "crm_resource",
+    "crm_rule",
     "crm_simulate",
+    "crm_ticket",
+    "iso8601",
 ];
 
 /// Makes all links in `dir`, which is made if it is not there. Links that are right stay as they are.

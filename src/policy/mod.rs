@@ -31,6 +31,7 @@ mod devices;
 
 pub use devices::{FenceDevice, fence_devices};
 pub use facts::Kept;
+pub use facts::rules::{DateVerdict, judge_date};
 pub use index::{ColIdx, IdxVec, NodeIdx, RscIdx};
 pub use input::Input;
 pub use nodetable::{Discovery, Entry, NodeTable};

@@ -109,7 +109,7 @@ impl DateTime {
         }
     }
 
-    /// The date after this duration: years keep the day of the year, months the day of the month as far as the month
+    /// The date after this duration: years keep the day of the year as far as the year has it, months the day of the month as far as the month
     /// has it. // spec 1 §6.2
     pub fn plus(self, duration: &Duration) -> Self {
         let local = self.epoch_s.saturating_add(i64::from(self.offset_s));
@@ -118,7 +118,10 @@ impl DateTime {
         if duration.years != 0 {
             let (year, _, _) = civil_from_days(days);
             let yearday = days - days_from_civil(year, 1, 1);
-            days = days_from_civil(clamp_year(year.saturating_add(duration.years)), 1, 1) + yearday;
+            let year = clamp_year(year.saturating_add(duration.years));
+            let first = days_from_civil(year, 1, 1);
+            // The last day of a leap year is the last one of an ordinary year, too.
+            days = (first + yearday).min(days_from_civil(year + 1, 1, 1) - 1);
         }
         if duration.months != 0 {
             let (year, month, day) = civil_from_days(days);
@@ -163,23 +166,41 @@ impl DateTime {
     }
 }
 
+impl DateTime {
+    /// `2026-325 00:03:17Z`: year and day of the year.
+    pub fn ordinal(self) -> String {
+        let t = self.fields();
+        format!("{:04}-{:03} {}", t.year, t.yearday, self.clock())
+    }
+
+    /// `2026-W47-6 00:03:17Z`: year of the week, week and weekday.
+    pub fn week_date(self) -> String {
+        let t = self.fields();
+        let clock = self.clock();
+        format!("{:04}-W{:02}-{} {clock}", t.weekyear, t.week, t.weekday)
+    }
+
+    /// The time of day with its offset.
+    fn clock(self) -> String {
+        let t = self.fields();
+        let time = format!("{:02}:{:02}:{:02}", t.hour, t.minute, t.second);
+        match self.offset_s {
+            0 => format!("{time}Z"),
+            offset => {
+                let minutes = offset.abs() / 60;
+                let sign = if offset < 0 { '-' } else { '+' };
+                format!("{time} {sign}{:02}:{:02}", minutes / 60, minutes % 60)
+            }
+        }
+    }
+}
+
 impl fmt::Display for DateTime {
     /// `2026-11-21 00:03:17Z`, or with `+02:00` for another offset.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let t = self.fields();
-        write!(
-            f,
-            "{:04}-{:02}-{:02} {:02}:{:02}:{:02}",
-            t.year, t.month, t.day, t.hour, t.minute, t.second
-        )?;
-        match self.offset_s {
-            0 => f.write_str("Z"),
-            offset => {
-                let minutes = offset.abs() / 60;
-                let sign = if offset < 0 { '-' } else { '+' };
-                write!(f, " {sign}{:02}:{:02}", minutes / 60, minutes % 60)
-            }
-        }
+        let clock = self.clock();
+        write!(f, "{:04}-{:02}-{:02} {clock}", t.year, t.month, t.day)
     }
 }
 
@@ -205,7 +226,7 @@ impl Duration {
         }
     }
 
-    /// Reads `P...`; there must be at least one part, fractions are not known. // spec 1 §6.3
+    /// Reads `P...`; there must be at least one part, fractions are not known. A part may have a sign. // spec 1 §6.3
     pub fn parse(text: &str) -> Option<Self> {
         let mut rest = text.strip_prefix('P')?;
         let mut out = Self::default();
@@ -217,7 +238,8 @@ impl Duration {
                 rest = after;
                 continue;
             }
-            let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+            let sign = usize::from(rest.starts_with(['-', '+']));
+            let digits = sign + rest[sign..].bytes().take_while(u8::is_ascii_digit).count();
             let number: i64 = rest.get(..digits)?.parse().ok()?;
             let unit = rest[digits..].chars().next()?;
             let field = match unit {
@@ -235,6 +257,20 @@ impl Duration {
             rest = &rest[digits + 1..];
         }
         (parts > 0).then_some(out)
+    }
+
+    /// The same time backwards.
+    #[must_use]
+    pub fn negated(self) -> Self {
+        Self {
+            years: self.years.saturating_neg(),
+            months: self.months.saturating_neg(),
+            weeks: self.weeks.saturating_neg(),
+            days: self.days.saturating_neg(),
+            hours: self.hours.saturating_neg(),
+            minutes: self.minutes.saturating_neg(),
+            seconds: self.seconds.saturating_neg(),
+        }
     }
 
     /// Seconds, with years of 365 and months of 30 days.
@@ -300,25 +336,27 @@ fn parse_date(text: &str) -> Option<i64> {
             .filter(|d| (1..=days_in_month(year, month)).contains(d))?;
         Some(days_from_civil(year, month, day))
     };
+    // A year has at most four digits, and there is none before the first.
+    let number_of_year = |part: &str| number(part).filter(|year| (1..=9999).contains(year));
     let parts: Vec<&str> = text.split('-').collect();
     match parts[..] {
         [year, week, day] if week.starts_with('W') => {
-            let (year, week, day) = (number(year)?, number(&week[1..])?, number(day)?);
+            let (year, week, day) = (number_of_year(year)?, number(&week[1..])?, number(day)?);
             let first = monday_of_week_one(year);
             let weeks = (monday_of_week_one(year + 1) - first) / 7;
             let fits = (1..=weeks).contains(&week) && (1..=7).contains(&day);
             fits.then_some(first + (week - 1) * 7 + day - 1)
         }
-        [year, month, day] => valid(number(year)?, number(month)?, number(day)?),
+        [year, month, day] => valid(number_of_year(year)?, number(month)?, number(day)?),
         [year, yearday] if yearday.len() == 3 => {
-            let (year, yearday) = (number(year)?, number(yearday)?);
+            let (year, yearday) = (number_of_year(year)?, number(yearday)?);
             let length = days_from_civil(year + 1, 1, 1) - days_from_civil(year, 1, 1);
             (1..=length)
                 .contains(&yearday)
                 .then(|| days_from_civil(year, 1, 1) + yearday - 1)
         }
         [plain] if plain.len() == 8 && plain.bytes().all(|b| b.is_ascii_digit()) => valid(
-            number(&plain[..4])?,
+            number_of_year(&plain[..4])?,
             number(&plain[4..6])?,
             number(&plain[6..])?,
         ),
@@ -492,6 +530,10 @@ mod tests {
             "2026-11-21 25:00",
             "2026-W54-1",
             "9-",
+            "0000-10-01",
+            "-0001-10-01",
+            "10000-10-01",
+            "2026-10-01 00:00:00 +25:00",
         ] {
             assert_eq!(parse(text), None, "{text}");
         }
@@ -517,6 +559,15 @@ mod tests {
     }
 
     #[test]
+    fn ordinal_and_week_dates_have_their_own_year() {
+        let new_year = DateTime::from_epoch(parse("2012-12-31 10:11:12 +02:00").unwrap());
+        assert_eq!(new_year.ordinal(), "2012-366 08:11:12Z");
+        assert_eq!(new_year.week_date(), "2013-W01-1 08:11:12Z");
+        let west = new_year.at_offset(-41_400);
+        assert_eq!(west.ordinal(), "2012-365 20:41:12 -11:30");
+    }
+
+    #[test]
     fn months_keep_the_day_as_far_as_there_is_one() {
         let january = DateTime::from_epoch(parse("2026-01-31").unwrap());
         let month = Duration {
@@ -529,9 +580,15 @@ mod tests {
             ..Duration::default()
         };
         assert_eq!(january.plus(&year).to_string(), "2025-01-31 00:00:00Z");
+        let leap = DateTime::from_epoch(parse("2024-366").unwrap());
+        assert_eq!(leap.plus(&year).to_string(), "2023-12-31 00:00:00Z");
         assert_eq!(Duration::parse("P1Y2M3DT4H5M6S").unwrap().minutes, 5);
         assert_eq!(Duration::parse("P").map(|d| d.days), None);
         assert_eq!(Duration::parse("P1.5D"), None);
+        assert_eq!(Duration::parse("P-1H").unwrap().hours, -1);
+        assert_eq!(Duration::parse("P+1M").unwrap().months, 1);
+        assert_eq!(Duration::parse("P-"), None);
+        assert_eq!(Duration::parse("P--1D"), None);
     }
 
     #[test]

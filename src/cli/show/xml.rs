@@ -6,7 +6,7 @@ use super::clone::configured_role;
 use super::nodes::{Health, health};
 use super::resources::{is_active, is_disabled, pending_word, shown_role};
 use super::status::Wanted;
-use crate::policy::facts::{Facts, Kind, NodeKind};
+use crate::policy::facts::{Facts, Kind, NodeKind, Ticket};
 use crate::policy::{NodeIdx, RscIdx};
 use crate::terms::{CrmExit, DateTime, ExecStatus, OcfExit};
 use crate::xml::{Element, Node};
@@ -305,17 +305,19 @@ pub fn tickets(facts: &Facts) -> Option<Element> {
     let elements: Vec<Element> = facts
         .tickets
         .iter()
-        .map(|(id, ticket)| {
-            let mut element = Element::new("ticket")
-                .with("id", id)
-                .with("status", if ticket.granted { "granted" } else { "revoked" })
-                .with("standby", yes_no(ticket.standby));
-            let own = ["id", "granted", "standby"];
-            for (name, value) in ticket.state.iter().filter(|(name, _)| !own.contains(name)) {
-                element.set(name, value);
-            }
-            element
-        })
+        .map(|(id, ticket)| ticket_element(id, ticket))
         .collect();
     (!elements.is_empty()).then(|| Element::new("tickets").with_children(elements))
+}
+
+/// A ticket: what counts, and all that its state says.
+pub(crate) fn ticket_element(id: &str, ticket: &Ticket) -> Element {
+    let mut element = Element::new("ticket")
+        .with("id", id)
+        .with("status", if ticket.granted { "granted" } else { "revoked" })
+        .with("standby", yes_no(ticket.standby));
+    for (name, value) in ticket.state.iter().filter(|(name, _)| *name != "standby") {
+        element.set(name, value);
+    }
+    element
 }

@@ -268,10 +268,41 @@ fn op_expression(condition: &Element, input: &RuleInput<'_>) -> bool {
     name == op && same_interval
 }
 
+/// What the clock says about one `date_expression`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DateVerdict {
+    /// Its time has not come.
+    NotYet,
+    /// Its time is over.
+    Expired,
+    /// Now is between its limits.
+    InEffect,
+    /// Now is one of the times that its `date_spec` describes.
+    Satisfied,
+    /// What stands there can't be understood, so it never passes.
+    Unreadable,
+}
+
+impl DateVerdict {
+    /// Whether the condition passes.
+    pub fn passes(self) -> bool {
+        matches!(self, DateVerdict::InEffect | DateVerdict::Satisfied)
+    }
+}
+
 // spec 1 §5.5
 fn date_expression(condition: &Element, input: &RuleInput<'_>, recheck: &Recheck) -> bool {
-    let now = input.now;
-    let now_s = now.epoch_s();
+    let (verdict, next_s) = judge_date(condition, input.now);
+    if let Some(next_s) = next_s {
+        recheck.propose(input.now.epoch_s(), next_s);
+    }
+    verdict.passes()
+}
+
+/// What the clock says about a `date_expression`, and when that changes by the passing of time if it is known.
+/// // spec 1 §5.5
+pub fn judge_date(condition: &Element, now: DateTime) -> (DateVerdict, Option<i64>) {
+    use DateVerdict::{Expired, InEffect, NotYet, Unreadable};
     // A date that is there but can't be read never passes.
     let read = |name: &str| -> Result<Option<DateTime>, ()> {
         condition
@@ -280,58 +311,43 @@ fn date_expression(condition: &Element, input: &RuleInput<'_>, recheck: &Recheck
             .transpose()
     };
     let (Ok(start), Ok(end)) = (read("start"), read("end")) else {
-        return false;
+        return (Unreadable, None);
     };
+    let after = |date: DateTime| Some(date.epoch_s().saturating_add(1));
     match condition
         .get("operation")
         .map(str::to_ascii_lowercase)
         .as_deref()
     {
         None | Some("in_range") => {
-            let end = match (
-                end,
-                condition.children().find(|child| child.tag() == "duration"),
-            ) {
-                (None, Some(duration)) => match start {
-                    Some(start) => Some(start.plus(&duration_of(duration))),
-                    None => return false,
-                },
-                (end, _) => end,
+            let duration = condition.children().find(|child| child.is("duration"));
+            let end = match (start, end, duration) {
+                (Some(start), None, Some(duration)) => Some(start.plus(&duration_of(duration))),
+                (None, None, _) => return (Unreadable, None),
+                (_, end, _) => end,
             };
-            if start.is_none() && end.is_none() {
-                return false;
+            match (start, end) {
+                (Some(start), _) if now < start => (NotYet, Some(start.epoch_s())),
+                (_, Some(end)) if now > end => (Expired, None),
+                (_, end) => (InEffect, end.and_then(after)),
             }
-            if let Some(start) = start.filter(|start| now < *start) {
-                recheck.propose(now_s, start.epoch_s());
-                return false;
-            }
-            let Some(end) = end else { return true };
-            if now <= end {
-                recheck.propose(now_s, end.epoch_s().saturating_add(1));
-            }
-            now <= end
         }
-        Some("gt") => {
-            let Some(start) = start else { return false };
-            if now <= start {
-                recheck.propose(now_s, start.epoch_s().saturating_add(1));
-            }
-            now > start
-        }
-        Some("lt") => {
-            let Some(end) = end else { return false };
-            if now < end {
-                recheck.propose(now_s, end.epoch_s());
-            }
-            now < end
-        }
+        Some("gt") => match start {
+            None => (Unreadable, None),
+            Some(start) if now <= start => (NotYet, after(start)),
+            Some(_) => (InEffect, None),
+        },
+        Some("lt") => match end {
+            None => (Unreadable, None),
+            Some(end) if now < end => (InEffect, Some(end.epoch_s())),
+            Some(_) => (Expired, None),
+        },
         Some("date_spec") => {
-            let spec = condition
-                .children()
-                .find(|child| child.tag() == "date_spec");
-            spec.is_some_and(|spec| date_spec(spec, now))
+            let spec = condition.children().find(|child| child.is("date_spec"));
+            let verdict = spec.map_or(Unreadable, |spec| date_spec(spec, now));
+            (verdict, None)
         }
-        Some(_) => false,
+        Some(_) => (Unreadable, None),
     }
 }
 
@@ -348,8 +364,8 @@ fn duration_of(element: &Element) -> Duration {
     }
 }
 
-// spec 1 §5.6
-fn date_spec(spec: &Element, now: DateTime) -> bool {
+/// The first field that does not fit decides whether the time is to come or over. // spec 1 §5.6
+fn date_spec(spec: &Element, now: DateTime) -> DateVerdict {
     let fields = now.fields();
     let all = [
         ("years", fields.year),
@@ -363,25 +379,44 @@ fn date_spec(spec: &Element, now: DateTime) -> bool {
         ("weeks", i64::from(fields.week)),
         ("weekdays", i64::from(fields.weekday)),
     ];
-    all.into_iter()
-        .all(|(name, value)| spec.get(name).is_none_or(|range| in_range(range, value)))
+    let given = all
+        .into_iter()
+        .filter_map(|(name, value)| spec.get(name).map(|range| (range, value)));
+    for (range, value) in given {
+        match against_range(range, value) {
+            None => return DateVerdict::Unreadable,
+            Some(Ordering::Less) => return DateVerdict::NotYet,
+            Some(Ordering::Greater) => return DateVerdict::Expired,
+            Some(Ordering::Equal) => {}
+        }
+    }
+    DateVerdict::Satisfied
 }
 
-/// `X-Y`, `X-`, `-Y` or `Z`.
-fn in_range(range: &str, value: i64) -> bool {
+/// Where a value lies with regard to `X-Y`, `X-`, `-Y` or `Z`: before, inside or behind. Nothing when that is no range.
+fn against_range(range: &str, value: i64) -> Option<Ordering> {
     let number = |text: &str| -> Option<i64> {
         (!text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())).then(|| text.parse().ok())?
     };
-    match range.trim().split_once('-') {
-        None => number(range.trim()).is_some_and(|only| only == value),
-        Some((from, to)) => {
-            let low = number(from);
-            let high = number(to);
-            let readable = (from.is_empty() || low.is_some()) && (to.is_empty() || high.is_some());
-            readable
-                && (low.is_some() || high.is_some())
-                && low.is_none_or(|low| low <= value)
-                && high.is_none_or(|high| value <= high)
+    let (low, high) = match range.trim().split_once('-') {
+        None => {
+            let only = number(range.trim())?;
+            (Some(only), Some(only))
         }
-    }
+        Some((from, to)) => {
+            let (low, high) = (number(from), number(to));
+            let readable = (from.is_empty() || low.is_some()) && (to.is_empty() || high.is_some());
+            if !readable || (low.is_none() && high.is_none()) {
+                return None;
+            }
+            (low, high)
+        }
+    };
+    Some(if low.is_some_and(|low| value < low) {
+        Ordering::Less
+    } else if high.is_some_and(|high| value > high) {
+        Ordering::Greater
+    } else {
+        Ordering::Equal
+    })
 }
