@@ -39,7 +39,7 @@ fn commands_in(help: &str) -> Vec<String> {
 }
 
 pub(crate) fn wrong_usage(_: &Lab) {
-    let usage: [(&[&str], &str); 9] = [
+    let usage: [(&[&str], &str); 11] = [
         (&[], "Usage: systole"),
         (&["nonsense"], "nonsense"),
         (&["daemon", "--nonsense"], "--nonsense"),
@@ -49,6 +49,8 @@ pub(crate) fn wrong_usage(_: &Lab) {
         (&["simulate", "--nonsense"], "--nonsense"),
         (&["demo", "--nonsense"], "--nonsense"),
         (&["cibadmin", "--nonsense"], "--nonsense"),
+        (&["crm_node"], "nothing is asked"),
+        (&["crm_node", "--remove", "n1"], "--force"),
     ];
     for (words, said) in usage {
         ran(&mut systole(words)).refused(64, &[said]);

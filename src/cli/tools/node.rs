@@ -27,6 +27,7 @@ const OPTIONS: &[(char, &str, bool)] = &[
 pub fn run(tool: &mut Tool, args: &[String]) -> Result<(), Failure> {
     let mut options = Options::new(OPTIONS, args);
     let mut asked: Vec<(&str, String)> = Vec::new();
+    let mut force = false;
     while let Some((name, value)) = options.next()? {
         match name {
             "help" => {
@@ -38,12 +39,20 @@ pub fn run(tool: &mut Tool, args: &[String]) -> Result<(), Failure> {
                 );
             }
             "version" => return super::version(tool),
-            "force" | "verbose" | "quiet" => {}
+            "force" => force = true,
+            "verbose" | "quiet" => {}
             _ => asked.push((name, value)),
         }
     }
     if asked.is_empty() {
         return Err(Failure::usage("nothing is asked").cure("one of -n, -i, -l, -p, -q"));
+    }
+    // Before anything is asked of the cluster: what a script got wrong shall not depend on who is there.
+    if let Some((_, node)) = asked.iter().find(|(name, _)| *name == "remove" && !force) {
+        return Err(Failure::usage(format!(
+            "removing {node:?} makes the cluster forget the node"
+        ))
+        .cure("say --force if it is meant"));
     }
     for (name, value) in asked {
         let text = answer(tool, name, &value)?;
