@@ -6,6 +6,7 @@
 pub mod attribute;
 pub mod cibadmin;
 pub mod crm_mon;
+pub mod crm_verify;
 pub mod node;
 pub(crate) mod output;
 pub mod resource;
@@ -37,6 +38,7 @@ const TOOLS: &[(&str, Run)] = &[
     ("crm_attribute", attribute::run),
     ("crm_master", attribute::master),
     ("crm_mon", crm_mon::run),
+    ("crm_verify", crm_verify::run),
     ("crm_node", node::run),
     ("crm_resource", resource::run),
 ];
