@@ -77,9 +77,6 @@ fn below(facts: &Facts, node: NodeIdx, wanted: &Wanted) -> Vec<Entry> {
             .filter_map(|rsc| primitive_entry(facts, rsc, &wanted))
             .collect()
     };
-    if entries.is_empty() {
-        return Vec::new();
-    }
     vec![Entry::List("Resources".into(), entries)]
 }
 

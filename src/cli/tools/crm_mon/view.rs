@@ -88,7 +88,12 @@ impl View<'_> {
             lists.extend(show::node_list(facts, wanted));
         }
         if self.has(Sections::RESOURCES) && (!wanted.by_node || wanted.inactive) {
-            lists.push(show::resource_list(facts, wanted));
+            let list = show::resource_list(facts, wanted);
+            lists.push(match list {
+                Entry::List(..) => list,
+                // That there is none is said below the heading, too.
+                Entry::Item(_) => Entry::List(self.resources_title().into(), vec![list]),
+            });
         }
         if self.has(Sections::ATTRIBUTES) {
             lists.extend(show::node_attributes(facts, wanted));
@@ -109,6 +114,14 @@ impl View<'_> {
         }
         blocks.extend(lists.into_iter().map(Block::List));
         blocks
+    }
+
+    fn resources_title(&self) -> &'static str {
+        match (self.wanted.by_node, self.wanted.inactive) {
+            (true, _) => "Inactive Resources",
+            (false, true) => "Full List of Resources",
+            (false, false) => "Active Resources",
+        }
     }
 
     fn notice(&self) -> Option<Block> {
