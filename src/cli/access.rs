@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::Write,
+    io::{Read, Write},
     os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     time::Duration,
@@ -71,8 +71,9 @@ impl File {
     }
 
     fn is_pipe(&self) -> bool {
-        fs::metadata(&self.path)
-            .is_ok_and(|data| data.file_type().is_fifo() || data.file_type().is_char_device())
+        self.path == Path::new("-")
+            || fs::metadata(&self.path)
+                .is_ok_and(|data| data.file_type().is_fifo() || data.file_type().is_char_device())
     }
 }
 
@@ -82,7 +83,14 @@ impl Access for File {
             return Ok(cib.clone());
         }
         let shown = self.path.display();
-        let bytes = fs::read(&self.path).map_err(|error| {
+        let bytes = if self.path == Path::new("-") {
+            let mut bytes = Vec::new();
+            let read = std::io::stdin().lock().read_to_end(&mut bytes);
+            read.map(|_| bytes)
+        } else {
+            fs::read(&self.path)
+        };
+        let bytes = bytes.map_err(|error| {
             let failure = Failure::from(error);
             Failure::new(
                 failure.exit,

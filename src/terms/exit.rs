@@ -123,6 +123,7 @@ pub struct CrmExit(pub i32);
 impl CrmExit {
     pub const OK: CrmExit = CrmExit(0);
     pub const ERROR: CrmExit = CrmExit(1);
+    pub const UNIMPLEMENTED: CrmExit = CrmExit(3);
     pub const INSUFFICIENT_PRIV: CrmExit = CrmExit(4);
     pub const USAGE: CrmExit = CrmExit(64);
     pub const DATA: CrmExit = CrmExit(65);

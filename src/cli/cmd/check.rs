@@ -8,6 +8,7 @@ use crate::{
     cib::{self, Cib, config},
     cli::{failure::Failure, language::meant, shell::Shell},
     executor::{self, Metadata, Parameter, agent::Place},
+    policy::constraints,
     terms::{AgentName, CrmExit, Score, span, text},
     xml::Element,
 };
@@ -48,6 +49,18 @@ pub(super) fn all(shell: &mut Shell, root: &Element) -> Result<(), Failure> {
             .map(|warning| Finding::warning(warning.text.clone())),
     );
     tell(shell, findings, false)
+}
+
+/// What the schema and the policy have against a CIB, without asking anything on this machine: errors, then warnings.
+pub(crate) fn without_agents(root: &Element, lines: bool) -> (Vec<String>, Vec<String>) {
+    let errors = schema(root, None, lines).into_iter();
+    let facts = super::facts_of(&Cib::new(root.clone()));
+    let constraints = constraints::read(&facts, root);
+    let warnings = facts.warnings.iter().chain(&constraints.warnings);
+    (
+        errors.map(|finding| finding.text).collect(),
+        warnings.map(|warning| warning.text.clone()).collect(),
+    )
 }
 
 fn tell(shell: &mut Shell, findings: Vec<Finding>, force: bool) -> Result<(), Failure> {

@@ -17,6 +17,9 @@ pub(super) fn clone_entry(facts: &Facts, rsc: RscIdx, wanted: &Wanted) -> Option
     let mut gathered = Gathered::default();
     let mut entries = Vec::new();
     for child in &it.children {
+        if !wanted.shows_rsc(facts, *child) || wanted.elsewhere(facts, *child) {
+            continue;
+        }
         let full = in_full(facts, rsc, *child, wanted, &mut gathered);
         if full || wanted.detail {
             entries.extend(entry(facts, *child, wanted));
@@ -25,7 +28,7 @@ pub(super) fn clone_entry(facts: &Facts, rsc: RscIdx, wanted: &Wanted) -> Option
     if !wanted.detail {
         entries.extend(gathered.lines(facts, rsc));
         if wanted.inactive && !it.flags.unique {
-            entries.extend(stopped(facts, rsc, gathered.count()));
+            entries.extend(stopped(facts, rsc, gathered.count(), wanted));
         }
     }
     let nothing_known = it.allowed.is_empty() && it.known.is_empty() && gathered.count() == 0;
@@ -158,7 +161,7 @@ fn in_full<'f>(
 }
 
 /// Nodes where an instance could run and none does.
-fn stopped(facts: &Facts, rsc: RscIdx, running: usize) -> Vec<Entry> {
+fn stopped(facts: &Facts, rsc: RscIdx, running: usize, wanted: &Wanted) -> Vec<Entry> {
     let it = &facts.rscs[rsc];
     let max = it.clone_facts().map_or(0, |clone| clone.max as usize);
     if max <= running {
@@ -171,7 +174,8 @@ fn stopped(facts: &Facts, rsc: RscIdx, running: usize) -> Vec<Entry> {
     };
     let disabled = configured_role(facts, rsc) == Some(Role::Stopped);
     let mut by_text: BTreeMap<String, Vec<&str>> = BTreeMap::new();
-    for node in nodes.into_iter().filter(|node| !it.active.contains(node)) {
+    let empty = |node: &NodeIdx| !it.active.contains(node) && wanted.shows_node(facts, *node);
+    for node in nodes.into_iter().filter(empty) {
         let probe = it
             .children
             .first()

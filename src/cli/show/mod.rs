@@ -3,7 +3,10 @@
 //! Leaves: trees of lines, and text made from them.
 //! May touch: nothing; pure.
 
+mod bans;
+mod brief;
 mod clone;
+mod history;
 mod nodes;
 mod page;
 mod resources;
@@ -11,9 +14,11 @@ mod sections;
 mod status;
 pub mod xml;
 
-pub use nodes::node_list;
+pub use bans::{ban_elements, ban_list};
+pub use history::{node_history, operations};
+pub use nodes::{mixed_version, node_list, node_name};
 pub use page::{Entry, Page};
 pub use resources::resource_list;
 pub(crate) use resources::shown_role;
-pub use sections::{fail_counts, failed_actions, node_attributes, tickets};
+pub use sections::{failed_actions, node_attributes, tickets};
 pub use status::{Wanted, counts_line, instances, status};

@@ -1,9 +1,10 @@
 //! The list of nodes: those with something to say on a line of their own, the others gathered. (spec 4 §4)
 
 use super::page::Entry;
+use super::resources::primitive_entry;
 use super::status::Wanted;
-use crate::policy::NodeIdx;
 use crate::policy::facts::{Facts, NodeKind, options::HealthStrategy};
+use crate::policy::{NodeIdx, RscIdx};
 use crate::terms::Score;
 
 /// `Node List`, or nothing when no node is to be shown.
@@ -24,7 +25,14 @@ pub fn node_list(facts: &Facts, wanted: &Wanted) -> Option<Entry> {
         .filter(|node| wanted.shows_node(facts, *node));
     for node in shown {
         let it = &facts.nodes[node];
-        if wanted.by_node || has_something_to_say(facts, node) {
+        if wanted.by_node {
+            single.push(Entry::List(
+                node_line(facts, node, wanted),
+                below(facts, node, wanted),
+            ));
+            continue;
+        }
+        if wanted.detail || has_something_to_say(facts, node) {
             single.push(Entry::Item(node_line(facts, node, wanted)));
             continue;
         }
@@ -51,6 +59,27 @@ pub(super) fn bracketed(names: &[&str]) -> String {
     format!("[ {} ]", names.join(" "))
 }
 
+/// What runs on a node, below its line. (spec 4 §14.3)
+fn below(facts: &Facts, node: NodeIdx, wanted: &Wanted) -> Vec<Entry> {
+    let running = facts.nodes[node].running.iter().copied();
+    let running: Vec<RscIdx> = running
+        .filter(|rsc| wanted.shows_rsc(facts, *rsc))
+        .collect();
+    let entries: Vec<Entry> = if wanted.brief {
+        super::brief::lines_below(facts, &running)
+    } else {
+        let wanted = Wanted {
+            below_node: true,
+            ..wanted.clone()
+        };
+        let entries = running.into_iter();
+        entries
+            .filter_map(|rsc| primitive_entry(facts, rsc, &wanted))
+            .collect()
+    };
+    vec![Entry::List("Resources".into(), entries)]
+}
+
 fn has_something_to_say(facts: &Facts, node: NodeIdx) -> bool {
     let it = &facts.nodes[node];
     it.unclean
@@ -63,13 +92,28 @@ fn has_something_to_say(facts: &Facts, node: NodeIdx) -> bool {
 
 /// `Node a: standby (with active resources)`, without details of guests and ids unless asked for.
 pub(super) fn node_line(facts: &Facts, node: NodeIdx, wanted: &Wanted) -> String {
-    let it = &facts.nodes[node];
     let kind = match facts.node_kind(node) {
         NodeKind::Cluster => "Node",
         NodeKind::Remote => "RemoteNode",
         NodeKind::Guest | NodeKind::Bundle => "GuestNode",
     };
-    let mut text = format!("{kind} {}", it.name);
+    let mut text = format!("{kind} {}: ", node_name(facts, node, wanted));
+    text.push_str(state(facts, node));
+    match health(facts, node) {
+        Health::Good => {}
+        Health::Middling => text.push_str(" (health is YELLOW)"),
+        Health::Bad => text.push_str(" (health is RED)"),
+    }
+    if let Some(version) = feature_set(facts, node).filter(|_| wanted.detail) {
+        text.push_str(&format!(", feature set {version}"));
+    }
+    text
+}
+
+/// The name of a node; in detail also where a guest runs and which id it has.
+pub fn node_name(facts: &Facts, node: NodeIdx, wanted: &Wanted) -> String {
+    let it = &facts.nodes[node];
+    let mut text = it.name.to_string();
     if wanted.detail {
         if facts.is_guest(node) {
             let host = facts
@@ -82,14 +126,24 @@ pub(super) fn node_line(facts: &Facts, node: NodeIdx, wanted: &Wanted) -> String
             text.push_str(&format!(" ({})", it.id));
         }
     }
-    text.push_str(": ");
-    text.push_str(state(facts, node));
-    match health(facts, node) {
-        Health::Good => {}
-        Health::Middling => text.push_str(" (health is YELLOW)"),
-        Health::Bad => text.push_str(" (health is RED)"),
-    }
     text
+}
+
+/// The feature set of a cluster node that is fully up. (spec 4 §15.3)
+pub(super) fn feature_set(facts: &Facts, node: NodeIdx) -> Option<&str> {
+    let it = &facts.nodes[node];
+    let up = it.online && it.expected_up && facts.node_kind(node) == NodeKind::Cluster;
+    up.then(|| it.attributes.get("#feature-set").unwrap_or("<3.15.1"))
+}
+
+/// Whether nodes that are fully up have different feature sets.
+pub fn mixed_version(facts: &Facts) -> bool {
+    let mut found = facts
+        .node_order
+        .iter()
+        .filter_map(|node| feature_set(facts, *node));
+    let first = found.next();
+    found.any(|other| Some(other) != first)
 }
 
 /// The state of a node in words, as `crm_mon` has them.

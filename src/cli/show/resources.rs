@@ -1,5 +1,6 @@
 //! The list of resources; clones have their own file. (spec 4 §5)
 
+use super::brief;
 use super::clone::clone_entry;
 use super::page::Entry;
 use super::status::Wanted;
@@ -14,7 +15,15 @@ pub fn resource_list(facts: &Facts, wanted: &Wanted) -> Entry {
         .iter()
         .copied()
         .filter(|rsc| is_shown(facts, *rsc, wanted));
-    let entries: Vec<Entry> = shown.filter_map(|rsc| entry(facts, rsc, wanted)).collect();
+    let (counted, single): (Vec<RscIdx>, Vec<RscIdx>) = shown.partition(|rsc| {
+        wanted.brief && !wanted.by_node && matches!(facts.rscs[*rsc].kind, Kind::Primitive)
+    });
+    let mut entries = brief::lines(facts, &counted, wanted, wanted.inactive);
+    entries.extend(
+        single
+            .into_iter()
+            .filter_map(|rsc| entry(facts, rsc, wanted)),
+    );
     let (title, nothing) = match (wanted.by_node, wanted.inactive) {
         (true, _) => ("Inactive Resources", "No inactive resources"),
         (false, true) => ("Full List of Resources", "No resources"),
@@ -30,6 +39,9 @@ fn is_shown(facts: &Facts, rsc: RscIdx, wanted: &Wanted) -> bool {
     if facts.rscs[rsc].flags.removed && !is_active(facts, rsc, true) {
         return false;
     }
+    if !wanted.shows_rsc(facts, rsc) {
+        return false;
+    }
     let some = is_active(facts, rsc, false);
     if wanted.by_node {
         return !is_active(facts, rsc, true);
@@ -37,8 +49,9 @@ fn is_shown(facts: &Facts, rsc: RscIdx, wanted: &Wanted) -> bool {
     if !some && !wanted.inactive {
         return false;
     }
-    let active = &facts.rscs[rsc].active;
-    active.is_empty() || !some || active.iter().any(|node| wanted.shows_node(facts, *node))
+    // What is counted is counted on each node by itself.
+    let counted = wanted.brief && matches!(facts.rscs[rsc].kind, Kind::Primitive);
+    counted || !wanted.elsewhere(facts, rsc)
 }
 
 /// A resource and what is in it.
@@ -90,7 +103,7 @@ pub(super) fn parts_of(replica: &Replica) -> impl Iterator<Item = RscIdx> + use<
     .flatten()
 }
 
-fn primitive_entry(facts: &Facts, rsc: RscIdx, wanted: &Wanted) -> Option<Entry> {
+pub(super) fn primitive_entry(facts: &Facts, rsc: RscIdx, wanted: &Wanted) -> Option<Entry> {
     let it = &facts.rscs[rsc];
     if it.flags.internal && !wanted.detail {
         return None;
@@ -137,7 +150,7 @@ pub(super) fn primitive_line(
 ) -> String {
     let it = &facts.rscs[rsc];
     let several = it.active.len() > 1;
-    let node = node.filter(|_| !wanted.by_node && !several);
+    let node = node.filter(|_| !wanted.below_node && !several);
     let mut words = vec![format!("{name}\t({}):\t", agent(facts, rsc))];
     if it.flags.removed {
         words.push("ORPHANED".into());
@@ -164,12 +177,12 @@ pub(super) fn primitive_line(
     if !flags.is_empty() {
         words.push(format!("({})", flags.join(", ")));
     }
-    if (wanted.by_node || wanted.detail || several)
+    if (wanted.below_node || wanted.detail || several)
         && let Some(text) = it.element.get("description")
     {
         words.push(format!("({text})"));
     }
-    if several && !wanted.by_node {
+    if several && !wanted.below_node {
         let names: Vec<&str> = it
             .active
             .iter()
@@ -180,7 +193,7 @@ pub(super) fn primitive_line(
     words.join(" ")
 }
 
-fn agent(facts: &Facts, rsc: RscIdx) -> String {
+pub(super) fn agent(facts: &Facts, rsc: RscIdx) -> String {
     let agent = &facts.rscs[rsc].agent;
     match &agent.provider {
         Some(provider) => format!("{}:{provider}:{}", agent.class, agent.kind),
@@ -280,6 +293,7 @@ pub(super) fn is_masked(facts: &Facts, failed: &crate::policy::facts::FailedOp) 
 fn group_entry(facts: &Facts, rsc: RscIdx, wanted: &Wanted) -> Option<Entry> {
     let it = &facts.rscs[rsc];
     let active = |child: &&RscIdx| is_active(facts, **child, false);
+    let named = |child: &&RscIdx| wanted.names(facts, **child);
     let inactive = it.children.iter().filter(|child| !active(child)).count();
     let mut notes = Vec::new();
     if !wanted.inactive && inactive > 0 {
@@ -292,12 +306,21 @@ fn group_entry(facts: &Facts, rsc: RscIdx, wanted: &Wanted) -> Option<Entry> {
         notes.push("disabled".into());
     }
     notes.extend(management(facts, rsc).map(str::to_owned));
-    let members: Vec<Entry> = it
+    let members: Vec<RscIdx> = it
         .children
         .iter()
-        .filter(|child| wanted.inactive || active(child))
-        .filter_map(|child| primitive_entry(facts, *child, wanted))
+        .filter(|child| wanted.inactive || active(child) || named(child))
+        .filter(|child| wanted.shows_rsc(facts, **child))
+        .copied()
         .collect();
+    let members: Vec<Entry> = if wanted.brief {
+        brief::lines(facts, &members, wanted, true)
+    } else {
+        let members = members.into_iter();
+        members
+            .filter_map(|child| primitive_entry(facts, child, wanted))
+            .collect()
+    };
     let title = format!(
         "Resource Group: {}{}",
         it.id,
@@ -349,24 +372,37 @@ fn bundle_entry(facts: &Facts, rsc: RscIdx, wanted: &Wanted) -> Option<Entry> {
         title.push_str(&format!(" ({word})"));
     }
     let shown = bundle.replicas.iter().filter(|replica| {
+        if !parts_of(replica).any(|part| wanted.shows_rsc(facts, part)) {
+            return false;
+        }
         let active = &facts.rscs[replica.container].active;
         active.is_empty() || active.iter().any(|node| wanted.shows_node(facts, *node))
     });
+    let whole = wanted.rscs.is_none() || wanted.names(facts, rsc);
     let replicas: Vec<Entry> = shown
-        .map(|replica| replica_entry(facts, bundle.replicas.len(), replica, wanted))
+        .flat_map(|replica| replica_entries(facts, (bundle.replicas.len(), whole), replica, wanted))
         .collect();
     (!replicas.is_empty()).then_some(Entry::List(title, replicas))
 }
 
-fn replica_entry(facts: &Facts, of: usize, replica: &Replica, wanted: &Wanted) -> Entry {
-    if wanted.detail {
-        let parts = parts_of(replica).filter_map(|part| primitive_entry(facts, part, wanted));
-        let title = if of > 1 {
-            format!("Replica[{}]", replica.offset)
-        } else {
-            String::new()
+/// `of`: how many replicas there are, and whether the bundle as a whole is asked for, or only parts of it.
+fn replica_entries(
+    facts: &Facts,
+    (of, whole): (usize, bool),
+    replica: &Replica,
+    wanted: &Wanted,
+) -> Vec<Entry> {
+    if wanted.detail || !whole {
+        let implicit = Wanted {
+            detail: true,
+            ..wanted.clone()
         };
-        return Entry::List(title, parts.collect());
+        let parts = parts_of(replica)
+            .filter(|part| wanted.shows_rsc(facts, *part))
+            .filter_map(|part| primitive_entry(facts, part, &implicit));
+        let parts = Entry::List(String::new(), parts.collect());
+        let title = (of > 1).then(|| Entry::Item(format!("Replica[{}]", replica.offset)));
+        return title.into_iter().chain([parts]).collect();
     }
     let named = replica.connection.unwrap_or(replica.container);
     let mut name = facts.rscs[named].printable_id().to_string();
@@ -377,5 +413,7 @@ fn replica_entry(facts: &Facts, of: usize, replica: &Replica, wanted: &Wanted) -
     let node = facts
         .current_node(replica.container)
         .or_else(|| lock_node(facts, described));
-    Entry::Item(primitive_line(facts, described, &name, node, wanted))
+    vec![Entry::Item(primitive_line(
+        facts, described, &name, node, wanted,
+    ))]
 }

@@ -3,7 +3,7 @@
 use super::page::Entry;
 use super::resources::is_masked;
 use super::status::Wanted;
-use crate::policy::facts::{Facts, FailQuery, FailedOp, HistoryOp};
+use crate::policy::facts::{Facts, FailedOp, HistoryOp};
 use crate::policy::{NodeIdx, RscIdx};
 use crate::terms::{DateTime, ExecStatus, OcfExit, span};
 
@@ -15,7 +15,8 @@ pub fn node_attributes(facts: &Facts, wanted: &Wanted) -> Option<Entry> {
             let lines = attributes
                 .into_iter()
                 .map(|(name, value, expected)| Entry::Item(attribute_line(name, value, expected)));
-            Entry::List(format!("Node: {}", facts.nodes[node].name), lines.collect())
+            let name = super::node_name(facts, node, wanted);
+            Entry::List(format!("Node: {name}"), lines.collect())
         })
         .collect();
     (!lists.is_empty()).then(|| Entry::List("Node Attributes".into(), lists))
@@ -116,49 +117,6 @@ pub(super) fn shown_failures<'f>(
             && wanted.shows_node(facts, failed.node)
             && wanted.shows_rsc(facts, failed.rsc)
     })
-}
-
-/// `Migration Summary`: fail counts of each node that is online.
-pub fn fail_counts(facts: &Facts, wanted: &Wanted) -> Entry {
-    let mut lists = Vec::new();
-    let mut off = facts.timeouts_off.clone();
-    let online = facts
-        .node_order
-        .iter()
-        .copied()
-        .filter(|node| facts.nodes[*node].online);
-    for node in online.filter(|node| wanted.shows_node(facts, *node)) {
-        let entries = facts.history.iter().filter(|entry| entry.node == node);
-        let lines: Vec<Entry> = entries
-            .filter_map(|entry| Some((entry, entry.rsc?)))
-            .filter(|(_, rsc)| wanted.shows_rsc(facts, *rsc))
-            .filter_map(|(entry, rsc)| {
-                let query = FailQuery {
-                    effective: true,
-                    launched: false,
-                };
-                let failed = facts.fail_count(&mut off, rsc, node, query);
-                (failed.count.value() > 0).then(|| {
-                    let threshold = facts.rscs[rsc].threshold.value();
-                    let (id, count) = (entry.recorded.id(), failed.count.value());
-                    let mut line =
-                        format!("{id}: migration-threshold={threshold} fail-count={count}");
-                    if failed.last_failure_s > 0 {
-                        let date = wanted.date(failed.last_failure_s);
-                        line.push_str(&format!(" last-failure='{date}'"));
-                    }
-                    Entry::Item(line)
-                })
-            })
-            .collect();
-        if !lines.is_empty() {
-            lists.push(Entry::List(
-                format!("Node: {}", facts.nodes[node].name),
-                lines,
-            ));
-        }
-    }
-    Entry::List("Migration Summary".into(), lists)
 }
 
 fn failed_line(facts: &Facts, failed: &FailedOp, wanted: &Wanted) -> String {

@@ -1,8 +1,8 @@
 //! A whole status: which sections, of which nodes and resources, in how much detail.
 
 use super::page::Entry;
-use super::resources::{is_disabled, parts_of};
-use super::{fail_counts, failed_actions, node_attributes, node_list, resource_list, tickets};
+use super::resources::{is_active, is_disabled, parts_of};
+use super::{failed_actions, node_attributes, node_list, operations, resource_list, tickets};
 use crate::policy::facts::{Facts, Kind};
 use crate::policy::{NodeIdx, RscIdx};
 use crate::terms::Role;
@@ -24,6 +24,12 @@ pub struct Wanted {
     pub technical: bool,
     /// Resources below their nodes.
     pub by_node: bool,
+    /// Written below its node, whose name need not be said again.
+    pub below_node: bool,
+    /// Primitives are counted per agent.
+    pub brief: bool,
+    /// When operations ran, how long, and how they ended.
+    pub timing: bool,
     /// The sections beside nodes and resources.
     pub attributes: bool,
     /// Fail counts of resources on nodes.
@@ -48,21 +54,68 @@ impl Wanted {
             .is_none_or(|names| names.iter().any(|n| n.eq_ignore_ascii_case(name)))
     }
 
-    /// Whether the resource or anything around it is asked for.
+    /// Whether it runs, and only on nodes that are not asked for.
+    pub(super) fn elsewhere(&self, facts: &Facts, rsc: RscIdx) -> bool {
+        if self.nodes.is_none() || !is_active(facts, rsc, false) {
+            return false;
+        }
+        let on = |rsc: RscIdx| facts.rscs[rsc].active.iter().copied();
+        let mut nodes = parts(facts, rsc).into_iter().chain([rsc]).flat_map(on);
+        !nodes.any(|node| self.shows_node(facts, node))
+    }
+
+    /// Whether the resource, anything around it or anything in it is asked for. (spec 4 §5.7)
     pub(super) fn shows_rsc(&self, facts: &Facts, rsc: RscIdx) -> bool {
-        let Some(ids) = &self.rscs else { return true };
+        if self.rscs.is_none() {
+            return true;
+        }
         let mut at = Some(rsc);
         while let Some(rsc) = at {
-            let it = &facts.rscs[rsc];
-            if ids
-                .iter()
-                .any(|id| it.id == id.as_str() || it.xml_id == id.as_str())
-            {
+            if self.names(facts, rsc) {
                 return true;
             }
-            at = it.parent;
+            at = facts.rscs[rsc].parent;
         }
-        false
+        facts
+            .descend(rsc)
+            .into_iter()
+            .any(|part| self.names(facts, part))
+    }
+
+    /// Whether it is asked for by its own name.
+    pub(super) fn names(&self, facts: &Facts, rsc: RscIdx) -> bool {
+        let it = &facts.rscs[rsc];
+        let named = |id: &String| it.id == id.as_str() || *it.printable_id() == id.as_str();
+        self.rscs.as_ref().is_some_and(|ids| ids.iter().any(named))
+    }
+
+    /// Only what belongs to this node, or to nodes with this tag. A name that nobody has selects nothing.
+    pub fn only_node(&mut self, facts: &Facts, name: &str) {
+        let tagged = facts.tags.get(name).into_iter().flatten();
+        let of_tag = tagged
+            .filter_map(|id| {
+                let mut nodes = facts.nodes.iter();
+                nodes.find(|node| node.id == *id || node.name == **id)
+            })
+            .map(|node| node.name.to_string());
+        self.nodes = Some(match facts.node_by_name(name) {
+            Some(node) => vec![facts.nodes[node].name.to_string()],
+            None => of_tag.collect(),
+        });
+    }
+
+    /// Only what belongs to this resource, or to resources with this tag.
+    pub fn only_rsc(&mut self, facts: &Facts, id: &str) {
+        let known = facts
+            .rscs
+            .iter()
+            .any(|it| it.id == id || *it.printable_id() == id);
+        let tagged = facts.tags.get(id).into_iter().flatten();
+        self.rscs = Some(if known {
+            vec![id.to_owned()]
+        } else {
+            tagged.map(ToString::to_string).collect()
+        });
     }
 
     pub(super) fn date(&self, time_s: i64) -> String {
@@ -74,12 +127,14 @@ impl Wanted {
 pub fn status(facts: &Facts, wanted: &Wanted) -> Vec<Entry> {
     let mut sections = Vec::new();
     sections.extend(node_list(facts, wanted));
-    sections.push(resource_list(facts, wanted));
+    if !wanted.by_node || wanted.inactive {
+        sections.push(resource_list(facts, wanted));
+    }
     if wanted.attributes {
         sections.extend(node_attributes(facts, wanted));
     }
     if wanted.fail_counts {
-        sections.push(fail_counts(facts, wanted));
+        sections.push(operations(facts, wanted, false));
     }
     if wanted.failures {
         sections.extend(failed_actions(facts, wanted));
@@ -107,7 +162,7 @@ pub fn instances(facts: &Facts) -> (usize, usize, usize) {
     counts
 }
 
-fn parts(facts: &Facts, rsc: RscIdx) -> Vec<RscIdx> {
+pub(super) fn parts(facts: &Facts, rsc: RscIdx) -> Vec<RscIdx> {
     let it = &facts.rscs[rsc];
     match &it.kind {
         Kind::Primitive => vec![rsc],

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::clone::configured_role;
-use super::nodes::{Health, health};
-use super::resources::{is_active, is_disabled, pending_word, shown_role};
+use super::nodes::{Health, feature_set, health};
+use super::resources::{is_active, is_disabled, parts_of, pending_word, shown_role};
 use super::status::Wanted;
 use crate::policy::facts::{Facts, Kind, NodeKind, Ticket};
 use crate::policy::{NodeIdx, RscIdx};
@@ -67,8 +67,7 @@ fn node_element(facts: &Facts, node: NodeIdx, wanted: &Wanted) -> Element {
         Health::Middling => "yellow",
         Health::Bad => "red",
     };
-    let feature_set =
-        (it.online && expected_up).then(|| it.attributes.get("#feature-set").unwrap_or("<3.15.1"));
+    let feature_set = feature_set(facts, node);
     let host = facts.host_container(node).filter(|_| facts.is_guest(node));
     let mut element = Element::new("node")
         .with("name", it.name.as_str())
@@ -94,20 +93,24 @@ fn node_element(facts: &Facts, node: NodeIdx, wanted: &Wanted) -> Element {
         let running = it
             .running
             .iter()
+            .filter(|rsc| wanted.shows_rsc(facts, **rsc))
             .map(|rsc| resource_element(facts, *rsc, wanted));
         element = element.with_children(running);
     }
     element
 }
 
-/// `resources`: all of them but removed ones that do not run; nothing when there is none.
+/// `resources`: all of them but removed ones that do not run; nothing when there is none. What is not asked for leaves
+/// it empty.
 pub fn resources(facts: &Facts, wanted: &Wanted) -> Option<Element> {
     let shown = facts.top.iter().copied().filter(|rsc| {
         let gone = facts.rscs[*rsc].flags.removed && !is_active(facts, *rsc, false);
-        !gone && !(wanted.by_node && is_active(facts, *rsc, true))
+        !gone && !(wanted.by_node && is_active(facts, *rsc, true)) && !wanted.elsewhere(facts, *rsc)
     });
-    let elements: Vec<Element> = shown.map(|rsc| element(facts, rsc, wanted)).collect();
-    (!elements.is_empty()).then(|| Element::new("resources").with_children(elements))
+    let shown: Vec<RscIdx> = shown.collect();
+    let asked = shown.iter().filter(|rsc| wanted.shows_rsc(facts, **rsc));
+    let elements = asked.map(|rsc| element(facts, *rsc, wanted));
+    (!shown.is_empty()).then(|| Element::new("resources").with_children(elements))
 }
 
 fn element(facts: &Facts, rsc: RscIdx, wanted: &Wanted) -> Element {
@@ -155,16 +158,14 @@ fn resource_element(facts: &Facts, rsc: RscIdx, wanted: &Wanted) -> Element {
         )
         .with_some("locked_to", locked)
         .with_some("description", description(facts, rsc));
-    if !wanted.by_node {
-        let nodes = it.active.iter().map(|node| {
-            let node = &facts.nodes[*node];
-            Element::new("node")
-                .with("name", node.name.as_str())
-                .with("id", &node.id)
-                .with("cached", yes_no(node.online))
-        });
-        element = element.with_children(nodes);
-    }
+    let nodes = it.active.iter().map(|node| {
+        let node = &facts.nodes[*node];
+        Element::new("node")
+            .with("name", node.name.as_str())
+            .with("id", &node.id)
+            .with("cached", yes_no(node.online))
+    });
+    element = element.with_children(nodes);
     element
 }
 
@@ -174,13 +175,15 @@ fn description(facts: &Facts, rsc: RscIdx) -> Option<&str> {
 
 fn group_element(facts: &Facts, rsc: RscIdx, wanted: &Wanted) -> Element {
     let it = &facts.rscs[rsc];
-    let members = it
-        .children
-        .iter()
-        .map(|child| resource_element(facts, *child, wanted));
+    let shown = |child: &RscIdx| wanted.shows_rsc(facts, *child);
+    let before = it.children.iter().take_while(|child| !shown(child)).count();
+    let members = it.children.iter().filter(|child| shown(child));
+    let members = members.map(|child| resource_element(facts, *child, wanted));
+    // Quirk: members before the first one that is shown are not counted. (spec 4 §15.4)
+    let number = it.children.len() - before;
     Element::new("group")
         .with("id", it.id.as_str())
-        .with("number_resources", it.children.len().to_string())
+        .with("number_resources", number.to_string())
         .with("maintenance", yes_no(it.flags.maintenance))
         .with("managed", yes_no(it.flags.managed))
         .with("disabled", yes_no(is_disabled(facts, rsc)))
@@ -194,7 +197,8 @@ fn clone_element(facts: &Facts, rsc: RscIdx, wanted: &Wanted) -> Element {
     let instances = it
         .children
         .iter()
-        .filter(|child| !facts.rscs[**child].flags.removed || is_active(facts, **child, false));
+        .filter(|child| !facts.rscs[**child].flags.removed || is_active(facts, **child, false))
+        .filter(|child| wanted.shows_rsc(facts, **child) && !wanted.elsewhere(facts, **child));
     Element::new("clone")
         .with("id", it.id.as_str())
         .with("multi_state", yes_no(it.flags.promotable))
@@ -214,16 +218,13 @@ fn bundle_element(facts: &Facts, rsc: RscIdx, wanted: &Wanted) -> Element {
     let Some(bundle) = it.bundle() else {
         return Element::new("bundle");
     };
-    let replicas = bundle.replicas.iter().map(|replica| {
-        let parts = [
-            replica.ip,
-            replica.child,
-            Some(replica.container),
-            replica.connection,
-        ];
-        let parts = parts
-            .into_iter()
-            .flatten()
+    let shown = bundle.replicas.iter().filter(|replica| {
+        parts_of(replica).any(|part| wanted.shows_rsc(facts, part))
+            && !wanted.elsewhere(facts, replica.container)
+    });
+    let replicas = shown.map(|replica| {
+        let parts = parts_of(replica)
+            .filter(|part| wanted.shows_rsc(facts, *part))
             .map(|part| resource_element(facts, part, wanted));
         Element::new("replica")
             .with("id", replica.offset.to_string())

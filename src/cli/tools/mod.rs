@@ -6,13 +6,14 @@
 pub mod attribute;
 pub mod cibadmin;
 pub mod crm_mon;
+pub mod crm_verify;
 pub mod iso8601;
 pub mod node;
 pub(crate) mod output;
 pub mod resource;
-pub mod updater;
 pub mod rule;
 pub mod ticket;
+pub mod updater;
 
 use std::io::Write;
 
@@ -41,6 +42,7 @@ const TOOLS: &[(&str, Run)] = &[
     ("crm_attribute", attribute::run),
     ("crm_master", attribute::master),
     ("crm_mon", crm_mon::run),
+    ("crm_verify", crm_verify::run),
     ("crm_node", node::run),
     ("crm_resource", resource::run),
     ("crm_rule", rule::run),

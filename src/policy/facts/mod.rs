@@ -128,7 +128,7 @@ pub(crate) struct Context {
     /// Parameters that depend on the node, evaluated once (spec 1 §11.4).
     params: Mutex<BTreeMap<(RscIdx, Option<NodeIdx>), Arc<NvTable>>>,
     digests: Mutex<BTreeMap<(RscIdx, NodeIdx, Str, u64), Arc<Digests>>>,
-    status: Option<Element>,
+    pub(crate) status: Option<Element>,
     /// Containers to stop when all history is known (spec 1 §23.2 restart-container).
     container_stops: Vec<RscIdx>,
     /// Resources that a stop was wished for, so that a later entry may take it back.

@@ -1,0 +1,445 @@
+//! `crm_mon`: the state of the cluster as text, XML or HTML, once or again and again. // spec 4 §14 to §16
+//! Enters: the options of Pacemaker's tool, and a CIB.
+//! Leaves: one page, or one after the other.
+//! May touch: the file that is named as the output, and the terminal.
+
+mod html;
+mod sections;
+mod view;
+
+use std::{io::IsTerminal, io::Write, path::PathBuf, time::Duration};
+
+use self::sections::{Change, Sections, Selection};
+use self::view::View;
+use crate::{
+    cib::Cib,
+    cli::{access, failure::Failure, show::Wanted},
+    policy::facts::Facts,
+    process,
+    rpc::{AdminAnswer, AdminRequest, ClusterStatus},
+    terms::{CrmExit, span},
+    xml::{Element, write},
+};
+
+use super::{Options, Tool};
+
+const OPTIONS: &[(char, &str, bool)] = &[
+    ('?', "help", false),
+    ('\0', "help-all", false),
+    ('$', "version", false),
+    ('V', "verbose", false),
+    ('Q', "quiet", false),
+    ('\0', "output-as", true),
+    ('\0', "output-to", true),
+    ('\0', "html-cgi", false),
+    ('\0', "html-stylesheet", true),
+    ('\0', "html-title", true),
+    ('\0', "text-fancy", false),
+    ('I', "include", true),
+    ('U', "exclude", true),
+    ('\0', "node", true),
+    ('\0', "resource", true),
+    ('n', "group-by-node", false),
+    ('r', "inactive", false),
+    ('f', "failcounts", false),
+    ('o', "operations", false),
+    ('t', "timing-details", false),
+    ('c', "tickets", false),
+    ('m', "fence-history", true),
+    ('L', "neg-locations", true),
+    ('A', "show-node-attributes", false),
+    ('D', "hide-headers", false),
+    ('\0', "hide-summary", false),
+    ('R', "show-detail", false),
+    ('\0', "show-description", false),
+    ('b', "brief", false),
+    ('j', "pending", false),
+    ('s', "simple-status", false),
+    ('i', "interval", true),
+    ('1', "one-shot", false),
+    ('d', "daemonize", false),
+    ('\0', "foreground", false),
+    ('p', "pid-file", true),
+    ('E', "external-agent", true),
+    ('e', "external-recipient", true),
+    ('W', "watch-fencing", false),
+    ('h', "as-html", true),
+    ('X', "as-xml", false),
+    ('N', "disable-ncurses", false),
+    ('w', "web-cgi", false),
+    ('x', "xml-file", true),
+];
+
+/// The form of a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Form {
+    #[default]
+    Console,
+    Text,
+    Html,
+    Xml,
+    /// XML as it was before there was a common frame.
+    OldXml,
+    Nothing,
+}
+
+/// What the command line asks for.
+#[derive(Debug, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent switches of a command line"
+)]
+struct Asked {
+    form: Form,
+    wanted: Wanted,
+    node: Option<String>,
+    rsc: Option<String>,
+    changes: Vec<Change>,
+    ban_prefix: String,
+    head: html::Head,
+    output_to: Option<PathBuf>,
+    interval: Option<Duration>,
+    once: bool,
+    simple: bool,
+    daemonize: bool,
+    foreground: bool,
+    pid_file: Option<PathBuf>,
+}
+
+/// Run it.
+pub fn run(tool: &mut Tool, args: &[String]) -> Result<(), Failure> {
+    let mut asked = Asked::default();
+    let words = with_values(args);
+    let mut options = Options::new(OPTIONS, &words);
+    while let Some((name, value)) = options.next()? {
+        match name {
+            "help" | "help-all" => {
+                return super::help(tool, "crm_mon", "show the state of the cluster", OPTIONS);
+            }
+            "version" => return super::version(tool),
+            "xml-file" => {
+                tool.access = Box::new(access::File::new(value));
+                asked.once = true;
+            }
+            name => asked.take(name, value)?,
+        }
+    }
+    if let Some(word) = options.free.first() {
+        return Err(Failure::usage(format!("unexpected word `{word}`")).cure("see --help"));
+    }
+    match asked.form {
+        Form::Xml => tool.output_as("xml")?,
+        Form::Nothing => tool.output_as("none")?,
+        _ => {}
+    }
+    if asked.daemonize && !asked.foreground {
+        return detach(&asked, args);
+    }
+    let xml = matches!(asked.form, Form::Xml | Form::OldXml);
+    let once = asked.once || asked.simple || xml || !tool.access.live();
+    if let Some(path) = asked.output_to.clone().filter(|_| once) {
+        tool.out = Box::new(std::fs::File::create(&path).map_err(|error| {
+            let text = format!("failed to write {}: {error}", path.display());
+            Failure::new(CrmExit::CANNOT_CREATE, text)
+        })?);
+    }
+    if once {
+        return look(tool, &asked);
+    }
+    again_and_again(tool, &asked)
+}
+
+/// `-m`, `-L` and their long names may have a value; the reader of options wants to know.
+fn with_values(args: &[String]) -> Vec<String> {
+    let mut words = Vec::with_capacity(args.len());
+    let mut rest = args.iter().peekable();
+    while let Some(word) = rest.next() {
+        words.push(word.clone());
+        let long = matches!(word.as_str(), "--fence-history" | "--neg-locations");
+        let flags = word
+            .strip_prefix('-')
+            .filter(|flags| !flags.starts_with('-'));
+        let short = flags.is_some_and(|flags| {
+            let mut before = flags.chars();
+            let last = before.next_back();
+            matches!(last, Some('m' | 'L')) && before.all(|flag| is_switch(flag))
+        });
+        let follows = rest.peek().is_some_and(|next| !next.starts_with('-'));
+        if (long || short) && !follows {
+            words.push(String::new());
+        }
+    }
+    words
+}
+
+fn is_switch(flag: char) -> bool {
+    let known = OPTIONS.iter().find(|(short, ..)| *short == flag);
+    known.is_some_and(|(.., value)| !value)
+}
+
+impl Asked {
+    fn take(&mut self, name: &str, value: String) -> Result<(), Failure> {
+        let wanted = &mut self.wanted;
+        let add = Change::Add;
+        match name {
+            "output-as" => {
+                self.form = match value.as_str() {
+                    "console" => Form::Console,
+                    "text" => Form::Text,
+                    "html" => Form::Html,
+                    "xml" => Form::Xml,
+                    "none" => Form::Nothing,
+                    other => {
+                        let text = format!("there is no output form `{other}`");
+                        return Err(Failure::usage(text)
+                            .cure("--output-as=console, text, html, xml or none"));
+                    }
+                }
+            }
+            "output-to" => {
+                self.output_to = (value != "-").then(|| PathBuf::from(value));
+            }
+            "as-html" => {
+                self.form = Form::Html;
+                self.output_to = Some(PathBuf::from(value));
+            }
+            "as-xml" => self.form = Form::OldXml,
+            "disable-ncurses" => self.form = Form::Text,
+            "web-cgi" => {
+                self.form = Form::Html;
+                self.head.cgi = true;
+                self.once = true;
+            }
+            "html-cgi" => self.head.cgi = true,
+            "html-stylesheet" => self.head.stylesheet = Some(value),
+            "html-title" => self.head.title = Some(value),
+            "include" => self.changes.push(Change::Include(value)),
+            "exclude" => self.changes.push(Change::Exclude(value)),
+            "node" => self.node = Some(value),
+            "resource" => self.rsc = Some(value),
+            "group-by-node" => wanted.by_node = true,
+            "inactive" => wanted.inactive = true,
+            "brief" => wanted.brief = true,
+            "show-detail" => (wanted.detail, wanted.technical) = (true, true),
+            "failcounts" => self.changes.push(add(Sections::FAILCOUNTS)),
+            "operations" => self
+                .changes
+                .push(add(Sections::OPERATIONS | Sections::FAILCOUNTS)),
+            "timing-details" => {
+                wanted.timing = true;
+                self.changes.push(add(Sections::OPERATIONS));
+            }
+            "tickets" => self.changes.push(add(Sections::TICKETS)),
+            "neg-locations" => {
+                self.ban_prefix = value;
+                self.changes.push(add(Sections::BANS));
+            }
+            "show-node-attributes" => self.changes.push(add(Sections::ATTRIBUTES)),
+            "hide-headers" | "hide-summary" => {
+                self.changes.push(Change::Exclude("summary".into()));
+            }
+            "quiet" => self.changes.push(Change::Exclude("times".into())),
+            "fence-history" => self.fence_history(&value)?,
+            "one-shot" => self.once = true,
+            "simple-status" => self.simple = true,
+            "interval" => {
+                let ms = span::parse_ms(&value)
+                    .map_err(|_| Failure::usage(format!("`{value}` is no time span")))?;
+                self.interval = Some(Duration::from_millis(ms.max(100)));
+            }
+            "daemonize" => self.daemonize = true,
+            "foreground" => self.foreground = true,
+            "pid-file" => self.pid_file = Some(PathBuf::from(value)),
+            "external-agent" | "external-recipient" | "watch-fencing" => {
+                let text = format!("--{name} is not there");
+                return Err(Failure::new(CrmExit::UNIMPLEMENTED, text).cure(
+                    "let the cluster itself tell: an alert in the CIB calls a program for every event",
+                ));
+            }
+            // `pending`, `verbose`, `text-fancy`, `show-description` change nothing.
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn fence_history(&mut self, level: &str) -> Result<(), Failure> {
+        self.changes.push(match level {
+            "0" => Change::Exclude("fencing".into()),
+            "1" => Change::Add(Sections::FENCING_FAILED | Sections::FENCING_PENDING),
+            "" | "2" | "3" => Change::Include("fencing".into()),
+            other => {
+                let text = format!("there is no level `{other}` of fence history");
+                return Err(Failure::usage(text).cure("--fence-history=0, 1, 2 or 3"));
+            }
+        });
+        Ok(())
+    }
+
+    /// What is to be shown, now that names can be looked up.
+    fn selection(&self, facts: &Facts) -> Result<(Wanted, Selection), Failure> {
+        let xml = matches!(self.form, Form::Xml | Form::OldXml);
+        let mut wanted = self.wanted.clone();
+        wanted.pending = true;
+        if xml {
+            (wanted.inactive, wanted.timing) = (true, true);
+        }
+        if let Some(name) = &self.node {
+            wanted.only_node(facts, name);
+        }
+        if let Some(id) = &self.rsc {
+            wanted.only_rsc(facts, id);
+        }
+        let mut chosen = Selection::new(xml, &self.changes)?;
+        if !self.ban_prefix.is_empty() {
+            chosen.ban_prefix.clone_from(&self.ban_prefix);
+        }
+        Ok((wanted, chosen))
+    }
+}
+
+/// Read the cluster, and say what it is like.
+fn look(tool: &mut Tool, asked: &Asked) -> Result<(), Failure> {
+    let (cib, cluster) = read(tool)?;
+    let facts = crate::cli::cmd::facts_of(&cib);
+    let (wanted, chosen) = asked.selection(&facts)?;
+    let view = View {
+        cib: &cib,
+        facts: &facts,
+        cluster: cluster.as_ref(),
+        wanted: &wanted,
+        chosen: &chosen,
+    };
+    if asked.form == Form::Xml {
+        for element in view.elements() {
+            tool.element(element);
+        }
+        return Ok(());
+    }
+    let text = page(&view, asked);
+    Ok(write!(tool.out, "{text}")?)
+}
+
+fn page(view: &View<'_>, asked: &Asked) -> String {
+    if asked.simple {
+        return view.simple();
+    }
+    match asked.form {
+        Form::Html => html::page(&view.blocks(), &asked.head),
+        Form::OldXml => {
+            let root = Element::new("crm_mon").with("version", "3.0.2");
+            write::pretty(&root.with_children(view.elements()))
+        }
+        Form::Console | Form::Text => view.text(),
+        Form::Xml | Form::Nothing => String::new(),
+    }
+}
+
+fn read(tool: &mut Tool) -> Result<(Cib, Option<ClusterStatus>), Failure> {
+    let cib = tool.access.cib()?;
+    if !tool.access.live() {
+        return Ok((cib, None));
+    }
+    match tool.access.ask(AdminRequest::Status)? {
+        AdminAnswer::Status(status) => Ok((cib, Some(*status))),
+        other => Err(crate::cli::cmd::cluster::unexpected(&other)),
+    }
+}
+
+/// How often the cluster is looked at if nothing is said.
+const INTERVAL: Duration = Duration::from_secs(5);
+
+/// A new page whenever the time is up: over the old one on a terminal, in place of the old one in a file.
+fn again_and_again(tool: &mut Tool, asked: &Asked) -> Result<(), Failure> {
+    let pause = asked.interval.unwrap_or(INTERVAL);
+    let terminal =
+        asked.form == Form::Console && asked.output_to.is_none() && std::io::stdout().is_terminal();
+    if let Some(path) = &asked.pid_file {
+        access::store(path, &format!("{}\n", std::process::id()))?;
+    }
+    let mut head = html::Head {
+        refresh_s: asked.output_to.as_ref().map(|_| pause.as_secs().max(1)),
+        title: asked.head.title.clone(),
+        stylesheet: asked.head.stylesheet.clone(),
+        cgi: asked.head.cgi,
+    };
+    let mut known = false;
+    loop {
+        let text = match one_page(tool, asked, &head) {
+            Ok(text) => text,
+            // What was wrong from the start is an error; a cluster that goes away may come back.
+            Err(failure) if !known => return Err(failure),
+            Err(failure) => format!("Not connected to CIB: {failure}\n"),
+        };
+        known = true;
+        head.cgi = false;
+        match &asked.output_to {
+            Some(path) => access::store(path, &text)?,
+            None if terminal => {
+                // Home, then every line with its rest erased, then everything below: no flicker.
+                let lines: String = text.lines().map(|line| format!("{line}\x1b[K\n")).collect();
+                write!(tool.out, "\x1b[H{lines}\x1b[J")?;
+            }
+            None => writeln!(tool.out, "{text}")?,
+        }
+        tool.out.flush()?;
+        std::thread::sleep(pause);
+    }
+}
+
+fn one_page(tool: &mut Tool, asked: &Asked, head: &html::Head) -> Result<String, Failure> {
+    let (cib, cluster) = read(tool)?;
+    let facts = crate::cli::cmd::facts_of(&cib);
+    let (wanted, chosen) = asked.selection(&facts)?;
+    let view = View {
+        cib: &cib,
+        facts: &facts,
+        cluster: cluster.as_ref(),
+        wanted: &wanted,
+        chosen: &chosen,
+    };
+    Ok(match asked.form {
+        Form::Html => html::page(&view.blocks(), head),
+        _ => page(&view, asked),
+    })
+}
+
+/// Go on in the background, as a process of its own.
+fn detach(asked: &Asked, args: &[String]) -> Result<(), Failure> {
+    if asked.output_to.is_none() {
+        let text = "--daemonize has nowhere to write to";
+        return Err(Failure::usage(text).cure("add --output-to=FILE"));
+    }
+    let program = std::env::current_exe()?;
+    let words = std::iter::once("crm_mon")
+        .chain(args.iter().map(String::as_str))
+        .chain(["--foreground"]);
+    let words: Vec<&std::ffi::OsStr> = words.map(std::ffi::OsStr::new).collect();
+    Ok(process::detach(&program, &words)?)
+}
+
+/// The whole as `crm_mon --output-as=xml` prints it.
+pub(crate) fn xml(cib: &Cib, facts: &Facts, cluster: Option<&ClusterStatus>) -> String {
+    let wanted = Wanted {
+        inactive: true,
+        pending: true,
+        timing: true,
+        ..Wanted::default()
+    };
+    let view = View {
+        cib,
+        facts,
+        cluster,
+        wanted: &wanted,
+        chosen: &Selection {
+            sections: Sections::ALL,
+            ban_prefix: String::new(),
+        },
+    };
+    let request = "crm_mon --output-as=xml";
+    write::pretty(&crate::cli::show::xml::envelope(
+        request,
+        view.elements(),
+        CrmExit::OK,
+        &[],
+    ))
+}
