@@ -205,7 +205,8 @@ impl Duration {
         }
     }
 
-    /// Reads `P...`; there must be at least one part, fractions are not known. // spec 1 §6.3
+    /// Reads `P...`; a part may have a sign, fractions are not known. Nothing behind a `T` is no time at all.
+    /// // spec 1 §6.3
     pub fn parse(text: &str) -> Option<Self> {
         let mut rest = text.strip_prefix('P')?;
         let mut out = Self::default();
@@ -217,9 +218,11 @@ impl Duration {
                 rest = after;
                 continue;
             }
-            let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-            let number: i64 = rest.get(..digits)?.parse().ok()?;
-            let unit = rest[digits..].chars().next()?;
+            let signed = usize::from(rest.starts_with(['+', '-']));
+            let digits = rest[signed..].bytes().take_while(u8::is_ascii_digit);
+            let end = signed + digits.count();
+            let number: i64 = rest.get(..end)?.parse().ok()?;
+            let unit = rest[end..].chars().next()?;
             let field = match unit {
                 'Y' => &mut out.years,
                 'M' if in_time => &mut out.minutes,
@@ -232,9 +235,9 @@ impl Duration {
             };
             *field = number;
             parts += 1;
-            rest = &rest[digits + 1..];
+            rest = &rest[end + 1..];
         }
-        (parts > 0).then_some(out)
+        (parts > 0 || in_time).then_some(out)
     }
 
     /// Seconds, with years of 365 and months of 30 days.
@@ -293,6 +296,8 @@ fn parse_date(text: &str) -> Option<i64> {
         let fits = (1..=6).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit());
         fits.then(|| part.parse().ok()).flatten()
     };
+    // Four digits are all that the standard's years have, and there is no year 0 here.
+    let year_of = |part: &str| number(part).filter(|year| (1..=9999).contains(year));
     let valid = |year: i64, month: i64, day: i64| -> Option<i64> {
         let month = u32::try_from(month).ok().filter(|m| (1..=12).contains(m))?;
         let day = u32::try_from(day)
@@ -303,22 +308,22 @@ fn parse_date(text: &str) -> Option<i64> {
     let parts: Vec<&str> = text.split('-').collect();
     match parts[..] {
         [year, week, day] if week.starts_with('W') => {
-            let (year, week, day) = (number(year)?, number(&week[1..])?, number(day)?);
+            let (year, week, day) = (year_of(year)?, number(&week[1..])?, number(day)?);
             let first = monday_of_week_one(year);
             let weeks = (monday_of_week_one(year + 1) - first) / 7;
             let fits = (1..=weeks).contains(&week) && (1..=7).contains(&day);
             fits.then_some(first + (week - 1) * 7 + day - 1)
         }
-        [year, month, day] => valid(number(year)?, number(month)?, number(day)?),
+        [year, month, day] => valid(year_of(year)?, number(month)?, number(day)?),
         [year, yearday] if yearday.len() == 3 => {
-            let (year, yearday) = (number(year)?, number(yearday)?);
+            let (year, yearday) = (year_of(year)?, number(yearday)?);
             let length = days_from_civil(year + 1, 1, 1) - days_from_civil(year, 1, 1);
             (1..=length)
                 .contains(&yearday)
                 .then(|| days_from_civil(year, 1, 1) + yearday - 1)
         }
         [plain] if plain.len() == 8 && plain.bytes().all(|b| b.is_ascii_digit()) => valid(
-            number(&plain[..4])?,
+            year_of(&plain[..4])?,
             number(&plain[4..6])?,
             number(&plain[6..])?,
         ),

@@ -268,10 +268,30 @@ fn op_expression(condition: &Element, input: &RuleInput<'_>) -> bool {
     name == op && same_interval
 }
 
+/// How a time lies to what a date expression describes. // spec 1 §5.5
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DateState {
+    /// The expression passes.
+    Within,
+    /// It does not pass yet.
+    Before,
+    /// It passes no more.
+    After,
+    /// It says nothing that could pass.
+    Unreadable,
+}
+
 // spec 1 §5.5
 fn date_expression(condition: &Element, input: &RuleInput<'_>, recheck: &Recheck) -> bool {
-    let now = input.now;
-    let now_s = now.epoch_s();
+    let (state, changes_s) = date_state(condition, input.now);
+    if let Some(at_s) = changes_s {
+        recheck.propose(input.now.epoch_s(), at_s);
+    }
+    state == DateState::Within
+}
+
+/// How `now` lies to this date expression, and the second at which that changes, where it is known.
+pub(crate) fn date_state(condition: &Element, now: DateTime) -> (DateState, Option<i64>) {
     // A date that is there but can't be read never passes.
     let read = |name: &str| -> Result<Option<DateTime>, ()> {
         condition
@@ -279,59 +299,44 @@ fn date_expression(condition: &Element, input: &RuleInput<'_>, recheck: &Recheck
             .map(|text| DateTime::parse(text, now).map_err(|_| ()))
             .transpose()
     };
+    let unreadable = (DateState::Unreadable, None);
     let (Ok(start), Ok(end)) = (read("start"), read("end")) else {
-        return false;
+        return unreadable;
     };
-    match condition
-        .get("operation")
-        .map(str::to_ascii_lowercase)
-        .as_deref()
-    {
+    let operation = condition.get("operation").map(str::to_ascii_lowercase);
+    match operation.as_deref() {
         None | Some("in_range") => {
-            let end = match (
-                end,
-                condition.children().find(|child| child.tag() == "duration"),
-            ) {
-                (None, Some(duration)) => match start {
-                    Some(start) => Some(start.plus(&duration_of(duration))),
-                    None => return false,
-                },
-                (end, _) => end,
+            let duration = condition.children().find(|child| child.is("duration"));
+            let end = match (end, duration, start) {
+                (None, Some(duration), Some(start)) => Some(start.plus(&duration_of(duration))),
+                (None, Some(_), None) => return unreadable,
+                (end, ..) => end,
             };
-            if start.is_none() && end.is_none() {
-                return false;
+            match (start, end) {
+                (None, None) => unreadable,
+                (Some(start), _) if now < start => (DateState::Before, Some(start.epoch_s())),
+                (_, Some(end)) if now > end => (DateState::After, None),
+                (_, end) => {
+                    let changes_s = end.map(|end| end.epoch_s().saturating_add(1));
+                    (DateState::Within, changes_s)
+                }
             }
-            if let Some(start) = start.filter(|start| now < *start) {
-                recheck.propose(now_s, start.epoch_s());
-                return false;
-            }
-            let Some(end) = end else { return true };
-            if now <= end {
-                recheck.propose(now_s, end.epoch_s().saturating_add(1));
-            }
-            now <= end
         }
-        Some("gt") => {
-            let Some(start) = start else { return false };
-            if now <= start {
-                recheck.propose(now_s, start.epoch_s().saturating_add(1));
-            }
-            now > start
-        }
-        Some("lt") => {
-            let Some(end) = end else { return false };
-            if now < end {
-                recheck.propose(now_s, end.epoch_s());
-            }
-            now < end
-        }
+        Some("gt") => match start {
+            None => unreadable,
+            Some(start) if now > start => (DateState::Within, None),
+            Some(start) => (DateState::Before, Some(start.epoch_s().saturating_add(1))),
+        },
+        Some("lt") => match end {
+            None => unreadable,
+            Some(end) if now < end => (DateState::Within, Some(end.epoch_s())),
+            Some(_) => (DateState::After, None),
+        },
         Some("date_spec") => {
-            let spec = condition
-                .children()
-                .find(|child| child.tag() == "date_spec");
-            spec.is_some_and(|spec| date_spec(spec, now))
+            let spec = condition.children().find(|child| child.is("date_spec"));
+            spec.map_or(unreadable, |spec| (date_spec(spec, now), None))
         }
-        Some(_) => false,
+        Some(_) => unreadable,
     }
 }
 
@@ -349,7 +354,7 @@ fn duration_of(element: &Element) -> Duration {
 }
 
 // spec 1 §5.6
-fn date_spec(spec: &Element, now: DateTime) -> bool {
+fn date_spec(spec: &Element, now: DateTime) -> DateState {
     let fields = now.fields();
     let all = [
         ("years", fields.year),
@@ -363,25 +368,29 @@ fn date_spec(spec: &Element, now: DateTime) -> bool {
         ("weeks", i64::from(fields.week)),
         ("weekdays", i64::from(fields.weekday)),
     ];
+    // The coarsest field that does not fit says on which side of it we are.
     all.into_iter()
-        .all(|(name, value)| spec.get(name).is_none_or(|range| in_range(range, value)))
+        .filter_map(|(name, value)| Some(range(spec.get(name)?, value)))
+        .find(|state| *state != DateState::Within)
+        .unwrap_or(DateState::Within)
 }
 
 /// `X-Y`, `X-`, `-Y` or `Z`.
-fn in_range(range: &str, value: i64) -> bool {
+fn range(range: &str, value: i64) -> DateState {
     let number = |text: &str| -> Option<i64> {
         (!text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())).then(|| text.parse().ok())?
     };
-    match range.trim().split_once('-') {
-        None => number(range.trim()).is_some_and(|only| only == value),
-        Some((from, to)) => {
-            let low = number(from);
-            let high = number(to);
-            let readable = (from.is_empty() || low.is_some()) && (to.is_empty() || high.is_some());
-            readable
-                && (low.is_some() || high.is_some())
-                && low.is_none_or(|low| low <= value)
-                && high.is_none_or(|high| value <= high)
-        }
+    let range = range.trim();
+    let (from, to) = range.split_once('-').unwrap_or((range, range));
+    let (low, high) = (number(from), number(to));
+    let readable = (from.is_empty() || low.is_some()) && (to.is_empty() || high.is_some());
+    if !readable || (low.is_none() && high.is_none()) {
+        DateState::Unreadable
+    } else if low.is_some_and(|low| value < low) {
+        DateState::Before
+    } else if high.is_some_and(|high| value > high) {
+        DateState::After
+    } else {
+        DateState::Within
     }
 }
