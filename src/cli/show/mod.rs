@@ -14,6 +14,6 @@ pub mod xml;
 pub use nodes::node_list;
 pub use page::{Entry, Page};
 pub use resources::resource_list;
-pub(crate) use resources::shown_role;
+pub(crate) use resources::{entry, shown_role};
 pub use sections::{fail_counts, failed_actions, node_attributes, tickets};
 pub use status::{Wanted, counts_line, instances, status};

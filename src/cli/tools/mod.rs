@@ -6,9 +6,12 @@
 pub mod attribute;
 pub mod cibadmin;
 pub mod crm_mon;
+pub mod iso8601;
 pub mod node;
 pub(crate) mod output;
 pub mod resource;
+pub mod rule;
+pub mod ticket;
 
 use std::io::Write;
 
@@ -39,6 +42,9 @@ const TOOLS: &[(&str, Run)] = &[
     ("crm_mon", crm_mon::run),
     ("crm_node", node::run),
     ("crm_resource", resource::run),
+    ("crm_rule", rule::run),
+    ("crm_ticket", ticket::run),
+    ("iso8601", iso8601::run),
 ];
 
 /// Run when the program was called by the name of a tool.
