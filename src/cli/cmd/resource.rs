@@ -310,7 +310,7 @@ fn relocate(shell: &mut Shell, id: &str, words: &[String], prefer: bool) -> Resu
 }
 
 /// A constraint as `crm_resource --move` and `--ban` make it.
-fn wanted_place(id: &str, node: &str, prefer: bool, until: Option<&str>) -> Element {
+pub(crate) fn wanted_place(id: &str, node: &str, prefer: bool, until: Option<&str>) -> Element {
     let (kind, score) = if prefer {
         ("prefer", "INFINITY")
     } else {

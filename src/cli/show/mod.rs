@@ -19,6 +19,6 @@ pub use history::{node_history, operations};
 pub use nodes::{mixed_version, node_list, node_name};
 pub use page::{Entry, Page};
 pub use resources::resource_list;
-pub(crate) use resources::shown_role;
+pub(crate) use resources::{entry, shown_role};
 pub use sections::{failed_actions, node_attributes, tickets};
 pub use status::{Wanted, counts_line, instances, status};

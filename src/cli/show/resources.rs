@@ -55,7 +55,7 @@ fn is_shown(facts: &Facts, rsc: RscIdx, wanted: &Wanted) -> bool {
 }
 
 /// A resource and what is in it.
-pub(super) fn entry(facts: &Facts, rsc: RscIdx, wanted: &Wanted) -> Option<Entry> {
+pub(crate) fn entry(facts: &Facts, rsc: RscIdx, wanted: &Wanted) -> Option<Entry> {
     match &facts.rscs[rsc].kind {
         Kind::Primitive => primitive_entry(facts, rsc, wanted),
         Kind::Group(_) => group_entry(facts, rsc, wanted),

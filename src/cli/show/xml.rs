@@ -113,7 +113,8 @@ pub fn resources(facts: &Facts, wanted: &Wanted) -> Option<Element> {
     (!shown.is_empty()).then(|| Element::new("resources").with_children(elements))
 }
 
-fn element(facts: &Facts, rsc: RscIdx, wanted: &Wanted) -> Element {
+/// A resource and what is in it.
+pub(crate) fn element(facts: &Facts, rsc: RscIdx, wanted: &Wanted) -> Element {
     match &facts.rscs[rsc].kind {
         Kind::Primitive => resource_element(facts, rsc, wanted),
         Kind::Group(_) => group_element(facts, rsc, wanted),

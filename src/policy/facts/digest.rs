@@ -39,7 +39,7 @@ pub struct Digests {
 }
 
 /// Names that are private where no entry says which are.
-const PRIVATE: [&str; 3] = ["passwd", "password", "user"];
+pub(crate) const PRIVATE: [&str; 3] = ["passwd", "password", "user"];
 
 impl Facts {
     /// Whether the address of this connection is known only after the assignment. // spec 1 §15.8
@@ -224,7 +224,7 @@ fn operation(table: &NvTable) -> String {
 }
 
 /// Whether a parameter counts in a digest.
-fn counts(name: &str, _value: &str) -> bool {
+pub(crate) fn counts(name: &str, _value: &str) -> bool {
     !name.starts_with("CRM_meta_")
         && !matches!(
             name,

@@ -27,7 +27,7 @@ mod params;
 mod passes;
 mod remote;
 pub mod resource;
-pub(super) mod rules;
+pub(crate) mod rules;
 mod spec;
 mod unpack;
 pub mod wish;

@@ -1,0 +1,162 @@
+//! Resources as they are: all of them, one with its configuration, where one runs.
+
+use crate::{
+    cli::{
+        cmd::{change, facts_of},
+        failure::Failure,
+        show::{self, xml::text_element},
+        tools::Tool,
+    },
+    policy::{
+        NodeIdx, RscIdx,
+        facts::{Facts, resource::Kind},
+    },
+    terms::Role,
+    xml::{Element, write},
+};
+
+use super::{Asked, find, found};
+
+fn all() -> show::Wanted {
+    show::Wanted {
+        inactive: true,
+        pending: true,
+        ..show::Wanted::default()
+    }
+}
+
+/// `--list`.
+pub(super) fn list(tool: &mut Tool) -> Result<(), Failure> {
+    let facts = facts_of(&tool.access.cib()?);
+    let mut page = show::Page::new();
+    page.entry(0, &show::resource_list(&facts, &all()));
+    tool.line(page.text().trim_end())?;
+    if let Some(resources) = show::xml::resources(&facts, &all()) {
+        tool.element(resources);
+    }
+    Ok(())
+}
+
+/// `--list-raw`: the ids of all that runs by itself, instances with their numbers.
+pub(super) fn list_raw(tool: &mut Tool) -> Result<(), Failure> {
+    let facts = facts_of(&tool.access.cib()?);
+    let ids: Vec<String> = facts
+        .top
+        .iter()
+        .flat_map(|top| leaves(&facts, *top))
+        .map(|rsc| facts.rscs[rsc].id.to_string())
+        .collect();
+    for id in &ids {
+        tool.line(id)?;
+    }
+    tool.element(item_list("resource names", &ids, |id| {
+        text_element("item", id).with("name", "resource")
+    }));
+    Ok(())
+}
+
+/// `<list>` with its count.
+pub(super) fn item_list(name: &str, items: &[String], item: impl Fn(&str) -> Element) -> Element {
+    Element::new("list")
+        .with("name", name)
+        .with("count", items.len().to_string())
+        .with_children(items.iter().map(|text| item(text)))
+}
+
+/// Containers, addresses and connections of a bundle come before what runs inside.
+fn leaves(facts: &Facts, rsc: RscIdx) -> Vec<RscIdx> {
+    let Kind::Bundle(bundle) = &facts.rscs[rsc].kind else {
+        return facts.leaves(rsc);
+    };
+    let outside = bundle.replicas.iter().flat_map(|replica| {
+        [Some(replica.container), replica.ip, replica.connection]
+            .into_iter()
+            .flatten()
+    });
+    let inside = bundle.replicas.iter().filter_map(|replica| replica.child);
+    outside.chain(inside).collect()
+}
+
+/// `--query-xml`, with templates filled in or as written.
+pub(super) fn query(tool: &mut Tool, asked: &Asked, expanded: bool) -> Result<(), Failure> {
+    let id = asked.need_rsc()?;
+    let cib = tool.access.cib()?;
+    let facts = facts_of(&cib);
+    let rsc = found(&facts, &cib, id)?;
+    let it = &facts.rscs[rsc];
+    let written = change::resource(cib.root(), it.xml_id.as_str()).map(|(element, _)| element);
+    let element = written.filter(|_| !expanded).unwrap_or(&it.element);
+    let text = write::pretty(element);
+    if let Some(entry) = show::entry(&facts, rsc, &all()) {
+        let mut page = show::Page::new();
+        page.entry(0, &entry);
+        tool.line(page.text().trim_end())?;
+    }
+    tool.line("Resource XML:")?;
+    tool.line(text.trim_end())?;
+    tool.element(
+        Element::new("resource_config")
+            .with_child(show::xml::element(&facts, rsc, &all()))
+            .with_child(text_element("xml", &text)),
+    );
+    Ok(())
+}
+
+/// `--locate`.
+pub(super) fn locate(tool: &mut Tool, asked: &Asked) -> Result<(), Failure> {
+    let id = asked.need_rsc()?;
+    let cib = tool.access.cib()?;
+    let facts = facts_of(&cib);
+    found(&facts, &cib, id)?;
+    let places = places(&facts, id);
+    let mut nodes = Element::new("nodes").with("resource", id);
+    for (node, promoted) in &places {
+        let name = facts.nodes[*node].name.as_str();
+        if asked.quiet {
+            tool.line(name)?;
+        } else {
+            let role = if *promoted { " Promoted" } else { "" };
+            tool.line(&format!("resource {id} is running on: {name}{role}"))?;
+        }
+        let element = text_element("node", name);
+        nodes.push(match promoted {
+            true => element.with("state", "promoted"),
+            false => element,
+        });
+    }
+    if places.is_empty() && !asked.quiet {
+        tool.line(&format!("resource {id} is NOT running"))?;
+    }
+    tool.element(nodes);
+    Ok(())
+}
+
+/// Where a resource runs, and whether it is promoted there. The name that a clone's instances share means all of them;
+/// what has several places is told in the order of the nodes.
+pub(super) fn places(facts: &Facts, id: &str) -> Vec<(NodeIdx, bool)> {
+    let Some(rsc) = find(facts, id) else {
+        return Vec::new();
+    };
+    let it = &facts.rscs[rsc];
+    let shared = it.id != id && it.xml_id == id;
+    let mut out: Vec<(NodeIdx, bool)> = Vec::new();
+    let around = if shared { facts.top_of(rsc) } else { rsc };
+    for leaf in leaves(facts, around) {
+        let leaf = &facts.rscs[leaf];
+        if shared && leaf.xml_id != id {
+            continue;
+        }
+        let promoted = leaf.role == Role::Promoted;
+        for node in &leaf.active {
+            match out.iter_mut().find(|(known, _)| known == node) {
+                Some((_, known)) => *known |= promoted,
+                None => out.push((*node, promoted)),
+            }
+        }
+    }
+    if around != rsc || !it.is_primitive() {
+        let place = |node: &NodeIdx| facts.node_order.iter().position(|known| known == node);
+        out.sort_by_key(|(node, _)| place(node));
+    }
+    out
+}
