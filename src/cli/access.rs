@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::Write,
+    io::{Read, Write},
     os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     time::Duration,
@@ -58,6 +58,7 @@ pub trait Access {
 #[derive(Debug)]
 pub struct File {
     path: PathBuf,
+    user: String,
     read: Option<Cib>,
 }
 
@@ -66,23 +67,39 @@ impl File {
     pub fn new(path: impl Into<PathBuf>) -> Self {
         File {
             path: path.into(),
+            user: String::new(),
             read: None,
         }
     }
 
-    fn is_pipe(&self) -> bool {
-        fs::metadata(&self.path)
-            .is_ok_and(|data| data.file_type().is_fifo() || data.file_type().is_char_device())
+    /// The same on behalf of a user, whom the access lists in the file hold.
+    #[must_use]
+    pub fn on_behalf_of(mut self, user: String) -> Self {
+        self.user = user;
+        self
     }
-}
 
-impl Access for File {
-    fn cib(&mut self) -> Result<Cib, Failure> {
+    fn is_pipe(&self) -> bool {
+        self.path.as_os_str() == "-"
+            || fs::metadata(&self.path)
+                .is_ok_and(|data| data.file_type().is_fifo() || data.file_type().is_char_device())
+    }
+
+    /// The document as it is, whoever asks.
+    fn whole(&mut self) -> Result<Cib, Failure> {
         if let Some(cib) = &self.read {
             return Ok(cib.clone());
         }
         let shown = self.path.display();
-        let bytes = fs::read(&self.path).map_err(|error| {
+        let read = if self.path.as_os_str() == "-" {
+            let mut bytes = Vec::new();
+            let most = Limits::CIB.bytes as u64 + 1;
+            let input = std::io::stdin().lock().take(most).read_to_end(&mut bytes);
+            input.map(|_| bytes)
+        } else {
+            fs::read(&self.path)
+        };
+        let bytes = read.map_err(|error| {
             let failure = Failure::from(error);
             Failure::new(
                 failure.exit,
@@ -94,9 +111,25 @@ impl Access for File {
         self.read = Some(cib.clone());
         Ok(cib)
     }
+}
 
-    fn write(&mut self, command: Command) -> Result<Option<Element>, Failure> {
-        let cib = self.cib()?;
+impl Access for File {
+    fn cib(&mut self) -> Result<Cib, Failure> {
+        let cib = self.whole()?;
+        if self.user.is_empty() {
+            return Ok(cib);
+        }
+        let mut query = Command::new(cib::Op::Query, cib::Target::Whole, None);
+        query.origin.user.clone_from(&self.user);
+        let seen = cib::query(&cib, &query)?;
+        Ok(seen.map_or(cib, Cib::new))
+    }
+
+    fn write(&mut self, mut command: Command) -> Result<Option<Element>, Failure> {
+        let cib = self.whole()?;
+        if command.origin.user.is_empty() {
+            command.origin.user.clone_from(&self.user);
+        }
         if self.is_pipe() {
             return Err(Failure::new(
                 CrmExit::CANNOT_CREATE,
