@@ -100,10 +100,14 @@ impl File {
             fs::read(&self.path)
         };
         let bytes = read.map_err(|error| {
-            let failure = Failure::from(error);
+            // A file that is not there is a cluster that can't be found, as Pacemaker's tools see it.
+            let exit = match error.kind() {
+                std::io::ErrorKind::NotFound => CrmExit::NO_SUCH,
+                _ => Failure::from(std::io::Error::from(error.kind())).exit,
+            };
             Failure::new(
-                failure.exit,
-                format!("failed to read the CIB file {shown}: {failure}"),
+                exit,
+                format!("failed to read the CIB file {shown}: {error}"),
             )
         })?;
         let cib = Cib::parse(&bytes, &Limits::CIB)

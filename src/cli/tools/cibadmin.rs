@@ -184,10 +184,10 @@ pub fn run(tool: &mut Tool, args: &[String]) -> Result<(), Failure> {
                 output(tool, &refused(given))?;
                 Err(failure)
             }
-            (result, _) => result.map(|_| ()).map_err(unreachable),
+            (result, _) => result.map(|_| ()),
         };
     }
-    let cib = tool.access.cib().map_err(unreachable)?;
+    let cib = tool.access.cib()?;
     if let (Some(style), false) = (asked.access, asked.user.is_empty()) {
         return show_access(tool, &cib, &command, style);
     }
@@ -208,17 +208,6 @@ fn output(tool: &mut Tool, element: &Element) -> Result<(), Failure> {
 fn output_text(tool: &mut Tool, text: &str) -> Result<(), Failure> {
     tool.element(text_element("output", text));
     tool.line(text.trim_end_matches('\n'))
-}
-
-/// A CIB file that is not there is a cluster that can't be reached.
-fn unreachable(failure: Failure) -> Failure {
-    match failure.exit {
-        CrmExit::NO_INPUT => Failure {
-            exit: CrmExit::NO_SUCH,
-            ..failure
-        },
-        _ => failure,
-    }
 }
 
 /// What was not created, in the form in which the CIB's own answer names it.

@@ -188,15 +188,9 @@ fn read(name: &OsStr) -> Result<Cib, Failure> {
 
 /// The CIB behind the copies.
 fn active_cib(tool: &mut Tool) -> Result<Cib, Failure> {
-    tool.access.cib().map_err(|failure| {
-        let exit = match failure.exit {
-            CrmExit::NO_INPUT => CrmExit::NO_SUCH,
-            other => other,
-        };
-        Failure::new(
-            exit,
-            format!("Could not connect to CIB: {}", failure.message),
-        )
+    tool.access.cib().map_err(|failure| Failure {
+        message: format!("Could not connect to CIB: {}", failure.message),
+        ..failure
     })
 }
 
