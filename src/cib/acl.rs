@@ -34,6 +34,17 @@ struct Marks {
 /// Marks by the indexes that lead from the root to the element.
 type Marked = BTreeMap<Vec<usize>, Marks>;
 
+/// What a user may do to an element.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Right {
+    /// Change and read it.
+    Write,
+    /// Read it.
+    Read,
+    /// Neither.
+    Denied,
+}
+
 impl Acl {
     /// The list that holds for who asks. Root and the cluster's own user are held to none, nor is anybody as long as
     /// `enable-acl` is not set.
@@ -62,6 +73,34 @@ impl Acl {
         let marked = self.marks(root);
         redacted(root, &mut Vec::new(), &marked, false)
             .ok_or_else(|| self.denied("read anything".into()))
+    }
+
+    /// Where the rights change, by the indexes that lead to the element; at the root there is always one.
+    pub fn rights(&self, root: &Element) -> BTreeMap<Vec<usize>, Right> {
+        let own = |marks: &Marks| {
+            if marks.deny {
+                Right::Denied
+            } else if marks.write {
+                Right::Write
+            } else {
+                Right::Read
+            }
+        };
+        let marked = self.marks(root);
+        let mut rights: BTreeMap<Vec<usize>, Right> = BTreeMap::new();
+        rights.insert(Vec::new(), Right::Denied);
+        // Parents come before their children, so what is around an element is known when it is reached.
+        for (path, marks) in &marked {
+            let around = (0..path.len())
+                .rev()
+                .find_map(|length| rights.get(&path[..length]))
+                .copied();
+            let right = own(marks);
+            if around != Some(right) {
+                rights.insert(path.clone(), right);
+            }
+        }
+        rights
     }
 
     /// Whether all these changes are permitted. // spec cluster §6.5

@@ -111,7 +111,7 @@ pub(super) fn locate(root: &Element, path: &str) -> Option<Vec<usize>> {
 }
 
 /// The path of an element whose parent has this path.
-pub(super) fn path_below(parent: &str, element: &Element) -> String {
+pub(crate) fn path_below(parent: &str, element: &Element) -> String {
     let mut path = String::with_capacity(parent.len() + element.tag().len() + 16);
     path.push_str(parent);
     path.push('/');

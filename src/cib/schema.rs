@@ -6,7 +6,7 @@
 
 mod table;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Cib, SCHEMA, Violation};
 use crate::{
@@ -69,6 +69,7 @@ fn check_all(cib: &Cib, lines: bool) -> Vec<Violation> {
         version,
         lines,
         ids: BTreeMap::new(),
+        plain_ids: BTreeSet::new(),
         references: Vec::new(),
         found: Vec::new(),
     };
@@ -84,6 +85,8 @@ struct Checker<'a> {
     lines: bool,
     /// Who has which id.
     ids: BTreeMap<&'a str, &'a Element>,
+    /// Ids that are mere text to the schema, such as the numbers of nodes; a tag may name them, too.
+    plain_ids: BTreeSet<&'a str>,
     /// Element, attribute and what must have that id.
     references: Vec<(&'a Element, &'static str, Referent)>,
     found: Vec<Violation>,
@@ -186,7 +189,12 @@ impl<'a> Checker<'a> {
 
     fn value(&mut self, element: &'a Element, rule: &'static Attribute, value: &'a str) {
         let wrong = match &rule.kind {
-            Kind::Text => None,
+            Kind::Text => {
+                if rule.name == "id" {
+                    self.plain_ids.insert(value);
+                }
+                None
+            }
             Kind::Id => {
                 self.declare(element, value);
                 None
@@ -252,7 +260,7 @@ impl<'a> Checker<'a> {
                 Referent::Template => "template",
                 Referent::Role if fits(&["acl_role"]) => continue,
                 Referent::Role => "acl_role",
-                Referent::Anything if target.is_some() => continue,
+                Referent::Anything if target.is_some() || self.plain_ids.contains(id) => continue,
                 Referent::Anything => "element",
                 Referent::SameTag if target == Some(element.tag()) => continue,
                 Referent::SameTag => element.tag(),

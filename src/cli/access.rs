@@ -58,6 +58,7 @@ pub trait Access {
 #[derive(Debug)]
 pub struct File {
     path: PathBuf,
+    user: String,
     read: Option<Cib>,
 }
 
@@ -66,35 +67,47 @@ impl File {
     pub fn new(path: impl Into<PathBuf>) -> Self {
         File {
             path: path.into(),
+            user: String::new(),
             read: None,
         }
     }
 
+    /// The same on behalf of a user, whom the access lists in the file hold.
+    #[must_use]
+    pub fn on_behalf_of(mut self, user: String) -> Self {
+        self.user = user;
+        self
+    }
+
     fn is_pipe(&self) -> bool {
-        self.path == Path::new("-")
+        self.path.as_os_str() == "-"
             || fs::metadata(&self.path)
                 .is_ok_and(|data| data.file_type().is_fifo() || data.file_type().is_char_device())
     }
-}
 
-impl Access for File {
-    fn cib(&mut self) -> Result<Cib, Failure> {
+    /// The document as it is, whoever asks.
+    fn whole(&mut self) -> Result<Cib, Failure> {
         if let Some(cib) = &self.read {
             return Ok(cib.clone());
         }
         let shown = self.path.display();
-        let bytes = if self.path == Path::new("-") {
+        let read = if self.path.as_os_str() == "-" {
             let mut bytes = Vec::new();
-            let read = std::io::stdin().lock().read_to_end(&mut bytes);
-            read.map(|_| bytes)
+            let most = Limits::CIB.bytes as u64 + 1;
+            let input = std::io::stdin().lock().take(most).read_to_end(&mut bytes);
+            input.map(|_| bytes)
         } else {
             fs::read(&self.path)
         };
-        let bytes = bytes.map_err(|error| {
-            let failure = Failure::from(error);
+        let bytes = read.map_err(|error| {
+            // A file that is not there is a cluster that can't be found, as Pacemaker's tools see it.
+            let exit = match error.kind() {
+                std::io::ErrorKind::NotFound => CrmExit::NO_SUCH,
+                _ => Failure::from(std::io::Error::from(error.kind())).exit,
+            };
             Failure::new(
-                failure.exit,
-                format!("failed to read the CIB file {shown}: {failure}"),
+                exit,
+                format!("failed to read the CIB file {shown}: {error}"),
             )
         })?;
         let cib = Cib::parse(&bytes, &Limits::CIB)
@@ -102,9 +115,25 @@ impl Access for File {
         self.read = Some(cib.clone());
         Ok(cib)
     }
+}
 
-    fn write(&mut self, command: Command) -> Result<Option<Element>, Failure> {
-        let cib = self.cib()?;
+impl Access for File {
+    fn cib(&mut self) -> Result<Cib, Failure> {
+        let cib = self.whole()?;
+        if self.user.is_empty() {
+            return Ok(cib);
+        }
+        let mut query = Command::new(cib::Op::Query, cib::Target::Whole, None);
+        query.origin.user.clone_from(&self.user);
+        let seen = cib::query(&cib, &query)?;
+        Ok(seen.map_or(cib, Cib::new))
+    }
+
+    fn write(&mut self, mut command: Command) -> Result<Option<Element>, Failure> {
+        let cib = self.whole()?;
+        if command.origin.user.is_empty() {
+            command.origin.user.clone_from(&self.user);
+        }
         if self.is_pipe() {
             return Err(Failure::new(
                 CrmExit::CANNOT_CREATE,

@@ -1,6 +1,10 @@
 //! From arguments to a command: `systole crm ...`, `crm ...`, `systole status`, and the tools by their known names.
 
-use std::{ffi::OsString, io::Write, path::Path};
+use std::{
+    ffi::{OsStr, OsString},
+    io::Write,
+    path::{Path, PathBuf},
+};
 
 use clap::{CommandFactory, FromArgMatches, Parser, error::ErrorKind};
 
@@ -86,21 +90,40 @@ pub(crate) fn reach(file: Option<&str>) -> Box<dyn Access> {
         .map(OsString::from)
         .or_else(|| std::env::var_os("CIB_file"));
     match named.filter(|file| !file.is_empty()) {
-        Some(file) => Box::new(access::File::new(file)),
-        None => match shadow() {
-            Some(file) => Box::new(access::File::new(file)),
+        Some(file) => in_file(file.into()),
+        None => match active_shadow() {
+            Some(name) => in_file(shadow_file(&name)),
             None => access::daemon(),
         },
     }
 }
 
-fn shadow() -> Option<std::path::PathBuf> {
-    let name = std::env::var_os("CIB_shadow").filter(|name| !name.is_empty())?;
-    let folder =
-        std::env::var_os("CIB_shadow_dir").unwrap_or_else(|| "/var/lib/pacemaker/cib".into());
+/// The cluster behind a shadow: the CIB file that the environment names, or the daemon.
+pub(crate) fn behind_shadow() -> Box<dyn Access> {
+    match std::env::var_os("CIB_file").filter(|file| !file.is_empty()) {
+        Some(file) => in_file(file.into()),
+        None => access::daemon(),
+    }
+}
+
+/// A file has no daemon that knows who asks; the environment may say on whose behalf it is.
+fn in_file(file: PathBuf) -> Box<dyn Access> {
+    let user = std::env::var("CIB_user").unwrap_or_default();
+    Box::new(access::File::new(file).on_behalf_of(user))
+}
+
+/// Name of the shadow copy that stands in for the cluster.
+pub(crate) fn active_shadow() -> Option<OsString> {
+    std::env::var_os("CIB_shadow").filter(|name| !name.is_empty())
+}
+
+/// Where a shadow copy is kept.
+pub(crate) fn shadow_file(name: &OsStr) -> PathBuf {
+    let folder = std::env::var_os("CIB_shadow_dir").filter(|folder| !folder.is_empty());
+    let folder = folder.unwrap_or_else(|| "/var/lib/pacemaker/cib".into());
     let mut file = OsString::from("shadow.");
     file.push(name);
-    Some(Path::new(&folder).join(file))
+    Path::new(&folder).join(file)
 }
 
 /// Read a line of the shell into a command.

@@ -3,21 +3,15 @@
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
+use super::tools;
+
+/// Names that open a door of their own beside those of the tools.
+const DOORS: &[&str] = &["crm", "crm_simulate"];
+
 /// Names that open a door of their own.
-pub const NAMES: &[&str] = &[
-    "attrd_updater",
-    "cibadmin",
-    "crm",
-    "crm_attribute",
-    "crm_master",
-    "crm_mon",
-    "crm_node",
-    "crm_resource",
-    "crm_rule",
-    "crm_simulate",
-    "crm_ticket",
-    "iso8601",
-];
+pub fn names() -> impl Iterator<Item = &'static str> {
+    DOORS.iter().copied().chain(tools::names())
+}
 
 /// Makes all links in `dir`, which is made if it is not there. Links that are right stay as they are.
 ///
@@ -31,7 +25,7 @@ pub fn make(dir: &Path, program: &Path) -> std::io::Result<()> {
         )
     };
     std::fs::create_dir_all(dir).map_err(|e| named(dir, e))?;
-    for name in NAMES {
+    for name in names() {
         let path = dir.join(name);
         match std::fs::read_link(&path) {
             Ok(old) if old == program => continue,

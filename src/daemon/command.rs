@@ -140,7 +140,7 @@ pub fn links(dir: &Path) -> ExitCode {
             .map_err(|e| (CrmExit::CANNOT_CREATE, e.to_string()))?;
         Ok(format!(
             "{} links in {}",
-            crate::cli::links::NAMES.len(),
+            crate::cli::links::names().count(),
             dir.display()
         ))
     })

@@ -3,6 +3,8 @@
 //! Leaves: the table of cluster options and their values; nodes; fencing levels; where ids are defined.
 //! May touch: nothing; pure.
 
+pub mod daemon;
+pub mod device;
 pub mod node;
 pub mod nvset;
 pub mod options;

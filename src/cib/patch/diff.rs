@@ -100,7 +100,9 @@ impl Differ {
             .extend(attribute_change(old, new, path, self.in_order));
         let (old, new) = (old.nodes(), new.nodes());
         let pairs = self.pairs(old, new);
-        self.delete(old, &pairs, path);
+        // What is gone is told in the order of the old document, at whatever depth it was.
+        // Nothing is waiting to be told here: whoever went deeper takes what was found there.
+        let mut gone: Vec<(usize, Vec<Change>)> = deleted(old, &pairs, path);
         let moved = moved(&pairs);
         let mut pairs = pairs.iter().peekable();
         for (position, node) in new.iter().enumerate() {
@@ -124,6 +126,7 @@ impl Differ {
                     if is_moved || !before.ptr_eq(element) {
                         let path = path_below(path, element);
                         self.element(before, element, &path);
+                        gone.push((*from, std::mem::take(&mut self.deletions)));
                         if is_moved {
                             self.others.push(Change::Move { path, position });
                         }
@@ -131,6 +134,8 @@ impl Differ {
                 }
             }
         }
+        gone.sort_by_key(|(place, _)| *place);
+        self.deletions = gone.into_iter().flat_map(|(_, changes)| changes).collect();
     }
 
     /// What stayed, in the order of the new place. What is left out was deleted or created.
@@ -158,38 +163,32 @@ impl Differ {
             pairs = match_nodes(old, new, &ambiguous);
         }
     }
+}
 
-    fn delete(&mut self, old: &[Node], pairs: &Pairs, path: &str) {
-        if pairs.len() == old.len() {
-            return;
-        }
-        let stayed: BTreeSet<usize> = pairs.iter().map(|(from, _)| *from).collect();
-        let mut gone = 0;
-        for (index, node) in old
-            .iter()
-            .enumerate()
-            .filter(|(index, _)| !stayed.contains(index))
-        {
-            match node {
-                Node::Text(_) => continue,
-                Node::Comment(_) => {
-                    let path = format!("{path}/comment");
-                    self.deletions.push(Change::Delete {
-                        path,
-                        position: Some(index - gone),
-                    });
-                }
-                Node::Element(element) => {
-                    let path = path_below(path, element);
-                    self.deletions.push(Change::Delete {
-                        path,
-                        position: None,
-                    });
-                }
-            }
-            gone += 1;
-        }
+/// Deletions of what has no counterpart, each with its place among the old siblings.
+fn deleted(old: &[Node], pairs: &Pairs, path: &str) -> Vec<(usize, Vec<Change>)> {
+    let mut out = Vec::new();
+    if pairs.len() == old.len() {
+        return out;
     }
+    let stayed: BTreeSet<usize> = pairs.iter().map(|(from, _)| *from).collect();
+    let left = old.iter().enumerate();
+    for (index, node) in left.filter(|(index, _)| !stayed.contains(index)) {
+        let change = match node {
+            Node::Text(_) => continue,
+            // Its place when those before it are gone already.
+            Node::Comment(_) => Change::Delete {
+                path: format!("{path}/comment"),
+                position: Some(index - out.len()),
+            },
+            Node::Element(element) => Change::Delete {
+                path: path_below(path, element),
+                position: None,
+            },
+        };
+        out.push((index, vec![change]));
+    }
+    out
 }
 
 /// Pairs of the same nodes, by new place. Elements of these keys have no counterpart.

@@ -1,15 +1,18 @@
 //! `cibadmin`: queries and changes of the CIB as such. // spec cluster §7
 
-use std::io::Read;
+use std::io::{IsTerminal, Read};
 
 use crate::{
-    cib::{Cib, Command, Flags, Op, Target},
-    cli::failure::Failure,
+    cib::{Cib, Command, Flags, Op, Target, acl::Acl, patch},
+    cli::{failure::Failure, show::xml::text_element},
     terms::CrmExit,
-    xml::{Element, Limits, digest, parse, write},
+    xml::{Element, Limits, XPath, digest, parse, write},
 };
 
-use super::{Options, Tool};
+use super::{
+    Options, Tool,
+    access::{self, Style},
+};
 
 const OPTIONS: &[(char, &str, bool)] = &[
     ('?', "help", false),
@@ -26,6 +29,7 @@ const OPTIONS: &[(char, &str, bool)] = &[
     ('B', "bump", false),
     ('u', "upgrade", false),
     ('a', "empty", false),
+    ('e', "node-path", false),
     ('5', "md5-sum", false),
     ('6', "md5-sum-versioned", false),
     ('x', "xml-file", true),
@@ -43,6 +47,8 @@ const OPTIONS: &[(char, &str, bool)] = &[
     ('s', "sync-call", false),
     ('N', "node", true),
     ('S', "show-access", false),
+    ('I', "call-id", true),
+    ('\0', "output-as", true),
 ];
 
 const HELP: &str = "cibadmin - query and change the cluster configuration
@@ -89,6 +95,10 @@ struct Asked {
     xpath: Option<String>,
     force: bool,
     flags: Flags,
+    user: String,
+    paths: bool,
+    access: Option<Style>,
+    schema: Option<String>,
 }
 
 /// Run it.
@@ -106,7 +116,13 @@ pub fn run(tool: &mut Tool, args: &[String]) -> Result<(), Failure> {
     }
     let input = input(&asked)?;
     match asked.command {
-        "empty" => return Ok(write!(tool.out, "{}", write::pretty(Cib::empty().root()))?),
+        "empty" => {
+            let mut root = Cib::empty().into_root();
+            if let Some(schema) = &asked.schema {
+                root.set("validate-with", schema);
+            }
+            return output(tool, &root);
+        }
         "md5-sum" | "md5-sum-versioned" => {
             let input = input.ok_or_else(missing_input)?;
             let text = if asked.command == "md5-sum" {
@@ -114,7 +130,8 @@ pub fn run(tool: &mut Tool, args: &[String]) -> Result<(), Failure> {
             } else {
                 digest::v2(&input)
             };
-            return Ok(writeln!(tool.out, "{text}")?);
+            tool.element(Element::new("md5-sum").with("digest", &text));
+            return tool.line(&text);
         }
         _ => {}
     }
@@ -151,26 +168,93 @@ pub fn run(tool: &mut Tool, args: &[String]) -> Result<(), Failure> {
         root.push(Element::new("status"));
     }
     let given = input.clone();
+    let creates = op == Op::Create;
     let mut command = Command::new(op, target, input);
     command.flags = asked.flags;
     command.flags.score |= modify;
     command.origin.client = "cibadmin".to_owned();
-    let answer = if query {
-        let cib = tool.access.cib()?;
-        crate::cib::query(&cib, &command).map_err(told)?
-    } else {
-        tool.access.write(command).map_err(|failure| match &given {
-            Some(given) if failure.exit == CrmExit::CONFIG => {
+    command.origin.user.clone_from(&asked.user);
+    if !query {
+        return match (tool.access.write(command), &given) {
+            (Err(failure), Some(given)) if failure.exit == CrmExit::CONFIG => {
                 let file = asked.file.as_deref().unwrap_or("the input");
-                located(failure, given, file)
+                Err(located(failure, given, file))
             }
-            _ => failure,
-        })?
-    };
-    if query && let Some(answer) = answer {
-        write!(tool.out, "{}", write::pretty(&answer))?;
+            (Err(failure), Some(given)) if creates && failure.exit == CrmExit::EXISTS => {
+                output(tool, &refused(given))?;
+                Err(failure)
+            }
+            (result, _) => result.map(|_| ()),
+        };
     }
-    Ok(())
+    let cib = tool.access.cib()?;
+    if let (Some(style), false) = (asked.access, asked.user.is_empty()) {
+        return show_access(tool, &cib, &command, style);
+    }
+    if let (true, Target::XPath(xpath)) = (asked.paths, &command.target) {
+        return paths(tool, cib.root(), xpath);
+    }
+    match crate::cib::query(&cib, &command).map_err(told)? {
+        Some(answer) => output(tool, &answer),
+        None => Ok(()),
+    }
+}
+
+/// What the tool was asked for, as a document of its own or as text inside of one.
+fn output(tool: &mut Tool, element: &Element) -> Result<(), Failure> {
+    output_text(tool, &write::pretty(element))
+}
+
+fn output_text(tool: &mut Tool, text: &str) -> Result<(), Failure> {
+    tool.element(text_element("output", text));
+    tool.line(text.trim_end_matches('\n'))
+}
+
+/// What was not created, in the form in which the CIB's own answer names it.
+fn refused(input: &Element) -> Element {
+    let update = Element::new("failed_update")
+        .with_some("id", input.id())
+        .with("object-type", input.tag())
+        .with("operation", "cib_create")
+        .with("reason", "File exists")
+        .with_child(input.clone());
+    Element::new("failed").with_child(update)
+}
+
+/// The part that is asked for, with what the user may do to it.
+fn show_access(tool: &mut Tool, cib: &Cib, command: &Command, style: Style) -> Result<(), Failure> {
+    let Some(acl) = Acl::of(cib, &command.origin) else {
+        return output(tool, cib.root());
+    };
+    let user = &command.origin.user;
+    let text = access::render(cib.root(), user, &acl.rights(cib.root()), style);
+    output_text(tool, &text)
+}
+
+/// Where the matches of an XPath are.
+fn paths(tool: &mut Tool, root: &Element, xpath: &str) -> Result<(), Failure> {
+    let wrong = |error: &dyn std::fmt::Display| {
+        Failure::usage(format!("the XPath {xpath:?} can't be used: {error}"))
+    };
+    let parsed = XPath::parse(xpath).map_err(|error| wrong(&error))?;
+    let found = parsed.select(root).map_err(|error| wrong(&error))?;
+    let lines: Vec<String> = found
+        .iter()
+        .map(|found| {
+            let mut at = root;
+            let mut path = patch::path_below("", root);
+            for index in &found.path {
+                let Some(child) = at.at(&[*index]) else { break };
+                path = patch::path_below(&path, child);
+                at = child;
+            }
+            path
+        })
+        .collect();
+    if lines.is_empty() {
+        return Err(told(crate::cib::Error::NoSuch(xpath.to_owned())));
+    }
+    output_text(tool, &lines.join("\n"))
 }
 
 /// Says where in the input the objects stand which the failure names: what is kept of a CIB has no lines.
@@ -211,9 +295,13 @@ fn options(tool: &mut Tool, args: &[String]) -> Result<Option<Asked>, Failure> {
         command: "query",
         ..Asked::default()
     };
-    let mut options = Options::new(OPTIONS, args);
+    let mut options = Options::new(OPTIONS, args).with_optional(&["show-access", "empty"]);
     while let Some((name, value)) = options.next()? {
         match name {
+            "show-access" => asked.access = Some(style(options.attached())?),
+            "user" => asked.user = value,
+            "node-path" => asked.paths = true,
+            "output-as" => tool.output_as(&value)?,
             "help" => {
                 write!(tool.out, "{HELP}")?;
                 return Ok(None);
@@ -228,7 +316,10 @@ fn options(tool: &mut Tool, args: &[String]) -> Result<Option<Asked>, Failure> {
             }
             "query" | "create" | "modify" | "replace" | "delete" | "delete-all" | "patch"
             | "erase" | "bump" | "upgrade" | "empty" | "md5-sum" | "md5-sum-versioned" => {
-                asked.command = name
+                asked.command = name;
+                if name == "empty" {
+                    asked.schema = options.optional();
+                }
             }
             "xml-file" => asked.file = Some(value),
             "xml-text" => asked.text = Some(value),
@@ -251,6 +342,19 @@ fn options(tool: &mut Tool, args: &[String]) -> Result<Option<Asked>, Failure> {
     match options.free.first() {
         Some(word) => Err(Failure::usage(format!("{word:?} is not expected")).cure("see --help")),
         None => Ok(Some(asked)),
+    }
+}
+
+fn style(word: Option<String>) -> Result<Style, Failure> {
+    match word.as_deref() {
+        None | Some("auto") if std::io::stdout().is_terminal() => Ok(Style::Color),
+        None | Some("auto" | "text") => Ok(Style::Text),
+        Some("color") => Ok(Style::Color),
+        Some("namespace") => Ok(Style::Namespace),
+        Some(other) => Err(
+            Failure::usage(format!("access can't be shown as {other:?}"))
+                .cure("color, text, namespace or auto"),
+        ),
     }
 }
 

@@ -3,15 +3,22 @@
 //! Leaves: the same texts and exit codes.
 //! May touch: what `cli` may.
 
+mod access;
+pub mod admin;
 pub mod attribute;
 pub mod cibadmin;
+pub mod codes;
 pub mod crm_mon;
 pub mod crm_verify;
+pub mod daemon;
+pub mod diff;
 pub mod iso8601;
 pub mod node;
 pub(crate) mod output;
 pub mod resource;
 pub mod rule;
+pub mod shadow;
+pub mod standby;
 pub mod ticket;
 pub mod updater;
 
@@ -40,6 +47,9 @@ const TOOLS: &[(&str, Run)] = &[
     ("attrd_updater", updater::run),
     ("cibadmin", cibadmin::run),
     ("crm_attribute", attribute::run),
+    ("crm_diff", diff::run),
+    ("crm_error", codes::run),
+    ("crm_failcount", standby::failcount),
     ("crm_master", attribute::master),
     ("crm_mon", crm_mon::run),
     ("crm_verify", crm_verify::run),
@@ -48,7 +58,22 @@ const TOOLS: &[(&str, Run)] = &[
     ("crm_rule", rule::run),
     ("crm_ticket", ticket::run),
     ("iso8601", iso8601::run),
+    ("crm_shadow", shadow::run),
+    ("crm_standby", standby::run),
+    ("crmadmin", admin::run),
+    ("pacemaker-attrd", daemon::attrd),
+    ("pacemaker-based", daemon::based),
+    ("pacemaker-controld", daemon::controld),
+    ("pacemaker-execd", daemon::execd),
+    ("pacemaker-fenced", daemon::fenced),
+    ("pacemaker-schedulerd", daemon::schedulerd),
+    ("pacemakerd", daemon::pacemakerd),
 ];
+
+/// Names of all tools.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    TOOLS.iter().map(|(name, _)| *name)
+}
 
 /// Run when the program was called by the name of a tool.
 pub fn called_as(name: &str, args: &[String]) -> Option<CrmExit> {
@@ -126,6 +151,9 @@ pub(crate) struct Options<'a> {
     spec: &'a [(char, &'a str, bool)],
     words: Vec<String>,
     at: usize,
+    /// What was given right behind an option whose value may be left out.
+    attached: Option<String>,
+    may_have_value: &'a [&'a str],
     /// Words that are no options.
     pub(crate) free: Vec<String>,
 }
@@ -137,12 +165,21 @@ impl<'a> Options<'a> {
             spec,
             words: args.to_vec(),
             at: 0,
+            attached: None,
+            may_have_value: &[],
             free: Vec::new(),
         }
     }
 
+    /// The same, and these options (without a value in `spec`) may have one, which `optional` takes.
+    pub(crate) fn with_optional(mut self, names: &'a [&'a str]) -> Self {
+        self.may_have_value = names;
+        self
+    }
+
     /// The next option by its long name, with its value.
     pub(crate) fn next(&mut self) -> Result<Option<(&'a str, String)>, Failure> {
+        self.attached = None;
         while let Some(word) = self.words.get(self.at).cloned() {
             self.at += 1;
             if word == "--" {
@@ -178,6 +215,10 @@ impl<'a> Options<'a> {
             (true, Some(value)) => Ok((found.1, value)),
             (true, None) => Ok((found.1, self.value(found.1)?)),
             (false, None) => Ok((found.1, String::new())),
+            (false, value) if self.may_have_value.contains(&found.1) => {
+                self.attached = value;
+                Ok((found.1, String::new()))
+            }
             (false, Some(_)) => Err(Failure::usage(format!("--{} takes no value", found.1))),
         }
     }
@@ -190,7 +231,9 @@ impl<'a> Options<'a> {
             return Err(Failure::usage(format!("unknown option -{name}")).cure("see --help"));
         };
         if !found.2 {
-            if !rest.is_empty() {
+            if !rest.is_empty() && self.may_have_value.contains(&found.1) {
+                self.attached = Some(rest.to_owned());
+            } else if !rest.is_empty() {
                 self.at -= 1;
                 self.words[self.at] = format!("-{rest}");
             }
@@ -203,8 +246,16 @@ impl<'a> Options<'a> {
         }
     }
 
+    /// A value that was given right behind the last option.
+    pub(crate) fn attached(&mut self) -> Option<String> {
+        self.attached.take()
+    }
+
     /// A value that may follow the last option, and may be left out.
     pub(crate) fn optional(&mut self) -> Option<String> {
+        if let Some(attached) = self.attached.take() {
+            return Some(attached);
+        }
         let word = self
             .words
             .get(self.at)

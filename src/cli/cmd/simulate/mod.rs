@@ -64,7 +64,7 @@ pub fn called_as(args: &[String]) -> Option<u8> {
     let name = Path::new(args.first()?).file_name()?.to_str()?;
     let rest = match (name, args.get(1).map(String::as_str)) {
         ("crm_simulate", _) => &args[1..],
-        (_, Some("simulate")) => &args[2..],
+        (_, Some("simulate" | "crm_simulate")) => &args[2..],
         _ => return None,
     };
     let words: Vec<OsString> = rest.iter().map(OsString::from).collect();
