@@ -79,6 +79,94 @@ fn commands_reach_the_cluster_and_come_true() {
 }
 
 #[test]
+fn crm_resource_works_on_a_running_cluster() {
+    let node = Node::start();
+    node.ok("crm configure property stonith-enabled=false");
+    node.ok("crm -w configure primitive d ocf:systole:Dummy op monitor interval=10s");
+    node.ok("crm_resource --wait");
+    assert!(
+        node.ok("crm_resource")
+            .contains("d\t(ocf:systole:Dummy):\t Started n1")
+    );
+    assert_eq!(node.ok("crm_resource -l"), "d\n");
+    assert!(
+        node.ok("crm_resource -O -r d")
+            .contains("d_start_0 (node=n1")
+    );
+    assert!(
+        node.ok("crm_resource -q -r d")
+            .contains("<primitive id=\"d\"")
+    );
+    assert!(node.ok("crm_resource -Y -r d").contains("d is running"));
+    assert!(
+        node.ok("crm_resource --digests -r d -N n1")
+            .contains("(all parameters)")
+    );
+    assert!(
+        node.ok("crm_resource --list-agents ocf:systole")
+            .contains("Dummy\n")
+    );
+    assert!(
+        node.ok("crm_resource --show-metadata ocf:systole:Dummy")
+            .contains("<resource-agent")
+    );
+    assert!(
+        node.ok("crm_resource --force-check -r d")
+            .contains("returned 0 (ok)")
+    );
+    assert!(
+        node.ok("crm_resource --validate -r d")
+            .contains("returned 0 (ok)")
+    );
+
+    node.ok("crm_resource -r d --meta -p target-role -v Stopped");
+    node.ok("crm_resource --wait");
+    assert_eq!(
+        node.ok("crm_resource -W -r d"),
+        "resource d is NOT running\n"
+    );
+    assert_eq!(
+        node.ok("crm_resource -r d --meta -g target-role"),
+        "Stopped\n"
+    );
+    assert!(
+        node.ok("crm_resource -Y -r d")
+            .contains("should remain stopped")
+    );
+    node.ok("crm_resource -r d --meta -d target-role");
+    node.ok("crm_resource --wait");
+
+    assert!(
+        node.ok("crm_resource -B -r d -N n1 -u PT1H")
+            .contains("until: ")
+    );
+    node.ok("crm_resource --wait");
+    assert_eq!(
+        node.ok("crm_resource -W -r d"),
+        "resource d is NOT running\n"
+    );
+    assert_eq!(node.ok("crm_resource -U -r d --expired"), "");
+    assert_eq!(
+        node.ok("crm_resource -U -r d"),
+        "Removing constraint: cli-ban-d-on-n1\n"
+    );
+    node.ok("crm_resource --wait");
+    assert_eq!(node.ok("crm_resource -W -r d -Q"), "n1\n");
+
+    node.ok("crm_resource -C -r d");
+    node.ok("crm_resource -R -r d");
+    node.ok("crm_resource --wait");
+    node.ok("crm_resource --restart -r d");
+    node.ok("crm_resource --wait");
+    assert_eq!(node.ok("crm_resource -W -r d -Q"), "n1\n");
+
+    node.ok("crm_ticket -t t -g --force");
+    assert_eq!(node.ok("crm_ticket -t t -G granted"), "true\n");
+    let (code, told) = node.refused("crm_ticket -t t -r");
+    assert!(code == 4 && told.contains("--force"), "{code} {told}");
+}
+
+#[test]
 fn what_was_done_is_kept_explained_and_replayed() {
     let node = Node::start();
     node.ok("crm configure property stonith-enabled=false");

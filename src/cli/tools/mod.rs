@@ -19,6 +19,7 @@ pub mod resource;
 pub mod rule;
 pub mod shadow;
 pub mod standby;
+pub mod stonith_admin;
 pub mod ticket;
 pub mod updater;
 
@@ -68,6 +69,7 @@ const TOOLS: &[(&str, Run)] = &[
     ("pacemaker-fenced", daemon::fenced),
     ("pacemaker-schedulerd", daemon::schedulerd),
     ("pacemakerd", daemon::pacemakerd),
+    ("stonith_admin", stonith_admin::run),
 ];
 
 /// Names of all tools.

@@ -59,21 +59,13 @@ pub(super) fn agents(tool: &mut Tool, wanted: &str) -> Result<(), Failure> {
         Some((standard, provider)) => (standard, Some(provider)),
         None => (wanted, None),
     };
-    let place = check::place();
     let names = match (standard, provider) {
         ("ocf", Some(provider)) => ocf_agents(provider),
         ("ocf", None) => ocf_providers()
             .iter()
             .flat_map(|provider| ocf_agents(provider))
             .collect(),
-        ("stonith", _) => {
-            let own = place.own_agents.join("fence");
-            let folders = place.fence_agents.iter().chain(std::iter::once(&own));
-            folders
-                .flat_map(|folder| programs(folder))
-                .filter(|name| name.starts_with("fence_"))
-                .collect()
-        }
+        ("stonith", _) => fence_agents(),
         ("lsb", _) => programs(Path::new("/etc/init.d")),
         ("systemd", _) => units(),
         ("service", _) => {
@@ -100,6 +92,17 @@ pub(super) fn agents(tool: &mut Tool, wanted: &str) -> Result<(), Failure> {
             .with_children(list),
     );
     Ok(())
+}
+
+/// Fence agents, those of the system and ours.
+pub(crate) fn fence_agents() -> BTreeSet<String> {
+    let place = check::place();
+    let own = place.own_agents.join("fence");
+    let folders = place.fence_agents.iter().chain(std::iter::once(&own));
+    folders
+        .flat_map(|folder| programs(folder))
+        .filter(|name| name.starts_with("fence_"))
+        .collect()
 }
 
 /// `--show-metadata CLASS[:PROVIDER]:TYPE`.
