@@ -2,6 +2,8 @@
 //!
 //! CIB -> policy -> graph -> coordinator -> executor/fencer -> status -> CIB.
 
+pub mod seeded;
+
 pub mod terms;
 
 pub mod clock;

@@ -84,6 +84,10 @@ enum Command {
         #[arg(default_value = "systole", value_parser = ["systole", "crm"])]
         program: String,
     },
+    /// Whole nodes in a simulated world (only with the feature `simulation`)
+    #[cfg(feature = "simulation")]
+    #[command(subcommand, hide = true)]
+    Lab(daemon::simulation::Lab),
     /// Stop what a dead daemon left running (started by the daemon)
     #[command(hide = true)]
     Guard(Dir),
@@ -146,6 +150,8 @@ fn main() -> ExitCode {
         Command::Join(join) => daemon::join(&join),
         Command::Stop(dir) => daemon::stop(dir.dir.as_deref()),
         Command::Guard(dir) => daemon::guard_process(dir.dir.as_deref()),
+        #[cfg(feature = "simulation")]
+        Command::Lab(lab) => daemon::simulation::lab(&lab),
         Command::Unit => daemon::unit(),
         Command::Completions { shell, program } => {
             cli::completions::print(shell, &program, Systole::command())

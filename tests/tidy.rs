@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// A room imports itself and rooms above it.
-const ORDER: [&str; 19] = [
+const ORDER: [&str; 20] = [
+    "seeded",
     "clock",
     "terms",
     "xml",

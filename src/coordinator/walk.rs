@@ -212,9 +212,11 @@ impl Walk {
             .min()
     }
 
-    /// True when anything at all was done.
+    /// True when anything was done that can have changed something. Pseudo actions are the planner's own: a plan
+    /// of nothing else, asked for again, would be the same plan, for ever.
     pub(super) fn did_something(&self) -> bool {
-        self.states.contains(&State::Done)
+        let mut synapses = self.graph.synapses.iter().zip(&self.states);
+        synapses.any(|(s, state)| *state == State::Done && s.action.kind != ActionKind::Pseudo)
     }
 
     /// True when everything was done, and nothing failed.

@@ -4,6 +4,7 @@
 use crate::clock::Mono;
 use crate::coordinator::Authority;
 use crate::raft::Leadership;
+use crate::seeded::{Bug, seeded};
 use crate::terms::Term;
 
 /// What is known.
@@ -34,7 +35,7 @@ impl Knowledge {
             // Whatever an earlier life of this daemon left running is nobody's by now.
             None => now.since(self.started) >= self.patience_ms,
         };
-        if self.leaving_alone || cut_off {
+        if self.leaving_alone || cut_off && !seeded(Bug::AloneKeepsRunning) {
             return if self.runs_resources {
                 Authority::Alone(term)
             } else {

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use crate::cib::Cib;
-use crate::clock::wall_s;
 use crate::executor::{self, DeviceTask, RunId};
 use crate::fencer::{self, Device, DeviceCall, DeviceVerb, Failure, Level, LevelTarget};
 use crate::policy;
@@ -11,10 +10,10 @@ use crate::terms::{ExecStatus, NodeName, OcfExit, span};
 use crate::xml::Element;
 
 /// Devices, levels and node attributes as this node's fencer should know them. // spec cluster §16.1
-pub(super) fn configured(cib: &Cib, me: &NodeName) -> fencer::Event {
+pub(super) fn configured(cib: &Cib, me: &NodeName, now_s: i64) -> fencer::Event {
     let input = policy::Input {
         causes: false,
-        ..policy::Input::at(wall_s())
+        ..policy::Input::at(now_s)
     };
     let devices = policy::fence_devices(cib.root(), &input, me.as_str());
     let devices = devices.into_iter().map(|device| Device {
@@ -187,7 +186,7 @@ mod tests {
             <primitive id="d" class="ocf" provider="systole" type="Dummy"/>"#;
         let bans = r#"<rsc_location id="l" rsc="c" node="h1" score="-INFINITY"/>"#;
         let cib = cib(resources, bans);
-        assert_eq!(names(&configured(&cib, &"h1".into())), ["a"]);
-        assert_eq!(names(&configured(&cib, &"h2".into())), ["a", "c"]);
+        assert_eq!(names(&configured(&cib, &"h1".into(), 0)), ["a"]);
+        assert_eq!(names(&configured(&cib, &"h2".into(), 0)), ["a", "c"]);
     }
 }

@@ -14,8 +14,11 @@ mod outside;
 mod reports;
 mod route;
 mod service;
+#[cfg(feature = "simulation")]
+pub mod simulation;
 mod start;
 mod stop;
+mod words;
 
 pub use command::{Init, Join, Token, init, join, links, stop, token, unit};
 pub use start::{Options, guard_process, run};

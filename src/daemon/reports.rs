@@ -179,7 +179,7 @@ async fn write_all(
 }
 
 /// A transaction holds no transactions.
-fn flatten(commands: Vec<Command>) -> Vec<Command> {
+pub(super) fn flatten(commands: Vec<Command>) -> Vec<Command> {
     commands
         .into_iter()
         .flat_map(|command| match command.op {

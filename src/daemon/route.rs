@@ -19,12 +19,13 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::authority::Knowledge;
 use super::guard::{Feeder, Lease};
 use super::reports::{self, Batch};
+use super::words::{self, COORDINATOR};
 use super::{deliver, devices, outside};
 use crate::attributes;
 use crate::cib::{self, Cib, Command};
 use crate::clock::{Mono, wall_s};
 use crate::coordinator::{self, Authority, Deed, Peer};
-use crate::executor::{self, Pending};
+use crate::executor;
 use crate::fencer;
 use crate::presence::{self, PeerState};
 use crate::raft::{Change, Changes, Raft, State};
@@ -118,9 +119,6 @@ enum Event {
     Ask(Ask),
     Tick,
 }
-
-/// The coordinator's name as a client of the fencer and of the CIB.
-const COORDINATOR: &str = "coordinator";
 
 /// How often the loop looks at the clock: the guard is fed, authority is reviewed.
 const TICK: Duration = Duration::from_millis(100);
@@ -224,7 +222,7 @@ impl Router {
 
     async fn configure_fencer(&self) {
         self.fencer
-            .send(devices::configured(&self.cib, &self.name))
+            .send(devices::configured(&self.cib, &self.name, wall_s()))
             .await;
     }
 
@@ -300,11 +298,7 @@ impl Router {
                 tracing::warn!("the run lease has run out");
             }
             presence::Effect::Peer(id, state) => {
-                let peer = match state {
-                    PeerState::Alive { incarnation } => Peer::Alive { incarnation },
-                    PeerState::Suspect { heard } => Peer::Silent { heard },
-                    PeerState::Expired => Peer::Expired,
-                };
+                let peer = words::peer(state);
                 self.shared.lives.send_modify(|lives| match peer {
                     Peer::Alive { incarnation } => drop(lives.insert(id, incarnation)),
                     Peer::Silent { .. } | Peer::Expired => drop(lives.remove(&id)),
@@ -369,7 +363,7 @@ impl Router {
             .send(attributes::Event::Writer(writes))
             .await;
         if let Authority::Leader(_) = authority {
-            for (id, state, _) in self.presence.view().peers {
+            for (id, state) in words::everybody(self.me, &self.presence.view()) {
                 self.on_presence(presence::Effect::Peer(id, state)).await;
             }
         }
@@ -388,23 +382,11 @@ impl Router {
                 timeout_ms,
                 delay_ms,
             } => {
-                let Some(action) = fencer::Action::parse(&action) else {
+                let request =
+                    words::fence_request(&key, term, target, &action, timeout_ms, delay_ms);
+                let Some(request) = request else {
                     tracing::error!("no such fencing action: {action}");
                     return;
-                };
-                let delay = match delay_ms {
-                    0 => fencer::Delay::None,
-                    ms => fencer::Delay::Add(ms),
-                };
-                let request = fencer::Request {
-                    term: Some(term),
-                    target,
-                    action,
-                    timeout_ms,
-                    delay,
-                    client: COORDINATOR.into(),
-                    allow_self: false,
-                    tag: key.to_string(),
                 };
                 let command = Box::new(fencer::Command::Fence(request));
                 self.fencer.send(fencer::Event::Command(command)).await;
@@ -420,7 +402,7 @@ impl Router {
     }
 
     async fn order(&self, node: NodeId, order: &coordinator::Order) {
-        let Some(command) = executor_command(order) else {
+        let Some(command) = words::executor_command(order) else {
             tracing::error!(
                 "action {} is nothing that an executor can do",
                 order.action.key
@@ -573,18 +555,9 @@ impl Router {
                     let _ = waiting.send(outcome.result.map_err(|why| why.to_string()));
                     return;
                 }
-                let Ok(key) = request.tag.parse::<TransitionKey>() else {
-                    return;
-                };
-                let result = match outcome.result {
-                    Ok(()) => Ok(outcome.delegate.unwrap_or_else(|| "a fence device".into())),
-                    Err(why @ fencer::Failure::NoDevice(_)) => {
-                        Err(coordinator::Lost::NoDevice(why.to_string()))
-                    }
-                    Err(why) => Err(coordinator::Lost::Failed(why.to_string())),
-                };
-                self.coordinator
-                    .tell(coordinator::Event::Fenced { key, result });
+                if let Some(event) = words::fenced(&request, outcome) {
+                    self.coordinator.tell(event);
+                }
             }
             Out::DeviceDone { call, result } => {
                 let executor = self.executor.clone();
@@ -689,28 +662,6 @@ impl Router {
             (self.new_guard)();
         }
     }
-}
-
-/// What an action of a graph is in the executor's words.
-fn executor_command(order: &coordinator::Order) -> Option<executor::Command> {
-    let action = &order.action;
-    if action.task == "cancel" {
-        let rsc = action.rsc.as_ref()?;
-        let task = action.meta("operation")?.to_owned();
-        let op = crate::terms::OpKey::new(rsc.id.clone(), task, action.interval_ms());
-        return Some(executor::Command::Cancel {
-            term: order.term,
-            op,
-            key: order.key.clone(),
-        });
-    }
-    // A coordinator that takes over must know what may have begun. Monitors change nothing.
-    let pending = match action.task.as_str() {
-        "monitor" | "notify" => Pending::None,
-        _ => Pending::Report,
-    };
-    executor::Order::from_action(order.term, order.key.clone(), action, pending)
-        .map(executor::Command::Execute)
 }
 
 /// Members by name, for messages.

@@ -41,8 +41,8 @@ impl NvTable {
     /// Sets a value, replacing.
     pub fn set(&mut self, name: impl AsRef<str> + Into<Str>, value: impl Into<Str>) {
         match self.find(name.as_ref()) {
-            Ok(at) => self.to_change()[at].1 = value.into(),
-            Err(at) => self.to_change().insert(at, (name.into(), value.into())),
+            Ok(at) => self.changing()[at].1 = value.into(),
+            Err(at) => self.changing().insert(at, (name.into(), value.into())),
         }
     }
 
@@ -51,7 +51,7 @@ impl NvTable {
         match self.find(name.as_ref()) {
             Ok(_) => false,
             Err(at) => {
-                self.to_change().insert(at, (name.into(), value.into()));
+                self.changing().insert(at, (name.into(), value.into()));
                 true
             }
         }
@@ -59,7 +59,7 @@ impl NvTable {
 
     /// Forgets a name.
     pub fn remove(&mut self, name: &str) -> Option<Str> {
-        self.find(name).ok().map(|at| self.to_change().remove(at).1)
+        self.find(name).ok().map(|at| self.changing().remove(at).1)
     }
 
     /// Adds everything of another table that is missing here.
@@ -70,7 +70,7 @@ impl NvTable {
         }
         for (name, value) in other.pairs() {
             if let Err(at) = self.find(name) {
-                self.to_change()
+                self.changing()
                     .insert(at, (Arc::clone(name), Arc::clone(value)));
             }
         }
@@ -86,7 +86,7 @@ impl NvTable {
     /// Keeps what the test accepts.
     pub fn retain(&mut self, mut keep: impl FnMut(&str, &str) -> bool) {
         if self.pairs().iter().any(|(name, value)| !keep(name, value)) {
-            self.to_change().retain(|(name, value)| keep(name, value));
+            self.changing().retain(|(name, value)| keep(name, value));
         }
     }
 
@@ -121,7 +121,7 @@ impl NvTable {
     }
 
     /// The pairs, made one's own first if they are shared.
-    fn to_change(&mut self) -> &mut Vec<(Str, Str)> {
+    fn changing(&mut self) -> &mut Vec<(Str, Str)> {
         Arc::make_mut(self.entries.get_or_insert_default())
     }
 

@@ -17,6 +17,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use super::timing::Timing;
 use super::vocab::{Effect, Event, Grant, PeerState, Renewal, View};
 use crate::clock::Mono;
+use crate::seeded::{Bug, seeded};
 use crate::terms::{NodeId, Term};
 
 /// Questions and grants remembered: enough for the longest round trip within a lease.
@@ -212,7 +213,10 @@ impl Machine {
             self.reign = None;
             return;
         }
-        let lease_bound = now.plus(self.timing.lease_ms);
+        let lease_bound = match seeded(Bug::NoWaitForOldLeases) {
+            true => Mono(0),
+            false => now.plus(self.timing.lease_ms),
+        };
         let previous = self.last_answer;
         let timing = self.timing;
         let reign = self.reign.get_or_insert_with(|| Reign {
@@ -267,7 +271,10 @@ impl Machine {
         }
         let until = majority_moment(&self.voters, &reign.followed, self.me, now)
             .map_or(now, |t| t.plus(self.timing.lease_ms));
-        let valid_ms = until.since(now);
+        let valid_ms = match seeded(Bug::LeaseWithoutMajority) {
+            true => self.timing.lease_ms,
+            false => until.since(now),
+        };
         let Some(peer) = reign.peers.get_mut(&renewal.node) else {
             return;
         };
@@ -316,7 +323,11 @@ impl Machine {
         if self.held && self.lease_until.since(now) * 3 < self.timing.lease_ms {
             self.near_misses += 1;
         }
-        self.lease_until = self.lease_until.max(asked.plus(grant.valid_ms));
+        let counted_from = match seeded(Bug::LeaseTwice) {
+            true => now.plus(self.timing.lease_ms),
+            false => asked,
+        };
+        self.lease_until = self.lease_until.max(counted_from.plus(grant.valid_ms));
     }
 
     /// What follows from the time alone.
@@ -326,7 +337,7 @@ impl Machine {
         if self.lease_until > now && !self.held {
             self.held = true;
             effects.push(Effect::LeaseHeld(self.lease_until));
-        } else if self.lease_until <= now && self.held {
+        } else if self.lease_until <= now && self.held && !seeded(Bug::LeaseNeverEnds) {
             self.held = false;
             // From here on this node acts alone: whatever the cluster knows of it is out of date,
             // and it comes back as somebody new.
@@ -392,7 +403,9 @@ impl Machine {
                 }
             } else if silent <= patience {
                 continue; // Not heard yet in this term, and not silent for long enough either.
-            } else if now > stopped_by && now > reign.since.plus(self.timing.lease_ms) {
+            } else if now > stopped_by
+                && (now > reign.since.plus(self.timing.lease_ms) || seeded(Bug::NoWaitForOldLeases))
+            {
                 PeerState::Expired
             } else {
                 PeerState::Suspect {

@@ -209,6 +209,14 @@ fn a_graph_is_walked_in_its_order_and_the_policy_is_asked_again() {
 }
 
 #[test]
+fn a_plan_of_pseudo_actions_alone_is_not_asked_for_again() {
+    let mut w = World::new(&[]);
+    w.lead();
+    w.plan(vec![synapse(0, ActionKind::Pseudo, "stopped", 1, &[])]);
+    assert_eq!(w.asked.len(), 1, "{:?}", w.said);
+}
+
+#[test]
 fn all_nodes_join_and_a_new_life_loses_its_history() {
     let mut w = World::new(&[]);
     w.lead();

@@ -26,6 +26,8 @@ use crate::terms::{AgentName, RscId};
 
 pub use feeder::Feeder;
 pub use listen::run;
+#[cfg(feature = "simulation")]
+pub(super) use watch::{Verdict, Watch};
 
 /// What the daemon tells its guard.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -14,8 +14,8 @@ const IDLE_MS: u64 = 60_000;
 
 /// The guard's picture of its node.
 #[derive(Debug, Default)]
-pub(super) struct Watch {
-    pub(super) pid: Option<i32>,
+pub(in crate::daemon) struct Watch {
+    pub(in crate::daemon) pid: Option<i32>,
     lease_until: Mono,
     stop_by: Mono,
     fed_at: Mono,
@@ -25,7 +25,7 @@ pub(super) struct Watch {
 
 /// What the guard does now.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(in crate::daemon) enum Verdict {
     /// Look again then.
     Wait(Mono),
     /// The daemon is not doing it: stop everything.
@@ -35,7 +35,7 @@ pub(super) enum Verdict {
 }
 
 impl Watch {
-    pub(super) fn new(now: Mono) -> Self {
+    pub(in crate::daemon) fn new(now: Mono) -> Self {
         Self {
             fed_at: now,
             ..Self::default()
@@ -43,7 +43,7 @@ impl Watch {
     }
 
     /// Takes what the daemon says; true when it has left in good order.
-    pub(super) fn hear(&mut self, now: Mono, word: Word) -> bool {
+    pub(in crate::daemon) fn hear(&mut self, now: Mono, word: Word) -> bool {
         // Whatever it says, it lives.
         self.fed_at = now;
         match word {
@@ -63,7 +63,7 @@ impl Watch {
         self.stop_by = self.stop_by.max(Mono(lease.stop_by));
     }
 
-    pub(super) fn look(&self, now: Mono) -> Verdict {
+    pub(in crate::daemon) fn look(&self, now: Mono) -> Verdict {
         if now < self.lease_until {
             return Verdict::Wait(self.lease_until);
         }
@@ -93,7 +93,7 @@ impl Watch {
     }
 
     /// What may run here.
-    pub(super) fn stops(&self) -> Vec<StopCall> {
+    pub(in crate::daemon) fn stops(&self) -> Vec<StopCall> {
         self.may_run.values().cloned().collect()
     }
 }

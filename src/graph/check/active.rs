@@ -385,7 +385,7 @@ mod tests {
         let but = |old: &str, new: &str| {
             let text = crate::xml::write::pretty(&cib(MEMBER, &rows));
             assert!(text.contains(old), "{old} is replaced");
-            parse(&text.replace(old, new), &Limits::default()).expect("well-formed")
+            parse(text.replace(old, new), &Limits::default()).expect("well-formed")
         };
         let forgiven = r#"<crm_config/><op_defaults><meta_attributes id="m"><nvpair id="n" name="on-fail" value="ignore"/></meta_attributes></op_defaults>"#;
         assert_eq!(rules(&but("<crm_config/>", forgiven), start), []);

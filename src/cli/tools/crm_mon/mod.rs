@@ -162,7 +162,7 @@ fn with_values(args: &[String]) -> Vec<String> {
         let short = flags.is_some_and(|flags| {
             let mut before = flags.chars();
             let last = before.next_back();
-            matches!(last, Some('m' | 'L')) && before.all(|flag| is_switch(flag))
+            matches!(last, Some('m' | 'L')) && before.all(is_switch)
         });
         let follows = rest.peek().is_some_and(|next| !next.starts_with('-'));
         if (long || short) && !follows {

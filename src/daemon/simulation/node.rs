@@ -1,0 +1,711 @@
+//! One node: its machines, and who is told what. The decisions are the daemon's own (`words`, `authority`, `devices`,
+//! `reports`, `deliver`, the guard's `watch`); only the carrying is done here, without tokio.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::raft::{Raft, Write};
+use super::world::{Net, Word, World};
+use crate::cib::{self, Cib, Command};
+use crate::clock::Mono;
+use crate::coordinator::{self, Authority};
+use crate::daemon::authority::Knowledge;
+use crate::daemon::guard::{self, Watch};
+use crate::daemon::reports::Batch;
+use crate::daemon::words::{self, COORDINATOR};
+use crate::daemon::{deliver, devices};
+use crate::executor;
+use crate::fencer;
+use crate::policy;
+use crate::presence::{self, PeerState};
+use crate::raft::Leadership;
+use crate::seeded::{Bug, seeded};
+use crate::terms::{ExecStatus, NodeId, NodeName, OcfExit, RscId, Term};
+
+/// Who waits for the end of a write.
+#[derive(Debug)]
+pub(super) enum Waiter {
+    Coordinator(coordinator::WriteId),
+    Reports(Vec<Batch>),
+    Client,
+}
+
+/// A write that has no answer yet.
+#[derive(Debug)]
+pub(super) struct Open {
+    pub(super) write: Write,
+    pub(super) again_at: u64,
+    pub(super) waiter: Waiter,
+}
+
+/// An order that a node has not taken yet.
+#[derive(Debug)]
+pub(super) struct Delivery {
+    pub(super) to: NodeId,
+    pub(super) life: u64,
+    pub(super) term: Term,
+    pub(super) command: executor::Command,
+    pub(super) again_at: u64,
+}
+
+/// One node. What is on disk and in the guard outlives its daemon.
+pub(super) struct Node {
+    pub(super) id: NodeId,
+    pub(super) name: NodeName,
+    pub(super) powered: bool,
+    pub(super) up: bool,
+    pub(super) life: u64,
+    pub(super) paused_until: u64,
+    pub(super) offset: u64,
+    pub(super) ppm: i64,
+    pub(super) calls: i64,
+    pub(super) raft: Raft,
+    pub(super) watch: Watch,
+    pub(super) guard_busy: bool,
+    pub(super) last_ok: u64,
+    pub(super) presence: presence::Machine,
+    pub(super) coordinator: coordinator::Machine,
+    pub(super) executor: executor::Machine,
+    pub(super) fencer: fencer::Machine,
+    pub(super) knowledge: Knowledge,
+    pub(super) authority: Authority,
+    /// What raft has applied here.
+    pub(super) state: Cib,
+    pub(super) applied: usize,
+    pub(super) answers: BTreeMap<(u64, u64), Option<String>>,
+    pub(super) cib: Cib,
+    pub(super) overlay: bool,
+    pub(super) lost_at: Option<Mono>,
+    pub(super) killed: bool,
+    pub(super) lease_until: Mono,
+    pub(super) term_told: Term,
+    pub(super) leadership: Leadership,
+    pub(super) lives: BTreeMap<NodeId, u64>,
+    pub(super) open: BTreeMap<(u64, u64), Open>,
+    pub(super) batches: Vec<Batch>,
+    pub(super) seq: u64,
+    pub(super) deliveries: BTreeMap<u64, Delivery>,
+    pub(super) runs: BTreeMap<executor::RunId, (RscId, String)>,
+    wakes: Wakes,
+}
+
+/// When each machine wants to be woken, in the node's time.
+#[derive(Debug, Default)]
+struct Wakes {
+    pub(super) presence: Mono,
+    pub(super) coordinator: Option<Mono>,
+    pub(super) tick: Mono,
+}
+
+/// Timing of presence in the simulation: the product's default.
+pub(super) const TIMING: presence::Timing = presence::Timing::NORMAL;
+
+impl Node {
+    pub(super) fn new(id: u32, voters: &[NodeId], cib: &Cib) -> Self {
+        let id = NodeId(id);
+        let name = NodeName::from(format!("h{id}"));
+        let settings = settings(id, 0);
+        Self {
+            id,
+            powered: true,
+            up: false,
+            life: 0,
+            paused_until: 0,
+            offset: 0,
+            ppm: 0,
+            calls: 0,
+            raft: Raft::new(id, voters.to_vec()),
+            watch: Watch::new(Mono(0)),
+            guard_busy: false,
+            last_ok: 0,
+            presence: presence::Machine::new(id, 0, TIMING),
+            coordinator: coordinator::Machine::new(settings),
+            executor: executor::Machine::new(16, 1),
+            fencer: fencer::Machine::new(name.clone(), 0),
+            name,
+            knowledge: knowledge(Mono(0)),
+            authority: Authority::None,
+            state: cib.clone(),
+            applied: 0,
+            answers: BTreeMap::new(),
+            cib: cib.clone(),
+            overlay: false,
+            lost_at: None,
+            killed: false,
+            lease_until: Mono(0),
+            term_told: Term(0),
+            leadership: Leadership::default(),
+            lives: BTreeMap::new(),
+            open: BTreeMap::new(),
+            batches: Vec::new(),
+            seq: 0,
+            deliveries: BTreeMap::new(),
+            runs: BTreeMap::new(),
+            wakes: Wakes::default(),
+        }
+    }
+
+    pub(super) fn mono(&self, now: u64) -> Mono {
+        let drift = (now as i64 * self.ppm / 1_000_000) as u64;
+        Mono(self.offset.wrapping_add(now).wrapping_add(drift))
+    }
+
+    /// Moments of this node in the world's time, the drift aside.
+    pub(super) fn world(&self, at: Mono) -> u64 {
+        at.0.saturating_sub(self.offset)
+    }
+
+    pub(super) fn client(&self) -> u64 {
+        u64::from(self.id.0) * 100_000 + self.life
+    }
+}
+
+fn settings(me: NodeId, seed: u128) -> coordinator::Settings {
+    coordinator::Settings {
+        me,
+        seed,
+        actions_per_node: 8,
+        startup_grace_ms: 5_000,
+    }
+}
+
+fn knowledge(started: Mono) -> Knowledge {
+    Knowledge {
+        started,
+        held: None,
+        leadership: Leadership::default(),
+        caught_up: None,
+        patience_ms: TIMING.lease_ms + 2 * TIMING.suspect_ms,
+        runs_resources: true,
+        leaving_alone: false,
+    }
+}
+
+impl World {
+    /// A daemon starts on a machine that is up.
+    pub(super) fn start_daemon(&mut self, n: usize, power_lost: bool) {
+        let (incarnation, seed, jitter) = (self.draw(), self.draw(), self.below(40));
+        let (now, first) = (self.now, self.first.clone());
+        let node = &mut self.nodes[n];
+        if node.up || !node.powered {
+            return;
+        }
+        let mono = node.mono(now);
+        node.up = true;
+        node.life += 1;
+        node.raft.restart(now, jitter, power_lost);
+        let _ = node.watch.hear(mono, guard::Word::Hello(1));
+        node.presence = presence::Machine::new(node.id, incarnation, TIMING);
+        node.coordinator = coordinator::Machine::new(settings(node.id, u128::from(seed)));
+        node.executor = executor::Machine::new(16, node.calls + 1);
+        node.fencer = fencer::Machine::new(node.name.clone(), incarnation);
+        node.knowledge = knowledge(mono);
+        node.authority = Authority::None;
+        // The log is applied anew from its beginning; what is committed is learnt from the leader.
+        (node.state, node.cib, node.applied) = (first.clone(), first, 0);
+        node.answers.clear();
+        (node.overlay, node.killed, node.lost_at) = (false, false, None);
+        (node.lease_until, node.term_told) = (Mono(0), Term(0));
+        node.leadership = Leadership::default();
+        node.lives.clear();
+        node.open.clear();
+        node.batches.clear();
+        node.deliveries.clear();
+        node.runs.clear();
+        node.wakes = Wakes::default();
+        self.truth_daemon_started(n);
+        let members = self.nodes.iter().map(|m| (m.id, m.name.clone())).collect();
+        self.coordinator(n, coordinator::Event::Members(members));
+        self.configure_fencer(n);
+        self.leadership_changed(n);
+    }
+
+    /// The daemon is gone at once, without a word.
+    pub(super) fn kill_daemon(&mut self, n: usize) {
+        if !self.nodes[n].up {
+            return;
+        }
+        self.nodes[n].up = false;
+        self.nodes[n].life += 1;
+        if self.nodes[n].powered {
+            for to in self.others(n) {
+                self.send(n, to, Net::HungUp);
+            }
+        }
+    }
+
+    /// What a node does with a word that has arrived.
+    pub(super) fn word(&mut self, n: usize, word: Word) {
+        match word {
+            Word::Coordinator(event) => self.coordinator(n, event),
+            Word::CoordinatorWants(effect) => self.on_coordinator(n, effect),
+            Word::Executor(event) => self.executor(n, event),
+            Word::Reports(reports) => self.on_reports(n, reports),
+            Word::Fencer(event) => self.fencer(n, event),
+            Word::Synced(generation, upto) => {
+                let mut out = Vec::new();
+                self.nodes[n].raft.synced(generation, upto, &mut out);
+                self.raft_out(n, out);
+            }
+            Word::AgentEnds(run, ok) => self.agent_ends(n, run, ok),
+            Word::Net(from, net) => self.heard(n, from, net),
+        }
+        self.after(n);
+    }
+
+    fn heard(&mut self, n: usize, from: NodeId, net: Net) {
+        match net {
+            Net::Raft(msg) => {
+                let (now, jitter) = (self.now, self.below(40));
+                let mut out = Vec::new();
+                self.nodes[n].raft.step(now, jitter, from, msg, &mut out);
+                // Everybody here knows of a newer term before its vote is answered.
+                self.term_seen(n);
+                self.raft_out(n, out);
+            }
+            Net::Renewal(renewal) => self.presence(n, presence::Event::Renewal(renewal)),
+            Net::Grant(grant) => self.presence(n, presence::Event::Grant { from, grant }),
+            Net::HungUp => self.presence(n, presence::Event::HungUp(from)),
+            Net::Execute { id, life, command } => {
+                let node = &self.nodes[n];
+                let mut me = node.presence.view(node.mono(self.now));
+                me.held &= node.knowledge.held == Some(true);
+                let taken = deliver::taken(&me, life);
+                if taken.is_ok() {
+                    self.executor(n, executor::Event::Command(Box::new(command)));
+                }
+                self.send(n, index(from), Net::Taken(id));
+            }
+            Net::Taken(id) => drop(self.nodes[n].deliveries.remove(&id)),
+            Net::Fencer(message) => {
+                let name = self.nodes[index(from)].name.clone();
+                self.fencer(n, fencer::Event::Message(name, message));
+            }
+            Net::Submit(write) => self.submit(n, from, write),
+            Net::Done { id, result } => self.write_done(n, id, result),
+        }
+    }
+
+    /// Machines that want to be woken, raft's timers, and the daemon's own tick.
+    pub(super) fn grid(&mut self, n: usize) {
+        let (now, jitter) = (self.now, self.below(40));
+        let mono = self.nodes[n].mono(now);
+        let mut out = Vec::new();
+        self.nodes[n].raft.tick(now, jitter, &mut out);
+        self.term_seen(n);
+        self.raft_out(n, out);
+        if mono >= self.nodes[n].wakes.presence {
+            self.presence(n, presence::Event::Tick);
+        }
+        if self.nodes[n].wakes.coordinator.is_some_and(|at| mono >= at) {
+            self.coordinator(n, coordinator::Event::Tick);
+        }
+        if self.nodes[n]
+            .executor
+            .next_wake()
+            .is_some_and(|at| mono >= at)
+        {
+            self.executor(n, executor::Event::Tick);
+        }
+        if self.nodes[n]
+            .fencer
+            .next_wake(mono)
+            .is_some_and(|at| mono >= at)
+        {
+            self.fencer(n, fencer::Event::Tick);
+        }
+        if mono >= self.nodes[n].wakes.tick {
+            self.nodes[n].wakes.tick = mono.plus(100);
+            self.tick(n);
+        }
+        self.retry(n);
+        self.after(n);
+    }
+
+    fn tick(&mut self, n: usize) {
+        let mono = self.nodes[n].mono(self.now);
+        let node = &mut self.nodes[n];
+        let view = node.presence.view(mono);
+        if view.held {
+            node.lease_until = node.lease_until.max(view.until);
+        }
+        let keep = devices::goes_on_without_quorum(&node.cib);
+        let due = node
+            .lost_at
+            .is_some_and(|at| mono >= at.plus(TIMING.stop_deadline_ms * 4 / 5));
+        let kill = due && !node.killed && !keep && !node.executor.active().is_empty();
+        node.killed |= kill;
+        if kill {
+            self.executor(n, executor::Event::KillAll);
+        }
+        self.feed_guard(n);
+    }
+
+    fn feed_guard(&mut self, n: usize) {
+        let node = &mut self.nodes[n];
+        let lease = guard::Lease {
+            until: node.lease_until.0,
+            stop_by: node.lease_until.plus(TIMING.stop_deadline_ms).0,
+            keep: devices::goes_on_without_quorum(&node.cib),
+        };
+        let mono = node.mono(self.now);
+        let _ = self.nodes[n].watch.hear(mono, guard::Word::Lease(lease));
+    }
+
+    fn term_seen(&mut self, n: usize) {
+        let term = Term(self.nodes[n].raft.term);
+        if term > self.nodes[n].term_told {
+            self.nodes[n].term_told = term;
+            self.presence(n, presence::Event::TermSeen(term));
+            self.executor(n, executor::Event::TermSeen(term));
+            self.fencer(n, fencer::Event::TermSeen(term));
+        }
+    }
+
+    /// What the daemon's loop does after each event: apply, see who leads, review authority.
+    fn after(&mut self, n: usize) {
+        if !self.nodes[n].up {
+            return;
+        }
+        while self.nodes[n].applied < self.nodes[n].raft.commit {
+            self.apply_next(n);
+        }
+        if self.nodes[n].raft.leadership() != self.nodes[n].leadership {
+            self.leadership_changed(n);
+        }
+        let node = &mut self.nodes[n];
+        let now = node.leadership;
+        if now.mine && node.knowledge.caught_up != Some(now.term) {
+            node.knowledge.caught_up = Some(now.term);
+        }
+        self.review_authority(n);
+    }
+
+    pub(super) fn cib_changed(&mut self, n: usize, before: Cib) {
+        let after = self.nodes[n].cib.clone();
+        let changed = match (before.configuration(), after.configuration()) {
+            (Some(b), Some(a)) => !b.ptr_eq(a),
+            (b, a) => b.is_some() != a.is_some(),
+        };
+        self.coordinator(n, coordinator::Event::CibChanged { before, after });
+        if changed {
+            self.configure_fencer(n);
+        }
+    }
+
+    fn configure_fencer(&mut self, n: usize) {
+        let event = devices::configured(&self.nodes[n].cib, &self.nodes[n].name, self.wall_s());
+        self.fencer(n, event);
+    }
+
+    pub(super) fn leadership_changed(&mut self, n: usize) {
+        let now = self.nodes[n].raft.leadership();
+        self.nodes[n].leadership = now;
+        self.nodes[n].knowledge.leadership = now;
+        let all: BTreeSet<_> = self.nodes.iter().map(|m| m.id).collect();
+        let at = self.now;
+        self.nodes[n]
+            .open
+            .values_mut()
+            .for_each(|open| open.again_at = at);
+        let event = presence::Event::Leadership {
+            term: now.term,
+            leader: now.leader,
+            voters: vec![all.clone()],
+            members: all,
+        };
+        self.presence(n, event);
+    }
+
+    fn presence(&mut self, n: usize, event: presence::Event) {
+        let mono = self.nodes[n].mono(self.now);
+        let mut effects = Vec::new();
+        self.nodes[n].presence.step(mono, event, &mut effects);
+        self.nodes[n].wakes.presence = self.nodes[n].presence.wake_at(mono);
+        for effect in effects {
+            self.on_presence(n, effect);
+        }
+    }
+
+    fn on_presence(&mut self, n: usize, effect: presence::Effect) {
+        let node = &mut self.nodes[n];
+        match effect {
+            presence::Effect::LeaseHeld(until) => {
+                node.knowledge.held = Some(true);
+                (node.lost_at, node.killed) = (None, false);
+                node.lease_until = node.lease_until.max(until);
+                self.feed_guard(n);
+            }
+            presence::Effect::LeaseLost(at) => {
+                node.knowledge.held = Some(false);
+                node.lost_at = Some(at);
+            }
+            presence::Effect::Peer(id, state) => {
+                match state {
+                    PeerState::Alive { incarnation } => drop(node.lives.insert(id, incarnation)),
+                    _ => drop(node.lives.remove(&id)),
+                }
+                let peer = words::peer(state);
+                self.coordinator(n, coordinator::Event::Peer(id, peer));
+                self.tell_fencer_peers(n);
+            }
+            presence::Effect::Majority(_) => {}
+            presence::Effect::Ask(to, renewal) => self.send(n, index(to), Net::Renewal(renewal)),
+            presence::Effect::Answer(to, grant) => self.send(n, index(to), Net::Grant(grant)),
+        }
+    }
+
+    fn tell_fencer_peers(&mut self, n: usize) {
+        let view = self.nodes[n].presence.view(self.nodes[n].mono(self.now));
+        let me = self.nodes[n].id;
+        let alive = |id: NodeId| {
+            let is = |(p, s, _): &(NodeId, PeerState, u64)| {
+                *p == id && matches!(s, PeerState::Alive { .. })
+            };
+            id == me || view.peers.iter().any(is)
+        };
+        let names = self
+            .nodes
+            .iter()
+            .filter(|m| alive(m.id))
+            .map(|m| m.name.clone())
+            .collect();
+        self.fencer(n, fencer::Event::Peers(names));
+    }
+
+    fn review_authority(&mut self, n: usize) {
+        let node = &mut self.nodes[n];
+        let authority = node.knowledge.authority(node.mono(self.now));
+        if authority == node.authority {
+            return;
+        }
+        let was = std::mem::replace(&mut node.authority, authority);
+        self.trace(format_args!("{} {authority:?}", n + 1));
+        let node = &mut self.nodes[n];
+        let alone = matches!(authority, Authority::Alone(_));
+        if alone && !matches!(was, Authority::Alone(_)) {
+            node.overlay = true;
+            node.cib = coordinator::alone(&node.state, node.id);
+            self.abandon(n);
+        } else if !alone && node.overlay {
+            node.overlay = false;
+            node.cib = node.state.clone();
+        }
+        let cib = self.nodes[n].cib.clone();
+        self.coordinator(n, coordinator::Event::Authority(authority, cib));
+        if let Authority::Leader(_) = authority {
+            let view = self.nodes[n].presence.view(self.nodes[n].mono(self.now));
+            for (id, state) in words::everybody(self.nodes[n].id, &view) {
+                self.on_presence(n, presence::Effect::Peer(id, state));
+            }
+        }
+    }
+
+    fn coordinator(&mut self, n: usize, event: coordinator::Event) {
+        let (mono, wall) = (self.nodes[n].mono(self.now), self.wall_s());
+        let mut effects = Vec::new();
+        self.nodes[n]
+            .coordinator
+            .step(mono, wall, event, &mut effects);
+        self.nodes[n].wakes.coordinator = self.nodes[n].coordinator.wake_at(mono);
+        for effect in effects {
+            if let coordinator::Effect::Plan { plan, cib, .. } = effect {
+                let input = policy::Input {
+                    causes: false,
+                    ..policy::Input::at(wall)
+                };
+                let outcome = policy::schedule(cib.root(), &input);
+                self.counters.plans += 1;
+                self.check_graph(&cib, &outcome.graph);
+                let planned = coordinator::Event::Planned {
+                    plan,
+                    graph: Box::new(outcome.graph),
+                };
+                let after = 2 + self.below(8);
+                self.tell(n, after, Word::Coordinator(planned));
+            } else {
+                self.tell(n, 0, Word::CoordinatorWants(effect));
+            }
+        }
+    }
+
+    fn on_coordinator(&mut self, n: usize, effect: coordinator::Effect) {
+        use coordinator::Effect;
+        match effect {
+            Effect::Order(to, order) => {
+                if let Some(command) = words::executor_command(&order) {
+                    self.order(n, to, order.term, command);
+                }
+            }
+            Effect::Tell(to, key, coordinator::Deed::Forget(rsc)) => {
+                let term = self.nodes[n].leadership.term;
+                let command = executor::Command::Forget {
+                    term,
+                    rsc: rsc.into(),
+                    key,
+                };
+                self.order(n, to, term, command);
+            }
+            Effect::Fence {
+                key,
+                term,
+                target,
+                action,
+                timeout_ms,
+                delay_ms,
+            } => {
+                self.trace(format_args!("{} fence {target} {action}", n + 1));
+                let request =
+                    words::fence_request(&key, term, target, &action, timeout_ms, delay_ms);
+                if let Some(request) = request {
+                    let command = Box::new(fencer::Command::Fence(request));
+                    self.fencer(n, fencer::Event::Command(command));
+                }
+            }
+            Effect::Condemn(node) => self.presence(n, presence::Event::Condemned(node)),
+            Effect::Write(id, command) => {
+                let command = self.signed(n, command, COORDINATOR);
+                if self.nodes[n].overlay {
+                    let result = self.write_overlay(n, &command);
+                    self.coordinator(n, coordinator::Event::Written { id, result });
+                } else {
+                    self.write(n, command, Waiter::Coordinator(id));
+                }
+            }
+            Effect::Say(text) => self.trace(format_args!("{} says {text}", n + 1)),
+            Effect::Settled { transition } => {
+                self.trace(format_args!("{} settled {transition}", n + 1));
+            }
+            Effect::Plan { .. } | Effect::Tell(..) => {}
+        }
+    }
+
+    pub(super) fn signed(&self, n: usize, command: Command, client: &str) -> Command {
+        let origin = cib::Origin {
+            node: self.nodes[n].name.to_string(),
+            client: client.into(),
+            ..cib::Origin::default()
+        };
+        command.from(origin).at(self.wall_s())
+    }
+
+    pub(super) fn write_overlay(&mut self, n: usize, command: &Command) -> Result<(), String> {
+        let applied = cib::apply(&self.nodes[n].cib, command);
+        let before = std::mem::replace(&mut self.nodes[n].cib, applied.cib);
+        self.cib_changed(n, before);
+        applied.answer.map(|_| ()).map_err(|e| e.to_string())
+    }
+
+    pub(super) fn executor(&mut self, n: usize, event: executor::Event) {
+        let now = executor::Now {
+            mono: self.nodes[n].mono(self.now),
+            wall_s: self.wall_s(),
+        };
+        let mut effects = Vec::new();
+        self.nodes[n].executor.step(now, event, &mut effects);
+        self.nodes[n].calls = self.nodes[n].executor.last_call();
+        let mut reports = Vec::new();
+        for effect in effects {
+            use executor::Effect;
+            match effect {
+                Effect::Report(report) => reports.push(*report),
+                Effect::Run(run, call) => self.agent_begins(n, run, &call),
+                Effect::Device(run, task) => {
+                    self.tell(n, 0, Word::Fencer(devices::call(run, &task)))
+                }
+                Effect::Kill(run) => {
+                    if self.nodes[n].runs.remove(&run).is_some() {
+                        let mut outcome =
+                            executor::Outcome::failed(ExecStatus::Error, OcfExit::ERROR, "killed");
+                        outcome.killed = true;
+                        self.tell(n, 1, Word::Executor(executor::Event::Ended(run, outcome)));
+                    }
+                }
+                Effect::ReadMetadata(agent) => {
+                    let metadata = executor::Metadata::default();
+                    let event =
+                        executor::Event::Metadata(agent, Some(std::sync::Arc::new(metadata)));
+                    self.tell(n, 1, Word::Executor(event));
+                }
+                Effect::Refused(op, why) => {
+                    self.trace(format_args!("{} refused {op} {why}", n + 1))
+                }
+                Effect::KillGroup(rsc) => self.truth_stopped(n, rsc.as_str()),
+                Effect::MayRun(stop) => {
+                    let mono = self.nodes[n].mono(self.now);
+                    if !seeded(Bug::GuardNotTold) {
+                        let word = guard::Word::MayRun(guard::StopCall::from(&stop));
+                        let _ = self.nodes[n].watch.hear(mono, word);
+                    }
+                }
+                Effect::Gone(rsc) => {
+                    let mono = self.nodes[n].mono(self.now);
+                    let _ = self.nodes[n].watch.hear(mono, guard::Word::Gone(rsc));
+                }
+            }
+        }
+        if !reports.is_empty() {
+            self.tell(n, 0, Word::Reports(reports));
+        }
+    }
+
+    fn fencer(&mut self, n: usize, event: fencer::Event) {
+        let random = self.draw();
+        let node = &mut self.nodes[n];
+        let now = fencer::Now {
+            mono: node.mono(self.now),
+            wall_ms: 1_800_000_000_000 + self.now as i64,
+            random,
+        };
+        let mut effects = Vec::new();
+        node.fencer.step(now, event, &mut effects);
+        for effect in effects {
+            use fencer::Effect;
+            match effect {
+                Effect::Run(run, call) => self.fence_agent(n, run, &call),
+                Effect::ReadFeatures(agent) => {
+                    let actions = ["on", "off", "reboot", "monitor", "status", "metadata"];
+                    let features = fencer::Features {
+                        actions: actions.map(String::from).into(),
+                        plug: true,
+                        ..fencer::Features::default()
+                    };
+                    self.tell(
+                        n,
+                        1,
+                        Word::Fencer(fencer::Event::Features(agent, Some(features))),
+                    );
+                }
+                Effect::Send(name, message) => {
+                    let Some(to) = self.nodes.iter().position(|m| m.name == name) else {
+                        continue;
+                    };
+                    if self.reaches(n, to) {
+                        self.send(n, to, Net::Fencer(message));
+                    } else {
+                        self.tell(n, 300, Word::Fencer(fencer::Event::Unreachable(name)));
+                    }
+                }
+                Effect::Done(request, _, outcome) => {
+                    self.trace(format_args!(
+                        "{} fenced {} {outcome:?}",
+                        n + 1,
+                        request.target
+                    ));
+                    if let Some(event) = words::fenced(&request, outcome) {
+                        self.tell(n, 0, Word::Coordinator(event));
+                    }
+                }
+                Effect::DeviceDone { call, result } => {
+                    self.tell(n, 0, Word::Executor(devices::ended(call, result)));
+                }
+                Effect::Ended(_) => {}
+                Effect::Panic(_) => self.power_off(n, "panic"),
+            }
+        }
+    }
+}
+
+/// Nodes are numbered from 1, and kept from 0.
+pub(super) fn index(id: NodeId) -> usize {
+    id.0 as usize - 1
+}

@@ -1,0 +1,392 @@
+//! A model of raft, with what the daemon relies on: one leader per term, elected by a majority whose logs are not
+//! newer; commits by a majority that has the entry on disk; a voter that heard its leader elects no other one; the
+//! term is raised before a vote is answered.
+//!
+//! Gap: this is not openraft. Its clock and its random numbers cannot be replaced in the released version that we
+//! use without replacing the runtime; what is checked here is everything that stands on raft.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::cib::Command;
+use crate::raft::{Leadership, Timing};
+use crate::seeded::{Bug, seeded};
+use crate::terms::{NodeId, Term};
+
+/// A write with its identity: who, and which of its writes.
+#[derive(Debug, Clone)]
+pub(super) struct Write {
+    pub(super) client: u64,
+    pub(super) seq: u64,
+    pub(super) command: Command,
+}
+
+/// One entry of the log; a leader begins its term with an empty one.
+#[derive(Debug, Clone)]
+pub(super) struct Entry {
+    pub(super) term: u64,
+    pub(super) write: Option<Write>,
+}
+
+/// What voters say to each other.
+#[derive(Debug, Clone)]
+pub(super) enum Msg {
+    Vote {
+        term: u64,
+        last: (u64, usize),
+    },
+    Voted {
+        term: u64,
+        granted: bool,
+    },
+    Append {
+        term: u64,
+        prev: (u64, usize),
+        entries: Vec<Entry>,
+        commit: usize,
+    },
+    Appended {
+        term: u64,
+        matched: Option<usize>,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Follower,
+    Candidate,
+    Leader,
+}
+
+/// One voter.
+#[derive(Debug)]
+pub(super) struct Raft {
+    me: NodeId,
+    voters: Vec<NodeId>,
+    timing: Timing,
+    pub(super) term: u64,
+    voted: Option<NodeId>,
+    pub(super) log: Vec<Entry>,
+    /// Entries on disk, and which disk write may still count.
+    synced: usize,
+    pub(super) generation: u64,
+    pub(super) commit: usize,
+    role: Role,
+    leader: Option<NodeId>,
+    votes: BTreeSet<NodeId>,
+    next: BTreeMap<NodeId, usize>,
+    matched: BTreeMap<NodeId, usize>,
+    began_at: usize,
+    heard_at: u64,
+    elect_at: u64,
+    beat_at: u64,
+    owed: Option<(NodeId, usize)>,
+}
+
+/// What leaves a step.
+#[derive(Debug)]
+pub(super) enum Out {
+    Send(NodeId, Msg),
+    /// Put the log up to here on disk.
+    Sync(usize),
+}
+
+impl Raft {
+    pub(super) fn new(me: NodeId, voters: Vec<NodeId>) -> Self {
+        Self {
+            me,
+            voters,
+            timing: Timing::default(),
+            term: 0,
+            voted: None,
+            log: Vec::new(),
+            synced: 0,
+            generation: 0,
+            commit: 0,
+            role: Role::Follower,
+            leader: None,
+            votes: BTreeSet::new(),
+            next: BTreeMap::new(),
+            matched: BTreeMap::new(),
+            began_at: 0,
+            heard_at: 0,
+            elect_at: 0,
+            beat_at: 0,
+            owed: None,
+        }
+    }
+
+    /// What a new daemon finds on disk. A machine that lost power has lost what was not synced.
+    pub(super) fn restart(&mut self, now: u64, jitter: u64, power_lost: bool) {
+        if power_lost {
+            self.log.truncate(self.synced);
+            if seeded(Bug::ForgetVote) {
+                self.voted = None;
+                self.term = self.log.last().map_or(0, |e| e.term);
+            }
+        } else {
+            // The kernel has it, and the store syncs what it finds before it answers.
+            self.synced = self.log.len();
+        }
+        self.generation += 1;
+        self.commit = 0;
+        self.role = Role::Follower;
+        self.leader = None;
+        self.owed = None;
+        self.heard_at = now;
+        self.later(now, jitter);
+    }
+
+    pub(super) fn leadership(&self) -> Leadership {
+        Leadership {
+            term: Term(self.term),
+            leader: self.leader,
+            mine: self.role == Role::Leader && self.commit >= self.began_at,
+        }
+    }
+
+    pub(super) fn leader(&self) -> Option<NodeId> {
+        self.leader
+    }
+
+    fn later(&mut self, now: u64, jitter: u64) {
+        let stagger = self.timing.stagger_ms * u64::from(self.me.0 - 1);
+        self.elect_at = now + self.timing.election_ms + stagger + jitter;
+    }
+
+    fn last(&self) -> (u64, usize) {
+        (self.log.last().map_or(0, |e| e.term), self.log.len())
+    }
+
+    fn majority(&self) -> usize {
+        self.voters.len() / 2 + 1
+    }
+
+    fn raise(&mut self, term: u64) {
+        if term > self.term {
+            self.term = term;
+            self.voted = None;
+            self.role = Role::Follower;
+            self.leader = None;
+        }
+    }
+
+    pub(super) fn tick(&mut self, now: u64, jitter: u64, out: &mut Vec<Out>) {
+        if self.role == Role::Leader {
+            if now >= self.beat_at {
+                self.beat(now, out);
+            }
+        } else if now >= self.elect_at {
+            self.raise(self.term + 1);
+            self.role = Role::Candidate;
+            self.voted = Some(self.me);
+            self.votes = BTreeSet::from([self.me]);
+            self.later(now, jitter);
+            let (term, last) = (self.term, self.last());
+            for to in self.others() {
+                out.push(Out::Send(to, Msg::Vote { term, last }));
+            }
+        }
+    }
+
+    fn others(&self) -> Vec<NodeId> {
+        self.voters
+            .iter()
+            .copied()
+            .filter(|v| *v != self.me)
+            .collect()
+    }
+
+    fn beat(&mut self, now: u64, out: &mut Vec<Out>) {
+        self.beat_at = now + self.timing.heartbeat_ms;
+        for to in self.others() {
+            let from = self.next.get(&to).copied().unwrap_or(0).min(self.log.len());
+            let prev = (from.checked_sub(1).map_or(0, |i| self.log[i].term), from);
+            let entries = self.log[from..].to_vec();
+            let msg = Msg::Append {
+                term: self.term,
+                prev,
+                entries,
+                commit: self.commit,
+            };
+            out.push(Out::Send(to, msg));
+        }
+    }
+
+    /// Takes a write, if this node leads.
+    pub(super) fn propose(&mut self, now: u64, write: Option<Write>, out: &mut Vec<Out>) -> bool {
+        if self.role != Role::Leader {
+            return false;
+        }
+        self.log.push(Entry {
+            term: self.term,
+            write,
+        });
+        out.push(Out::Sync(self.log.len()));
+        self.beat(now, out);
+        true
+    }
+
+    /// A disk write ended.
+    pub(super) fn synced(&mut self, generation: u64, upto: usize, out: &mut Vec<Out>) {
+        if generation != self.generation {
+            return;
+        }
+        self.synced = self.synced.max(upto.min(self.log.len()));
+        if self.role == Role::Leader {
+            self.matched.insert(self.me, self.synced);
+            self.advance();
+        }
+        if let Some((to, upto)) = self.owed.filter(|(_, upto)| *upto <= self.synced) {
+            self.owed = None;
+            out.push(Out::Send(
+                to,
+                Msg::Appended {
+                    term: self.term,
+                    matched: Some(upto),
+                },
+            ));
+        }
+    }
+
+    fn advance(&mut self) {
+        let need = if seeded(Bug::CommitAlone) {
+            1
+        } else {
+            self.majority()
+        };
+        for upto in (self.commit + 1..=self.log.len()).rev() {
+            let have = self.matched.values().filter(|m| **m >= upto).count();
+            if have >= need && self.log[upto - 1].term == self.term {
+                self.commit = upto;
+                return;
+            }
+        }
+    }
+
+    pub(super) fn step(
+        &mut self,
+        now: u64,
+        jitter: u64,
+        from: NodeId,
+        msg: Msg,
+        out: &mut Vec<Out>,
+    ) {
+        match msg {
+            Msg::Vote { term, last } => {
+                // A voter that heard its leader lately elects no other one, and learns of no term.
+                let bound = self.role == Role::Leader
+                    || self.leader.is_some() && now < self.heard_at + self.timing.lease_ms;
+                if bound {
+                    return;
+                }
+                self.raise(term);
+                let newer = last >= self.last() || seeded(Bug::VoteForShortLog);
+                let granted = term == self.term && newer && self.voted.is_none_or(|v| v == from);
+                if granted {
+                    self.voted = Some(from);
+                    self.later(now, jitter);
+                }
+                out.push(Out::Send(
+                    from,
+                    Msg::Voted {
+                        term: self.term,
+                        granted,
+                    },
+                ));
+            }
+            Msg::Voted { term, granted } => {
+                self.raise(term);
+                if term == self.term && granted && self.role == Role::Candidate {
+                    self.votes.insert(from);
+                    if self.votes.len() >= self.majority() {
+                        self.role = Role::Leader;
+                        self.leader = Some(self.me);
+                        self.next = self.others().iter().map(|v| (*v, self.log.len())).collect();
+                        self.matched = BTreeMap::from([(self.me, self.synced)]);
+                        self.began_at = self.log.len() + 1;
+                        self.propose(now, None, out);
+                    }
+                }
+            }
+            Msg::Append {
+                term,
+                prev,
+                entries,
+                commit,
+            } => {
+                if term < self.term {
+                    let answer = Msg::Appended {
+                        term: self.term,
+                        matched: None,
+                    };
+                    out.push(Out::Send(from, answer));
+                    return;
+                }
+                self.raise(term);
+                self.role = Role::Follower;
+                self.leader = Some(from);
+                self.heard_at = now;
+                self.later(now, jitter);
+                let fits =
+                    prev.1 == 0 || self.log.get(prev.1 - 1).is_some_and(|e| e.term == prev.0);
+                if !fits {
+                    out.push(Out::Send(
+                        from,
+                        Msg::Appended {
+                            term,
+                            matched: None,
+                        },
+                    ));
+                    return;
+                }
+                let upto = prev.1 + entries.len();
+                for (at, entry) in (prev.1..).zip(entries) {
+                    match self.log.get(at) {
+                        Some(have) if have.term == entry.term => {}
+                        other => {
+                            if other.is_some() {
+                                self.log.truncate(at);
+                                self.synced = self.synced.min(at);
+                                self.generation += 1;
+                            }
+                            self.log.push(entry);
+                        }
+                    }
+                }
+                self.commit = self.commit.max(commit.min(upto));
+                if self.synced >= upto || seeded(Bug::AckBeforeFsync) {
+                    out.push(Out::Send(
+                        from,
+                        Msg::Appended {
+                            term,
+                            matched: Some(upto),
+                        },
+                    ));
+                } else {
+                    self.owed = Some((from, upto));
+                }
+                if self.synced < self.log.len() {
+                    out.push(Out::Sync(self.log.len()));
+                }
+            }
+            Msg::Appended { term, matched } => {
+                self.raise(term);
+                if term != self.term || self.role != Role::Leader {
+                    return;
+                }
+                match matched {
+                    Some(upto) => {
+                        let have = self.matched.entry(from).or_default();
+                        *have = (*have).max(upto);
+                        self.next.insert(from, *have);
+                        self.advance();
+                    }
+                    None => {
+                        let next = self.next.entry(from).or_default();
+                        *next = next.saturating_sub(8);
+                    }
+                }
+            }
+        }
+    }
+}

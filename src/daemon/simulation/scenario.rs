@@ -1,0 +1,112 @@
+//! What runs in the simulated cluster.
+
+use std::fmt::Write as _;
+
+/// A cluster and what it has to run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Scenario {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// Nodes, all of them voters.
+    pub nodes: u32,
+    /// There is a fence device.
+    pub fencing: bool,
+    /// There is a promotable clone.
+    pub stateful: bool,
+}
+
+/// All scenarios; a seed picks one of them unless one is named.
+pub const SCENARIOS: [Scenario; 4] = [
+    Scenario {
+        name: "three",
+        nodes: 3,
+        fencing: false,
+        stateful: false,
+    },
+    Scenario {
+        name: "three-fencing",
+        nodes: 3,
+        fencing: true,
+        stateful: false,
+    },
+    Scenario {
+        name: "three-stateful",
+        nodes: 3,
+        fencing: true,
+        stateful: true,
+    },
+    Scenario {
+        name: "five-fencing",
+        nodes: 5,
+        fencing: true,
+        stateful: true,
+    },
+];
+
+/// Resources of which there may be one instance.
+pub(super) const SINGLE: [&str; 4] = ["alpha", "beta", "web", "vip"];
+
+impl Scenario {
+    /// The scenario of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        SCENARIOS.into_iter().find(|s| s.name == name)
+    }
+
+    /// The document that the cluster begins with.
+    pub(super) fn cib(&self) -> String {
+        let primitive = |id: &str, kind: &str| {
+            format!(
+                r#"<primitive id="{id}" class="ocf" provider="systole" type="{kind}"><operations>
+                <op id="{id}-start" name="start" interval="0" timeout="20s"/>
+                <op id="{id}-stop" name="stop" interval="0" timeout="20s"/>
+                <op id="{id}-mon" name="monitor" interval="5s" timeout="20s"/></operations></primitive>"#
+            )
+        };
+        let mut resources = primitive("alpha", "Dummy") + &primitive("beta", "Dummy");
+        let group = primitive("web", "Dummy") + &primitive("vip", "Dummy");
+        let _ = write!(resources, r#"<group id="grp">{group}</group>"#);
+        if self.stateful {
+            let _ = write!(
+                resources,
+                r#"<clone id="db-clone"><meta_attributes id="dbm">
+                <nvpair id="dbm-p" name="promotable" value="true"/></meta_attributes>{}</clone>"#,
+                primitive("db", "Stateful").replace(
+                    r#"<op id="db-mon" name="monitor" interval="5s" timeout="20s"/>"#,
+                    r#"<op id="db-mon" name="monitor" interval="5s" timeout="20s"/>
+                       <op id="db-monp" name="monitor" role="Promoted" interval="4s" timeout="20s"/>"#
+                )
+            );
+        }
+        if self.fencing {
+            resources += r#"<primitive id="power" class="stonith" type="fence_hook">
+                <instance_attributes id="pi">
+                <nvpair id="pi-c" name="pcmk_host_check" value="none"/></instance_attributes></primitive>"#;
+        }
+        let mut constraints = String::new();
+        if self.stateful {
+            for n in 1..=self.nodes {
+                let _ = write!(
+                    constraints,
+                    r##"<rsc_location id="lp{n}" rsc="db-clone"><rule id="lr{n}" role="Promoted" score="{}">
+                    <expression id="le{n}" attribute="#uname" operation="eq" value="h{n}"/></rule></rsc_location>"##,
+                    100 - n
+                );
+            }
+        }
+        let nodes: String = (1..=self.nodes)
+            .map(|n| format!(r#"<node id="{n}" uname="h{n}"/>"#))
+            .collect();
+        format!(
+            r#"<cib validate-with="pacemaker-3.9" admin_epoch="0" epoch="1" num_updates="0"><configuration>
+            <crm_config><cluster_property_set id="o">
+            <nvpair id="o-s" name="stonith-enabled" value="{}"/>
+            <nvpair id="o-q" name="no-quorum-policy" value="stop"/></cluster_property_set></crm_config>
+            <nodes>{nodes}</nodes><resources>{resources}</resources>
+            <constraints>{constraints}</constraints>
+            <rsc_defaults><meta_attributes id="rd">
+            <nvpair id="rd-s" name="resource-stickiness" value="100"/></meta_attributes></rsc_defaults>
+            </configuration><status/></cib>"#,
+            self.fencing
+        )
+    }
+}

@@ -1,0 +1,254 @@
+//! What leaves a node, and is said again until it is answered: writes through raft, reports, orders.
+
+use super::node::{Delivery, Open, Waiter, index};
+use super::raft::{self, Write};
+use super::world::{Net, Word, World};
+use crate::cib::{self, Command};
+use crate::coordinator;
+use crate::daemon::reports::{self, Batch};
+use crate::daemon::words::COORDINATOR;
+use crate::executor;
+use crate::seeded::{Bug, seeded};
+use crate::terms::{NodeId, Term};
+
+impl World {
+    pub(super) fn apply_next(&mut self, n: usize) {
+        let node = &mut self.nodes[n];
+        let entry = node.raft.log[node.applied].clone();
+        node.applied += 1;
+        let before = node.state.clone();
+        let mut answered = None;
+        if let Some(write) = entry.write {
+            let id = (write.client, write.seq);
+            if !node.answers.contains_key(&id) || seeded(Bug::ApplyTwice) {
+                let applied = cib::apply(&node.state, &write.command);
+                node.state = applied.cib;
+                node.answers
+                    .insert(id, applied.answer.err().map(|e| e.to_string()));
+            }
+            answered = Some((id, node.answers.get(&id).cloned().flatten()));
+        }
+        let leads = node.raft.leader() == Some(node.id);
+        self.check_applied(n, entry.term);
+        if let Some((id, error)) = answered
+            && leads
+        {
+            self.answer(n, id, error);
+        }
+        if !self.nodes[n].overlay {
+            self.nodes[n].cib = self.nodes[n].state.clone();
+            self.cib_changed(n, before);
+        }
+    }
+
+    pub(super) fn answer(&mut self, n: usize, id: (u64, u64), error: Option<String>) {
+        let to = (id.0 / 100_000 - 1) as usize;
+        let result = error.map_or(Ok(()), Err);
+        if to == n {
+            self.write_done(n, id, result);
+        } else {
+            self.send(n, to, Net::Done { id, result });
+        }
+    }
+
+    pub(super) fn order(&mut self, n: usize, to: NodeId, term: Term, command: executor::Command) {
+        if to == self.nodes[n].id {
+            self.executor(n, executor::Event::Command(Box::new(command)));
+        } else if let Some(life) = self.nodes[n].lives.get(&to).copied() {
+            let id = self.next_id();
+            let delivery = Delivery {
+                to,
+                life,
+                term,
+                command,
+                again_at: self.now,
+            };
+            self.nodes[n].deliveries.insert(id, delivery);
+            self.retry(n);
+        }
+    }
+
+    /// Orders are said again until they are taken or pointless; writes until they are answered.
+    pub(super) fn retry(&mut self, n: usize) {
+        let now = self.now;
+        let node = &mut self.nodes[n];
+        let (newest, lives) = (node.raft.term, &node.lives);
+        node.deliveries
+            .retain(|_, d| newest <= d.term.0 && lives.get(&d.to) == Some(&d.life));
+        let mut sends = Vec::new();
+        for (id, d) in node
+            .deliveries
+            .iter_mut()
+            .filter(|(_, d)| now >= d.again_at)
+        {
+            d.again_at = now + 100;
+            let net = Net::Execute {
+                id: *id,
+                life: d.life,
+                command: d.command.clone(),
+            };
+            sends.push((index(d.to), net));
+        }
+        let leader = node.raft.leader();
+        let mut own = Vec::new();
+        for open in node.open.values_mut().filter(|o| now >= o.again_at) {
+            if let Some(leader) = leader {
+                open.again_at = now + 600;
+                if leader == node.id {
+                    own.push(open.write.clone());
+                } else {
+                    sends.push((index(leader), Net::Submit(open.write.clone())));
+                }
+            }
+        }
+        let me = node.id;
+        for (to, net) in sends {
+            self.send(n, to, net);
+        }
+        for write in own {
+            self.submit(n, me, write);
+        }
+    }
+
+    /// A client of the cluster writes through this node.
+    pub(super) fn client_write(&mut self, n: usize, command: Command) -> (u64, u64) {
+        let command = self.signed(n, command, "client");
+        self.write(n, command, Waiter::Client)
+    }
+
+    pub(super) fn write(&mut self, n: usize, command: Command, waiter: Waiter) -> (u64, u64) {
+        let now = self.now;
+        let node = &mut self.nodes[n];
+        node.seq += 1;
+        let id = (node.client(), node.seq);
+        let write = Write {
+            client: id.0,
+            seq: id.1,
+            command,
+        };
+        node.open.insert(
+            id,
+            Open {
+                write,
+                again_at: now,
+                waiter,
+            },
+        );
+        self.retry(n);
+        id
+    }
+
+    pub(super) fn submit(&mut self, n: usize, _from: NodeId, write: Write) {
+        let id = (write.client, write.seq);
+        let node = &mut self.nodes[n];
+        if let Some(error) = node.answers.get(&id).cloned() {
+            // Applied here, and nobody else is heard when this node leads and is followed.
+            if node.leadership.mine {
+                self.answer(n, id, error);
+            }
+            return;
+        }
+        let mut out = Vec::new();
+        self.nodes[n].raft.propose(self.now, Some(write), &mut out);
+        self.raft_out(n, out);
+    }
+
+    pub(super) fn write_done(&mut self, n: usize, id: (u64, u64), result: Result<(), String>) {
+        let Some(open) = self.nodes[n].open.remove(&id) else {
+            return;
+        };
+        self.acknowledged(id, result.is_ok());
+        match open.waiter {
+            Waiter::Coordinator(id) => {
+                self.tell(
+                    n,
+                    0,
+                    Word::Coordinator(coordinator::Event::Written { id, result }),
+                );
+            }
+            Waiter::Reports(batches) => {
+                self.confirm(n, &batches, result.is_ok());
+                self.flush(n);
+            }
+            Waiter::Client => {}
+        }
+    }
+
+    pub(super) fn confirm(&mut self, n: usize, batches: &[Batch], written: bool) {
+        let events: Vec<_> = batches
+            .iter()
+            .flat_map(|b| b.confirmations(written))
+            .collect();
+        for event in events {
+            self.tell(n, 0, Word::Executor(event));
+        }
+    }
+
+    /// This node acts alone: reports that wait are of no use any more.
+    pub(super) fn abandon(&mut self, n: usize) {
+        let mut given_up = std::mem::take(&mut self.nodes[n].batches);
+        let open = std::mem::take(&mut self.nodes[n].open);
+        for (id, open) in open {
+            match open.waiter {
+                Waiter::Reports(batches) => given_up.extend(batches),
+                _ => drop(self.nodes[n].open.insert(id, open)),
+            }
+        }
+        self.confirm(n, &given_up, false);
+    }
+
+    pub(super) fn on_reports(&mut self, n: usize, reports: Vec<executor::Report>) {
+        let batch = Batch::new(reports, self.nodes[n].id, &self.nodes[n].name);
+        for key in &batch.done {
+            self.tell(
+                n,
+                0,
+                Word::Coordinator(coordinator::Event::Done(key.clone())),
+            );
+        }
+        if seeded(Bug::LoseResults) && self.below(4) == 0 {
+            self.confirm(n, &[batch], true);
+            return;
+        }
+        if self.nodes[n].overlay {
+            let command = self.signed(n, batch.command(&self.nodes[n].cib), COORDINATOR);
+            let written = self.write_overlay(n, &command).is_ok();
+            self.confirm(n, &[batch], written);
+            return;
+        }
+        self.nodes[n].batches.push(batch);
+        self.flush(n);
+    }
+
+    /// One write of reports at a time, in their order.
+    pub(super) fn flush(&mut self, n: usize) {
+        let node = &mut self.nodes[n];
+        let busy = node
+            .open
+            .values()
+            .any(|o| matches!(o.waiter, Waiter::Reports(_)));
+        if busy || node.batches.is_empty() {
+            return;
+        }
+        let batches = std::mem::take(&mut node.batches);
+        let commands = reports::flatten(batches.iter().map(|b| b.command(&node.state)).collect());
+        if commands.is_empty() {
+            return;
+        }
+        let command = self.signed(n, Command::transaction(commands), "executor");
+        self.write(n, command, Waiter::Reports(batches));
+    }
+
+    pub(super) fn raft_out(&mut self, n: usize, out: Vec<raft::Out>) {
+        for out in out {
+            match out {
+                raft::Out::Send(to, msg) => self.send(n, index(to), Net::Raft(msg)),
+                raft::Out::Sync(upto) => {
+                    let after = self.fsync_ms();
+                    let generation = self.nodes[n].raft.generation;
+                    self.tell(n, after, Word::Synced(generation, upto));
+                }
+            }
+        }
+    }
+}

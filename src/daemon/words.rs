@@ -1,0 +1,111 @@
+//! One machine's word in another machine's words. Pure: the daemon and its simulation both ask here, so that what
+//! is simulated is what runs.
+
+use crate::coordinator::{self, Lost, Peer};
+use crate::executor::{self, Pending};
+use crate::fencer;
+use crate::presence::{PeerState, View};
+use crate::seeded::{Bug, seeded};
+use crate::terms::{NodeId, NodeName, Term, TransitionKey};
+
+/// The coordinator's name as a client of the fencer and of the CIB.
+pub(super) const COORDINATOR: &str = "coordinator";
+
+/// What presence knows of a node, for the coordinator.
+pub(super) fn peer(state: PeerState) -> Peer {
+    match state {
+        PeerState::Alive { incarnation } => Peer::Alive { incarnation },
+        PeerState::Suspect { .. } if seeded(Bug::SilenceIsProof) => Peer::Expired,
+        PeerState::Suspect { heard } => Peer::Silent { heard },
+        PeerState::Expired => Peer::Expired,
+    }
+}
+
+/// What a coordinator with a new authority is told of all nodes. This node is one of them: the coordinator has
+/// forgotten what it heard without authority, and plans nothing before it knows of everybody.
+pub(super) fn everybody(me: NodeId, view: &View) -> Vec<(NodeId, PeerState)> {
+    let own = PeerState::Alive {
+        incarnation: view.incarnation,
+    };
+    let others = view.peers.iter().map(|(id, state, _)| (*id, *state));
+    std::iter::once((me, own)).chain(others).collect()
+}
+
+/// What the coordinator asks of the fencer; none for an action that there is not.
+pub(super) fn fence_request(
+    key: &TransitionKey,
+    term: Term,
+    target: NodeName,
+    action: &str,
+    timeout_ms: u64,
+    delay_ms: u64,
+) -> Option<fencer::Request> {
+    let delay = match delay_ms {
+        0 => fencer::Delay::None,
+        ms => fencer::Delay::Add(ms),
+    };
+    Some(fencer::Request {
+        term: Some(term),
+        target,
+        action: fencer::Action::parse(action)?,
+        timeout_ms,
+        delay,
+        client: COORDINATOR.into(),
+        allow_self: false,
+        tag: key.to_string(),
+    })
+}
+
+/// How fencing that the coordinator asked for ended; none when somebody else asked.
+pub(super) fn fenced(
+    request: &fencer::Request,
+    outcome: fencer::Outcome,
+) -> Option<coordinator::Event> {
+    let key = request.tag.parse::<TransitionKey>().ok()?;
+    let result = match outcome.result {
+        Err(_) if seeded(Bug::FenceFailureIsSuccess) => Ok("nobody".into()),
+        Ok(()) => Ok(outcome.delegate.unwrap_or_else(|| "a fence device".into())),
+        Err(why @ fencer::Failure::NoDevice(_)) => Err(Lost::NoDevice(why.to_string())),
+        Err(why) => Err(Lost::Failed(why.to_string())),
+    };
+    Some(coordinator::Event::Fenced { key, result })
+}
+
+/// What an action of a graph is in the executor's words.
+pub(super) fn executor_command(order: &coordinator::Order) -> Option<executor::Command> {
+    let action = &order.action;
+    if action.task == "cancel" {
+        let rsc = action.rsc.as_ref()?;
+        let task = action.meta("operation")?.to_owned();
+        let op = crate::terms::OpKey::new(rsc.id.clone(), task, action.interval_ms());
+        return Some(executor::Command::Cancel {
+            term: order.term,
+            op,
+            key: order.key.clone(),
+        });
+    }
+    // A coordinator that takes over must know what may have begun. Monitors change nothing.
+    let pending = match action.task.as_str() {
+        "monitor" | "notify" => Pending::None,
+        _ => Pending::Report,
+    };
+    executor::Order::from_action(order.term, order.key.clone(), action, pending)
+        .map(executor::Command::Execute)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_coordinator_with_a_new_authority_is_told_of_its_own_node() {
+        let view = View {
+            incarnation: 7,
+            peers: vec![(NodeId(2), PeerState::Expired, 900)],
+            ..View::default()
+        };
+        let own = PeerState::Alive { incarnation: 7 };
+        let told = everybody(NodeId(1), &view);
+        assert_eq!(told, [(NodeId(1), own), (NodeId(2), PeerState::Expired)]);
+    }
+}
