@@ -156,7 +156,7 @@ fn commands_reach_the_cluster_and_come_true() {
     assert!(node.ok("crm_resource -W -r d").contains("running on: n1"));
     assert!(
         node.ok("simulate -L")
-            .contains("d\t(ocf:systole:Dummy):\t Started n1")
+            .contains("d\t(ocf:systole:Dummy):\t Started\n")
     );
 
     let (code, told) = node.refused("crm configure property no-quorum-policy=banana");
@@ -169,6 +169,82 @@ fn commands_reach_the_cluster_and_come_true() {
     let (code, told) = node.refused("crm configure delete d");
     assert!(code != 0 && told.contains("stop it first"), "{code} {told}");
     node.ok("crm configure verify");
+}
+
+#[test]
+fn crm_resource_works_on_a_running_cluster() {
+    let node = Node::start();
+    node.ok("crm configure property stonith-enabled=false");
+    node.ok("crm -w configure primitive d ocf:systole:Dummy op monitor interval=10s");
+    node.ok("crm_resource --wait");
+    assert!(
+        node.ok("crm_resource")
+            .contains("d\t(ocf:systole:Dummy):\t Started\n")
+    );
+    assert_eq!(node.ok("crm_resource -l"), "d\n");
+    assert!(
+        node.ok("crm_resource -O -r d")
+            .contains("d_start_0 (node=n1")
+    );
+    assert!(
+        node.ok("crm_resource -q -r d")
+            .contains("<primitive id=\"d\"")
+    );
+    assert!(node.ok("crm_resource -Y -r d").contains("d is running"));
+    assert!(
+        node.ok("crm_resource --digests -r d -N n1")
+            .contains("(all parameters)")
+    );
+    assert!(
+        node.ok("crm_resource --list-agents ocf:systole")
+            .contains("Dummy\n")
+    );
+
+    node.ok("crm_resource -r d --meta -p target-role -v Stopped");
+    node.ok("crm_resource --wait");
+    assert_eq!(
+        node.ok("crm_resource -W -r d"),
+        "resource d is NOT running\n"
+    );
+    assert_eq!(
+        node.ok("crm_resource -r d --meta -g target-role"),
+        "Stopped\n"
+    );
+    assert!(
+        node.ok("crm_resource -Y -r d")
+            .contains("should remain stopped")
+    );
+    node.ok("crm_resource -r d --meta -d target-role");
+    node.ok("crm_resource --wait");
+
+    assert!(
+        node.ok("crm_resource -B -r d -N n1 -u PT1H")
+            .contains("until: ")
+    );
+    node.ok("crm_resource --wait");
+    assert_eq!(
+        node.ok("crm_resource -W -r d"),
+        "resource d is NOT running\n"
+    );
+    assert_eq!(node.ok("crm_resource -U -r d --expired"), "");
+    assert_eq!(
+        node.ok("crm_resource -U -r d"),
+        "Removing constraint: cli-ban-d-on-n1\n"
+    );
+    node.ok("crm_resource --wait");
+    assert_eq!(node.ok("crm_resource -W -r d -Q"), "n1\n");
+
+    node.ok("crm_resource -C -r d");
+    node.ok("crm_resource -R -r d");
+    node.ok("crm_resource --wait");
+    node.ok("crm_resource --restart -r d");
+    node.ok("crm_resource --wait");
+    assert_eq!(node.ok("crm_resource -W -r d -Q"), "n1\n");
+
+    node.ok("crm_ticket -t t -g --force");
+    assert_eq!(node.ok("crm_ticket -t t -G granted"), "true\n");
+    let (code, told) = node.refused("crm_ticket -t t -r");
+    assert!(code == 4 && told.contains("--force"), "{code} {told}");
 }
 
 #[test]

@@ -137,7 +137,7 @@ pub(super) fn primitive_line(
 ) -> String {
     let it = &facts.rscs[rsc];
     let several = it.active.len() > 1;
-    let node = node.filter(|_| !wanted.by_node && !several);
+    let node = node.filter(|_| !wanted.by_node && !wanted.without_nodes && !several);
     let mut words = vec![format!("{name}\t({}):\t", agent(facts, rsc))];
     if it.flags.removed {
         words.push("ORPHANED".into());

@@ -22,6 +22,8 @@ pub struct Wanted {
     pub detail: bool,
     /// Failures with numbers instead of sentences.
     pub technical: bool,
+    /// Resources without the nodes on which they run.
+    pub without_nodes: bool,
     /// Resources below their nodes.
     pub by_node: bool,
     /// The sections beside nodes and resources.

@@ -11,6 +11,7 @@ pub mod node;
 pub(crate) mod output;
 pub mod resource;
 pub mod rule;
+pub mod stonith_admin;
 pub mod ticket;
 
 use std::io::Write;
@@ -45,6 +46,7 @@ const TOOLS: &[(&str, Run)] = &[
     ("crm_rule", rule::run),
     ("crm_ticket", ticket::run),
     ("iso8601", iso8601::run),
+    ("stonith_admin", stonith_admin::run),
 ];
 
 /// Run when the program was called by the name of a tool.

@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, os::unix::fs::PermissionsExt, path::Path};
 
 use crate::{
+    agents,
     cli::{cmd::check, failure::Failure, show::xml::text_element, tools::Tool},
     executor,
     terms::{AgentName, CrmExit},
@@ -10,6 +11,9 @@ use crate::{
 };
 
 use super::look::item_list;
+
+/// The provider of our own agents.
+const OURS: &str = "systole";
 
 const STANDARDS: [&str; 5] = ["ocf", "lsb", "service", "systemd", "stonith"];
 
@@ -59,21 +63,13 @@ pub(super) fn agents(tool: &mut Tool, wanted: &str) -> Result<(), Failure> {
         Some((standard, provider)) => (standard, Some(provider)),
         None => (wanted, None),
     };
-    let place = check::place();
     let names = match (standard, provider) {
         ("ocf", Some(provider)) => ocf_agents(provider),
         ("ocf", None) => ocf_providers()
             .iter()
             .flat_map(|provider| ocf_agents(provider))
             .collect(),
-        ("stonith", _) => {
-            let own = place.own_agents.join("fence");
-            let folders = place.fence_agents.iter().chain(std::iter::once(&own));
-            folders
-                .flat_map(|folder| programs(folder))
-                .filter(|name| name.starts_with("fence_"))
-                .collect()
-        }
+        ("stonith", _) => fence_agents(),
         ("lsb", _) => programs(Path::new("/etc/init.d")),
         ("systemd", _) => units(),
         ("service", _) => {
@@ -100,6 +96,17 @@ pub(super) fn agents(tool: &mut Tool, wanted: &str) -> Result<(), Failure> {
             .with_children(list),
     );
     Ok(())
+}
+
+/// Fence agents, those of the system and ours.
+pub(crate) fn fence_agents() -> BTreeSet<String> {
+    let place = check::place();
+    let own = place.own_agents.join("fence");
+    let folders = place.fence_agents.iter().chain(std::iter::once(&own));
+    folders
+        .flat_map(|folder| programs(folder))
+        .filter(|name| name.starts_with("fence_"))
+        .collect()
 }
 
 /// `--show-metadata CLASS[:PROVIDER]:TYPE`.
@@ -142,7 +149,7 @@ fn ocf_folders() -> [std::path::PathBuf; 3] {
 }
 
 fn ocf_providers() -> BTreeSet<String> {
-    let mut names = BTreeSet::new();
+    let mut names = BTreeSet::from([OURS.to_owned()]);
     for entry in ocf_folders()
         .iter()
         .filter_map(|folder| std::fs::read_dir(folder).ok())
@@ -164,7 +171,13 @@ fn ocf_agents(provider: &str) -> BTreeSet<String> {
     }
     let folders = ocf_folders();
     let folders = folders.iter().map(|folder| folder.join(provider));
-    folders.flat_map(|folder| programs(&folder)).collect()
+    let mut names: BTreeSet<String> = folders.flat_map(|folder| programs(&folder)).collect();
+    if provider == OURS {
+        // They are in this program, laid out or not.
+        names.extend(agents::OCF.iter().map(|(name, _)| (*name).to_owned()));
+        names.extend(agents::NATIVE.iter().map(|name| (*name).to_owned()));
+    }
+    names
 }
 
 /// Names of what can be run in a folder.

@@ -35,6 +35,7 @@ pub(super) fn show(tool: &mut Tool, asked: &Asked) -> Result<(), Failure> {
     };
     let mut walk = Walk {
         constraints: constraints::read(&facts, cib.root()),
+        written: cib.root().descend(&["configuration", "constraints"]),
         facts: &facts,
         recursive: asked.recursive,
         seen: BTreeSet::new(),
@@ -58,6 +59,8 @@ pub(super) fn show(tool: &mut Tool, asked: &Asked) -> Result<(), Failure> {
 struct Walk<'a> {
     facts: &'a Facts,
     constraints: Constraints,
+    /// The constraints as somebody wrote them.
+    written: Option<&'a Element>,
     recursive: bool,
     /// Resources whose colocations are being shown, or were.
     seen: BTreeSet<RscIdx>,
@@ -73,14 +76,15 @@ impl Walk<'_> {
     fn locations(&mut self, rsc: RscIdx) -> Option<Entry> {
         let name = self.id(rsc).to_owned();
         let mut entries = Vec::new();
-        for location in &self.constraints.locations {
+        // The last one written is the first to be applied, and told.
+        for location in self.constraints.locations.iter().rev() {
             // Health acts like a location, but nobody wrote it.
             if location.rsc != rsc || matches!(location.cause, Cause::Health { .. }) {
                 continue;
             }
             for (node, score) in &location.nodes {
                 let node = self.facts.nodes[*node].name.as_str();
-                let (id, score) = (&*location.id, score.to_string());
+                let (id, score) = (shown_id(self.written, &location.id), score.to_string());
                 entries.push(Entry::Item(format!(
                     "Node {node} (score={score}, id={id}, rsc={name})"
                 )));
@@ -132,7 +136,7 @@ impl Walk<'_> {
         } else {
             format!("Resources colocated with {name}")
         };
-        (!entries.is_empty()).then(|| Entry::List(title, entries))
+        (!entries.is_empty()).then_some(Entry::List(title, entries))
     }
 
     /// Colocations that somebody wrote, on one side of a resource.
@@ -169,6 +173,13 @@ impl Walk<'_> {
             .with_some("rsc-role", role(colocation.dependent_role))
             .with_some("with-rsc-role", role(colocation.primary_role))
     }
+}
+
+/// A location by rule goes by the name of the rule.
+fn shown_id<'a>(written: Option<&'a Element>, id: &'a str) -> &'a str {
+    let constraint = written.and_then(|written| written.child_by_id("rsc_location", id));
+    let rule = constraint.and_then(|constraint| constraint.child("rule"));
+    rule.and_then(Element::id).unwrap_or(id)
 }
 
 fn notes(colocation: &Colocation, upward: bool) -> String {

@@ -9,7 +9,6 @@ use crate::{
             digest::{PRIVATE, counts},
         },
     },
-    terms::span,
     xml::{Element, digest},
 };
 
@@ -39,8 +38,9 @@ pub(super) fn show(tool: &mut Tool, asked: &Asked) -> Result<(), Failure> {
             .map(|(_, value)| value.as_str())
     };
     let interval_ms = match given(INTERVAL) {
-        Some(text) => span::parse_ms(text)
-            .map_err(|_| Failure::usage(format!("{INTERVAL}={text}: expected a time")))?,
+        Some(text) => text
+            .parse()
+            .map_err(|_| Failure::usage(format!("{INTERVAL}={text}: expected milliseconds")))?,
         None => 0,
     };
     let mut all = (*facts.params(rsc, Some(node))).clone();

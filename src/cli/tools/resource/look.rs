@@ -29,7 +29,11 @@ fn all() -> show::Wanted {
 pub(super) fn list(tool: &mut Tool) -> Result<(), Failure> {
     let facts = facts_of(&tool.access.cib()?);
     let mut page = show::Page::new();
-    page.entry(0, &show::resource_list(&facts, &all()));
+    let wanted = show::Wanted {
+        without_nodes: true,
+        ..all()
+    };
+    page.entry(0, &show::resource_list(&facts, &wanted));
     tool.line(page.text().trim_end())?;
     if let Some(resources) = show::xml::resources(&facts, &all()) {
         tool.element(resources);
@@ -88,9 +92,7 @@ pub(super) fn query(tool: &mut Tool, asked: &Asked, expanded: bool) -> Result<()
     let element = written.filter(|_| !expanded).unwrap_or(&it.element);
     let text = write::pretty(element);
     if let Some(entry) = show::entry(&facts, rsc, &all()) {
-        let mut page = show::Page::new();
-        page.entry(0, &entry);
-        tool.line(page.text().trim_end())?;
+        plain(tool, &entry)?;
     }
     tool.line("Resource XML:")?;
     tool.line(text.trim_end())?;
@@ -100,6 +102,14 @@ pub(super) fn query(tool: &mut Tool, asked: &Asked, expanded: bool) -> Result<()
             .with_child(text_element("xml", &text)),
     );
     Ok(())
+}
+
+/// The lines of an entry, without titles and bullets.
+fn plain(tool: &mut Tool, entry: &show::Entry) -> Result<(), Failure> {
+    match entry {
+        show::Entry::Item(text) => tool.line(text),
+        show::Entry::List(_, entries) => entries.iter().try_for_each(|entry| plain(tool, entry)),
+    }
 }
 
 /// `--locate`.

@@ -313,26 +313,40 @@ const FENCING: &[Opt] = &[
     )),
 ];
 
-/// List one kind of them. Lines are for what everybody may need, unless `all` is asked for; the document holds all.
-pub(super) fn options(tool: &mut Tool, kind: &str, all: bool) -> Result<(), Failure> {
-    let (name, title, list) = match kind {
-        "primitive" => (
+/// A name, a title, and the options.
+type List = (&'static str, &'static str, &'static [Opt]);
+
+fn list(kind: &str) -> Option<List> {
+    match kind {
+        "primitive" => Some((
             "primitive-meta",
             "Meta attributes of a primitive resource",
             PRIMITIVE,
-        ),
-        "fencing" => (
+        )),
+        "fencing" => Some((
             "fence-attributes",
             "Parameters of any fence device",
             FENCING,
-        ),
-        other => {
-            return Err(
-                Failure::usage(format!("there are no options of the kind '{other}'"))
-                    .cure("--list-options=primitive or fencing"),
-            );
-        }
-    };
+        )),
+        _ => None,
+    }
+}
+
+/// Refuse a kind of which there is no list.
+pub(super) fn check_kind(kind: &str) -> Result<(), Failure> {
+    known(kind).map(|_| ())
+}
+
+fn known(kind: &str) -> Result<List, Failure> {
+    list(kind).ok_or_else(|| {
+        Failure::usage(format!("there are no options of the kind '{kind}'"))
+            .cure("--list-options=primitive or fencing")
+    })
+}
+
+/// List one kind of them. Lines are for what everybody may need, unless `all` is asked for; the document holds all.
+pub(super) fn options(tool: &mut Tool, kind: &str, all: bool) -> Result<(), Failure> {
+    let (name, title, list) = known(kind)?;
     tool.line(title)?;
     tool.line("")?;
     for opt in list.iter().filter(|opt| !opt.advanced) {

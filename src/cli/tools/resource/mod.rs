@@ -28,7 +28,9 @@ use crate::{
     xml::Element,
 };
 
-use super::{Options, Tool};
+use super::{Options, Tool, output::Format};
+
+pub(super) use agents::fence_agents;
 
 const OPTIONS: &[(char, &str, bool)] = &[
     ('?', "help", false),
@@ -151,6 +153,22 @@ impl Default for Kind {
 
 /// Run it.
 pub fn run(tool: &mut Tool, args: &[String]) -> Result<(), Failure> {
+    match parse(tool, args) {
+        Ok(Some(asked)) => {
+            check_agent(&asked)?;
+            dispatch(tool, &asked)
+        }
+        Ok(None) => Ok(()),
+        Err(failure) => {
+            // Options that can't be read may be about the form, so there is none yet.
+            tool.answer.format = Format::Text;
+            Err(failure)
+        }
+    }
+}
+
+/// Read the command line; nothing is left to do when it asks for help.
+fn parse(tool: &mut Tool, args: &[String]) -> Result<Option<Asked>, Failure> {
     let (args, level) = without_level(args);
     let mut options = Options::new(OPTIONS, &args);
     let mut asked = Asked {
@@ -161,17 +179,20 @@ pub fn run(tool: &mut Tool, args: &[String]) -> Result<(), Failure> {
     while let Some((name, given)) = options.next()? {
         match name {
             "help" => {
-                return super::help(tool, "crm_resource", "show and change resources", OPTIONS);
+                super::help(tool, "crm_resource", "show and change resources", OPTIONS)?;
+                return Ok(None);
             }
-            "version" => return super::version(tool),
+            "version" => {
+                super::version(tool)?;
+                return Ok(None);
+            }
             "output-as" => tool.output_as(&given)?,
             _ => take(&mut asked, name, given)?,
         }
     }
+    let overrides =
+        matches!(asked.command, "digests" | "validate") || asked.command.starts_with("force-");
     for word in std::mem::take(&mut options.free) {
-        let overrides = asked.command == "digests"
-            || asked.command == "validate"
-            || asked.command.starts_with("force-");
         match word.split_once('=') {
             Some((name, value)) if overrides => {
                 asked.pairs.push((name.to_owned(), value.to_owned()));
@@ -185,8 +206,7 @@ pub fn run(tool: &mut Tool, args: &[String]) -> Result<(), Failure> {
             }
         }
     }
-    check_agent(&asked)?;
-    dispatch(tool, &asked)
+    Ok(Some(asked))
 }
 
 /// `--validate` and `--force-check` may have a level behind an equals sign.
@@ -238,6 +258,11 @@ fn take(asked: &mut Asked, name: &'static str, given: String) -> Result<(), Fail
         "expired" => asked.expired = true,
         "all" => asked.all = true,
         "verbose" | "operation" | "interval" | "output-to" => {}
+        "list-options" => {
+            metadata::check_kind(&given)?;
+            asked.command = name;
+            asked.given = given;
+        }
         "stack" => {
             asked.command = "constraints";
             asked.recursive = true;
@@ -432,3 +457,6 @@ fn no_instance(facts: &Facts, rsc: RscIdx, id: &str) -> Result<(), Failure> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

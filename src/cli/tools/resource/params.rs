@@ -2,7 +2,7 @@
 //! A meta attribute that a clone and its member could both hold is looked for in both, so that one value rules.
 
 use crate::{
-    cib::Cib,
+    cib::{self, Cib, Command, Op, Target},
     cli::{
         cmd::{change, change::Set, facts_of, resource::no_resource},
         failure::Failure,
@@ -10,6 +10,7 @@ use crate::{
         tools::Tool,
     },
     policy::constraints,
+    terms::text,
     xml::Element,
 };
 
@@ -281,8 +282,7 @@ fn put(
     }
 }
 
-/// `--element`: an attribute of the resource's own element. The whole resource is put in its place, so that writing
-/// what is there already counts as a change, too.
+/// `--element`: an attribute of the resource's own element.
 fn set_on_element(
     tool: &mut Tool,
     cib: &Cib,
@@ -291,23 +291,31 @@ fn set_on_element(
     value: Option<&str>,
 ) -> Result<(), Failure> {
     let root = cib.root();
-    let (element, _) = change::resource(root, id).ok_or_else(|| no_resource(root, id))?;
-    let mut new = element.clone();
-    match value {
-        Some(value) => new.set(name, value),
+    change::resource(root, id).ok_or_else(|| no_resource(root, id))?;
+    let mut new = root.clone();
+    change::with_resource(&mut new, id, &mut |element| match value {
+        Some(value) => element.set(name, value),
         None => {
-            new.unset(name);
+            element.unset(name);
         }
+    });
+    let changed = tool.access.apply_patch(root, &new)?;
+    if !changed && !tool.access.live() {
+        write_again(tool, root)?;
     }
-    let mut command = crate::cib::Command::new(
-        crate::cib::Op::Replace,
-        crate::cib::Target::Section("resources".to_owned()),
-        Some(new),
-    );
-    command.origin.client = "crm_resource".to_owned();
-    tool.access.write(command)?;
     match value {
         Some(value) => tool.line(&format!("Set attribute: name={name} value={value}")),
         None => tool.line(&format!("Deleted attribute: {name}")),
     }
+}
+
+// Quirk: in a file, an attribute that is written as it is already counts as a change of the configuration.
+fn write_again(tool: &mut Tool, root: &Element) -> Result<(), Failure> {
+    let mut new = root.clone();
+    let epoch = root.get("epoch").and_then(text::integer).unwrap_or(0);
+    new.set("epoch", &epoch.saturating_add(1).to_string());
+    new.set("num_updates", "0");
+    let patch = cib::patch::diff(root, &new);
+    let command = Command::new(Op::Patch, Target::Whole, Some(patch.to_element()));
+    tool.access.write(command).map(|_| ())
 }

@@ -32,11 +32,7 @@ pub(super) fn show(tool: &mut Tool, asked: &Asked) -> Result<(), Failure> {
         (None, node) => {
             let shown: Vec<RscIdx> = match node {
                 None => facts.top.clone(),
-                Some(node) => facts
-                    .rscs
-                    .indexes()
-                    .filter(|rsc| facts.rscs[*rsc].is_primitive() && runs(&facts, *rsc, Some(node)))
-                    .collect(),
+                Some(node) => on_node(&facts, node),
             };
             let mut resources = Element::new("resources");
             for rsc in shown {
@@ -58,6 +54,20 @@ pub(super) fn show(tool: &mut Tool, asked: &Asked) -> Result<(), Failure> {
     };
     tool.element(reason);
     Ok(())
+}
+
+/// What runs on a node, in the order of its history.
+fn on_node(facts: &Facts, node: NodeIdx) -> Vec<RscIdx> {
+    let here = facts.history.iter().filter(|entry| entry.node == node);
+    let order: Vec<RscIdx> = here.filter_map(|entry| entry.rsc).collect();
+    let mut all: Vec<RscIdx> = facts
+        .rscs
+        .indexes()
+        .filter(|rsc| facts.rscs[*rsc].is_primitive() && runs(facts, *rsc, Some(node)))
+        .collect();
+    let place = |rsc: &RscIdx| order.iter().position(|known| known == rsc);
+    all.sort_by_key(|rsc| place(rsc).unwrap_or(usize::MAX));
+    all
 }
 
 fn runs(facts: &Facts, rsc: RscIdx, node: Option<NodeIdx>) -> bool {
