@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, os::unix::fs::PermissionsExt, path::Path};
 
 use crate::{
+    agents,
     cli::{cmd::check, failure::Failure, show::xml::text_element, tools::Tool},
     executor,
     terms::{AgentName, CrmExit},
@@ -10,6 +11,9 @@ use crate::{
 };
 
 use super::look::item_list;
+
+/// The provider of our own agents.
+const OURS: &str = "systole";
 
 const STANDARDS: [&str; 5] = ["ocf", "lsb", "service", "systemd", "stonith"];
 
@@ -145,7 +149,7 @@ fn ocf_folders() -> [std::path::PathBuf; 3] {
 }
 
 fn ocf_providers() -> BTreeSet<String> {
-    let mut names = BTreeSet::new();
+    let mut names = BTreeSet::from([OURS.to_owned()]);
     for entry in ocf_folders()
         .iter()
         .filter_map(|folder| std::fs::read_dir(folder).ok())
@@ -167,7 +171,13 @@ fn ocf_agents(provider: &str) -> BTreeSet<String> {
     }
     let folders = ocf_folders();
     let folders = folders.iter().map(|folder| folder.join(provider));
-    folders.flat_map(|folder| programs(&folder)).collect()
+    let mut names: BTreeSet<String> = folders.flat_map(|folder| programs(&folder)).collect();
+    if provider == OURS {
+        // They are in this program, laid out or not.
+        names.extend(agents::OCF.iter().map(|(name, _)| (*name).to_owned()));
+        names.extend(agents::NATIVE.iter().map(|name| (*name).to_owned()));
+    }
+    names
 }
 
 /// Names of what can be run in a folder.
