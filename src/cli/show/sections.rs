@@ -115,7 +115,7 @@ pub(super) fn shown_failures<'f>(
     facts.failed_ops.iter().filter(|failed| {
         !is_masked(facts, failed)
             && wanted.shows_node(facts, failed.node)
-            && wanted.shows_rsc(facts, failed.rsc)
+            && wanted.shows_failure_of(facts, failed.rsc)
     })
 }
 

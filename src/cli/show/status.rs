@@ -84,6 +84,11 @@ impl Wanted {
             .any(|part| self.names(facts, part))
     }
 
+    /// Whether a failure is shown: only what is asked for by its own name counts, not the group or clone that it is in.
+    pub(super) fn shows_failure_of(&self, facts: &Facts, rsc: RscIdx) -> bool {
+        self.rscs.is_none() || self.names(facts, rsc)
+    }
+
     /// Whether it is asked for by its own name.
     pub(super) fn names(&self, facts: &Facts, rsc: RscIdx) -> bool {
         let it = &facts.rscs[rsc];

@@ -194,7 +194,11 @@ fn group_element(facts: &Facts, rsc: RscIdx, wanted: &Wanted) -> Element {
 
 fn clone_element(facts: &Facts, rsc: RscIdx, wanted: &Wanted) -> Element {
     let it = &facts.rscs[rsc];
-    let target = configured_role(facts, rsc).map(|role| role.to_string());
+    // As it is written, if it is a request.
+    let target = it
+        .meta
+        .get("target-role")
+        .filter(|_| configured_role(facts, rsc).is_some());
     let instances = it
         .children
         .iter()
@@ -254,10 +258,7 @@ pub fn failures(facts: &Facts, wanted: &Wanted) -> Option<Element> {
             } else {
                 "id"
             };
-            let reason = op
-                .element
-                .get("exit-reason")
-                .filter(|text| !text.is_empty());
+            let reason = op.element.get("exit-reason");
             let status = ExecStatus::from_code(failed.status).map_or("Unknown", ExecStatus::text);
             let mut element = Element::new("failure")
                 .with(name, &failed.key)

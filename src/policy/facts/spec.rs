@@ -206,9 +206,11 @@ fn expand_template(
         .or_default()
         .push(id.into());
     let mut out = Element::new("primitive");
-    for (name, value) in template.attrs() {
+    // What is said of a template is not said of what is made from it.
+    for (name, value) in template.attrs().filter(|(name, _)| *name != "description") {
         out = out.with(name, value);
     }
+    out = out.with_some("description", written.get("description"));
     out = out.with("id", id);
     let find_ops = |element: &Element| -> Option<Element> {
         let found = element

@@ -60,6 +60,12 @@ impl View<'_> {
         self.property("dc-version").unwrap_or(unknown)
     }
 
+    /// The version for programs: nothing where it is not known.
+    fn known_version(&self) -> &str {
+        let known = self.cluster.is_some() || self.property("dc-version").is_some();
+        if known { self.version() } else { "" }
+    }
+
     /// The node of the cluster that answered.
     fn origin(&self) -> Option<&str> {
         let cluster = self.cluster?;
@@ -318,7 +324,7 @@ impl View<'_> {
             Some((name, id)) if self.has(Sections::DC) => parts.push(
                 Element::new("current_dc")
                     .with("present", "true")
-                    .with("version", self.version())
+                    .with("version", self.known_version())
                     .with("name", name)
                     .with("id", id)
                     .with(
