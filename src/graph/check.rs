@@ -323,6 +323,15 @@ fn fencing(index: &Index<'_>, wanted: &mut Vec<Wanted>) {
         .filter(|(_, action)| action.kills_node())
         .filter_map(|(at, action)| Some((at, place(action)?)))
         .collect();
+    // A guest is dead when its container is stopped: its fencing is a mere name for that, which not everything waits for.
+    let ends = |kill: usize| match index.steps[kill].kind {
+        ActionKind::Pseudo => index.inputs[kill].clone(),
+        _ => vec![kill],
+    };
+    let kills = kills.into_iter().flat_map(|(kill, node)| {
+        let firsts = ends(kill).into_iter();
+        firsts.map(move |first| (first, node))
+    });
     for (first, node) in kills {
         for (then, action) in index.steps.iter().enumerate() {
             if place(action) != Some(node) || action.is_fencing() {
@@ -602,6 +611,15 @@ mod tests {
             broken("1 cluster stonith n1 n1 \n 2 pseudo stop db n1 \n 3 real start db n2 <- 2"),
             ["db_stop_0 on n1 counts as done before n1_stonith_0 on n1 is confirmed"]
         );
+    }
+
+    #[test]
+    fn a_guest_is_dead_when_its_container_is_stopped() {
+        let fenced = "1 real stop container n1 \n 2 pseudo stonith g g <- 1 \n 3 real start db g";
+        let unordered = ["db_start_0 on g may begin before container_stop_0 on n1 is confirmed"];
+        assert_eq!(broken(fenced), unordered);
+        assert_eq!(broken(&format!("{fenced} <- 1")), [""; 0]);
+        assert_eq!(broken(&format!("{fenced} <- 2")), [""; 0]);
     }
 
     #[test]
