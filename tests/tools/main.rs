@@ -33,7 +33,8 @@ fn main() -> ExitCode {
         .is_ok_and(|it| it.status.success())
     {
         eprintln!("skipped: the recorded cases are compared by a program that needs python3");
-        return ExitCode::SUCCESS;
+        // Where everything must be there, a test that is left out is a failure.
+        return ExitCode::from(u8::from(std::env::var_os("CI").is_some()));
     }
     let results = results(&checker);
     if std::env::var_os("SYSTOLE_GAPS").is_some_and(|word| word == "write") {

@@ -105,7 +105,9 @@ pub async fn run(place: &Place, call: &Invocation, stop: impl Future<Output = ()
     let unit = unit_name(&call.agent.kind);
     let mut outcome = tokio::select! {
         outcome = act(place, call, &unit) => outcome.unwrap_or_else(|error| {
-            let why = format!("systemd does not answer for {unit}: {error}");
+            let why = format!(
+                "systemd does not answer for {unit}: {error}; `systemctl status {unit}` shows whether it does for you"
+            );
             Outcome::failed(ExecStatus::Error, OcfExit::ERROR, why)
         }),
         () = tokio::time::sleep(limit), if call.timeout_ms > 0 => {
