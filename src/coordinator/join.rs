@@ -10,6 +10,7 @@
 //! ```
 
 use crate::cib::{Cib, Command};
+use crate::seeded::{Bug, seeded};
 use crate::terms::{NodeId, NodeName};
 use crate::xml::Element;
 
@@ -127,7 +128,7 @@ pub(super) fn write(
                 state.set(name, value);
             }
             let known = state_of(cib, id).and_then(|s| s.get("incarnation"));
-            if known != Some(incarnation.to_string().as_str()) {
+            if known != Some(incarnation.to_string().as_str()) && !seeded(Bug::KeepOldHistory) {
                 // A new life of its daemon: what runs there must be looked at again.
                 commands.extend(forget(&id.to_string()));
             }
@@ -158,6 +159,9 @@ pub(super) fn fenced(cib: &Cib, id: &str, name: &NodeName, by: &str) -> Vec<Comm
         state.set("fenced-incarnation", incarnation);
     }
     let mut commands: Vec<Command> = forget(id).collect();
+    if seeded(Bug::FencedKeepsHistory) {
+        commands.clear();
+    }
     commands.push(Command::modify("status", state).or_create());
     commands
 }

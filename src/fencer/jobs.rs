@@ -9,6 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::clock::Mono;
+use crate::seeded::{Bug, seeded};
 use crate::terms::{NodeName, RscId, Term};
 
 use super::delay;
@@ -294,6 +295,7 @@ impl Jobs {
             (Kind::Status, result) => result,
             (_, Ok(0)) => Ok(0),
             (_, Ok(code)) => Err(Failure::Failed(failed_text(job, code, output))),
+            (_, Err(Failure::TimedOut(_))) if seeded(Bug::FenceTimeoutIsSuccess) => Ok(0),
             (_, Err(failure)) => Err(failure),
         };
         let used = now.mono.since(job.began.unwrap_or(now.mono));

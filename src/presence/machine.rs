@@ -341,7 +341,9 @@ impl Machine {
             self.held = false;
             // From here on this node acts alone: whatever the cluster knows of it is out of date,
             // and it comes back as somebody new.
-            self.incarnation = self.incarnation.wrapping_add(1).max(1);
+            if !seeded(Bug::SameIncarnation) {
+                self.incarnation = self.incarnation.wrapping_add(1).max(1);
+            }
             effects.push(Effect::LeaseLost(self.lease_until));
         }
     }
@@ -397,7 +399,9 @@ impl Machine {
             let silent = now.since(peer.heard);
             let patience = patience(&self.timing, &self.hung_up, *id);
             let stopped_by = stopped_by(&self.timing, peer);
-            let state = if peer.incarnation != 0 && silent <= patience {
+            let state = if peer.incarnation != 0
+                && (silent <= patience || seeded(Bug::NeverSuspect))
+            {
                 PeerState::Alive {
                     incarnation: peer.incarnation,
                 }
@@ -431,6 +435,9 @@ fn patience(timing: &Timing, hung_up: &BTreeMap<NodeId, Mono>, id: NodeId) -> u6
 
 /// When a silent peer has stopped what it ran, with a margin for clocks that drift.
 fn stopped_by(timing: &Timing, peer: &Peer) -> Mono {
+    if seeded(Bug::StopDeadlineForgotten) {
+        return peer.lease_bound;
+    }
     peer.lease_bound
         .plus(timing.drift_ms + timing.stop_deadline_ms)
 }

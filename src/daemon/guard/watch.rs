@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Lease, StopCall, Word};
 use crate::clock::Mono;
+use crate::seeded::{Bug, seeded};
 use crate::terms::RscId;
 
 /// A daemon that says nothing for so long, in milliseconds, does not stop anything by itself.
@@ -47,7 +48,12 @@ impl Watch {
         // Whatever it says, it lives.
         self.fed_at = now;
         match word {
-            Word::Hello(pid) => self.pid = Some(pid),
+            Word::Hello(pid) => {
+                self.pid = Some(pid);
+                if seeded(Bug::GuardForgets) {
+                    self.may_run.clear();
+                }
+            }
             Word::Lease(lease) => self.lease(lease),
             Word::MayRun(stop) => drop(self.may_run.insert(stop.rsc.clone(), stop)),
             Word::Gone(rsc) => drop(self.may_run.remove(&rsc)),
@@ -59,8 +65,9 @@ impl Watch {
     fn lease(&mut self, lease: Lease) {
         self.keep = lease.keep;
         // A restarted daemon has no lease yet; what the one before it held still counts.
-        self.lease_until = self.lease_until.max(Mono(lease.until));
-        self.stop_by = self.stop_by.max(Mono(lease.stop_by));
+        let longer = u64::from(seeded(Bug::GuardTrustsLonger)) * 5_000;
+        self.lease_until = self.lease_until.max(Mono(lease.until + longer));
+        self.stop_by = self.stop_by.max(Mono(lease.stop_by + longer));
     }
 
     pub(in crate::daemon) fn look(&self, now: Mono) -> Verdict {
@@ -85,7 +92,7 @@ impl Watch {
         } else {
             silent_at.min(self.stop_by)
         };
-        if now >= until {
+        if now >= until && !seeded(Bug::GuardBlind) {
             Verdict::Act
         } else {
             Verdict::Wait(until)

@@ -247,6 +247,7 @@ impl World {
                 self.raft_out(n, out);
             }
             Word::AgentEnds(run, ok) => self.agent_ends(n, run, ok),
+            Word::AgentTimesOut(run) => self.agent_times_out(n, run),
             Word::Net(from, net) => self.heard(n, from, net),
         }
         self.after(n);
@@ -356,7 +357,9 @@ impl World {
         if term > self.nodes[n].term_told {
             self.nodes[n].term_told = term;
             self.presence(n, presence::Event::TermSeen(term));
-            self.executor(n, executor::Event::TermSeen(term));
+            if !seeded(Bug::TermNotTold) {
+                self.executor(n, executor::Event::TermSeen(term));
+            }
             self.fencer(n, fencer::Event::TermSeen(term));
         }
     }
@@ -366,7 +369,11 @@ impl World {
         if !self.nodes[n].up {
             return;
         }
-        while self.nodes[n].applied < self.nodes[n].raft.commit {
+        let upto = |node: &Node| match seeded(Bug::ApplyUncommitted) {
+            true => node.raft.log.len(),
+            false => node.raft.commit,
+        };
+        while self.nodes[n].applied < upto(&self.nodes[n]) {
             self.apply_next(n);
         }
         if self.nodes[n].raft.leadership() != self.nodes[n].leadership {
