@@ -13,7 +13,7 @@ use crate::cib::{Cib, Command};
 use crate::clock::Mono;
 use crate::graph::{Action, ActionId, ActionKind, Graph};
 use crate::seeded::{Bug, seeded};
-use crate::terms::{NodeId, NodeName, Term, TransitionKey};
+use crate::terms::{NodeId, NodeName, Pledge, Term, TransitionKey};
 
 mod failure;
 mod membership;
@@ -44,6 +44,8 @@ pub struct Machine {
     cib: Cib,
     members: BTreeMap<NodeId, NodeName>,
     peers: BTreeMap<NodeId, Peer>,
+    /// What nodes said that they do without a lease.
+    pledges: BTreeMap<NodeId, Pledge>,
     state: State,
     /// Why the policy must be asked, if it must.
     want_plan: Option<String>,
@@ -82,6 +84,8 @@ enum Purpose {
     Membership(NodeId),
     /// An action of the graph is done once this is written.
     Confirms(ActionId, i64),
+    /// The option that says whether there are watchdogs.
+    Watchdog,
     /// Nothing waits for it but the next plan.
     Other,
 }
@@ -98,6 +102,7 @@ impl Machine {
             cib: Cib::empty(),
             members: BTreeMap::new(),
             peers: BTreeMap::new(),
+            pledges: BTreeMap::new(),
             state: State::Idle,
             want_plan: None,
             next_plan: 1,
@@ -122,6 +127,7 @@ impl Machine {
                 self.ensure_nodes(effects);
             }
             Event::Peer(id, peer) => self.on_peer(id, peer, effects),
+            Event::Pledged(id, pledge) => drop(self.pledges.insert(id, pledge)),
             Event::CibChanged { before, after } => self.on_cib(&before, after, effects),
             Event::Planned { plan, graph } => self.on_planned(now, plan, *graph, effects),
             Event::Written { id, result } => self.on_written(id, result, effects),
@@ -200,6 +206,7 @@ impl Machine {
         match authority {
             Authority::None => {
                 self.peers.clear();
+                self.pledges.clear();
             }
             Authority::Leader(term) => {
                 effects.push(Effect::Say(format!("coordinates from term {term} on")));
@@ -253,6 +260,7 @@ impl Machine {
             return;
         }
         self.review_members(now, effects);
+        self.ensure_watchdog_option(effects);
         self.expire(now, effects);
         self.walk(now, effects);
         if matches!(self.state, State::Idle) && self.recheck_at.is_some_and(|at| at <= now) {
