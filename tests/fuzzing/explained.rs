@@ -66,14 +66,14 @@ const EXPLAINED: [Explained; 8] = [
         touches: stays,
     },
     Explained {
-        what: "clone-min counts groups of which every member can start",
-        spec: "spec 3 §9.7, §10.2",
-        touches: at_least_so_many_groups,
-    },
-    Explained {
         what: "what runs, unmanaged, on a node that is away counts for its group and clone, too",
         spec: "spec 1 §26 step 3, case unmanaged-promoted",
         touches: unmanaged_on_lost_nodes,
+    },
+    Explained {
+        what: "an unmanaged instance too many takes no place of its clone",
+        spec: "spec 2 §13.4, assign-instance step 2",
+        touches: unmanaged_and_too_many,
     },
 ];
 
@@ -173,13 +173,16 @@ impl<'c> Case<'c> {
         }
     }
 
-    /// Whether two nodes are the best for it. What instances think of nodes is not compared, so it is not looked at.
+    /// Whether two nodes are the best for it among those that can run something. What instances think of nodes is not compared, so it is not looked at.
     fn has_equals(&self, rsc: &str, scores: &[String]) -> bool {
         let score = |line: &String| {
             let rest = line
                 .strip_prefix(rsc)?
                 .strip_prefix(" allocation score on ")?;
             let (node, score) = rest.split_once(": ")?;
+            if !self.usable(node) {
+                return None;
+            }
             let score = match score {
                 "INFINITY" => 1_000_000,
                 "-INFINITY" => -1_000_000,
@@ -261,6 +264,15 @@ impl<'c> Case<'c> {
         rows.collect()
     }
 
+    /// Whether a node can run anything.
+    fn usable(&self, name: &str) -> bool {
+        let node = self.facts.node_by_name(name);
+        node.map(|node| &self.facts.nodes[node])
+            .is_some_and(|node| {
+                node.online && !node.unclean && !node.pending && !node.shutdown && !node.standby
+            })
+    }
+
     /// On a node that can't run anything 2.1 lets a rule with `or` say nothing. (spec 2 §7.4)
     fn without_rules_on_unusable_nodes(&self) -> (Vec<String>, Vec<String>) {
         let ruled = |one: &&Element| {
@@ -272,20 +284,11 @@ impl<'c> Case<'c> {
         let rules = self.cib.descendants().filter(ruled);
         let tops: Tops = rules.flat_map(|one| self.named_in(one)).collect();
         let tops = self.linked(&tops);
-        let usable = |name: &str| {
-            let node = self
-                .facts
-                .node_by_name(name)
-                .map(|node| &self.facts.nodes[node]);
-            node.is_some_and(|node| {
-                node.online && !node.unclean && !node.pending && !node.shutdown && !node.standby
-            })
-        };
         let kept = |line: &&String| {
             let mut words = line.split_whitespace();
             let top = words.next().and_then(|rsc| self.top(rsc));
             let node = words.find(|word| word.ends_with(':')).unwrap_or_default();
-            top.is_none_or(|top| !tops.contains(top)) || usable(node.trim_end_matches(':'))
+            top.is_none_or(|top| !tops.contains(top)) || self.usable(node.trim_end_matches(':'))
         };
         let keep = |lines: &[String]| lines.iter().filter(kept).cloned().collect();
         (keep(&self.theirs.scores), keep(&self.ours.scores))
@@ -367,7 +370,7 @@ fn serialized_twice(case: &Case<'_>) -> Tops {
     twice.flat_map(|one| case.named_in(one)).collect()
 }
 
-/// What was found promoted, or failed so, and forgets failures in time.
+/// What was found promoted, or failed so or in a recurring monitor, and forgets failures in time.
 fn expired(case: &Case<'_>) -> Tops {
     if !case
         .cib
@@ -378,9 +381,11 @@ fn expired(case: &Case<'_>) -> Tops {
     }
     let entries = case.cib.descendants().filter(|e| e.is("lrm_resource"));
     let failed = entries.filter(|entry| {
-        entry
-            .children()
-            .any(|row| matches!(row.get("rc-code"), Some("8" | "9")))
+        let recurs = |row: &Element| row.get("interval").is_some_and(|interval| interval != "0");
+        entry.children().any(|row| {
+            let code = row.get("rc-code").unwrap_or("0");
+            matches!(code, "8" | "9") || code != "0" && recurs(row)
+        })
     });
     let ids = failed.filter_map(Element::id);
     ids.filter_map(|id| case.top(id))
@@ -404,39 +409,22 @@ fn stays(case: &Case<'_>) -> Tops {
         .collect()
 }
 
-/// Orders behind a cloned group of which so many instances must run.
-fn at_least_so_many_groups(case: &Case<'_>) -> Tops {
-    let counted = |clone: &&Element| {
-        let metas = clone
-            .children_named("meta_attributes")
-            .flat_map(Element::children);
-        clone.is("clone")
-            && clone.child("group").is_some()
-            && metas
-                .into_iter()
-                .any(|pair| pair.get("name") == Some("clone-min"))
-    };
-    let clones: BTreeSet<&str> = case
-        .cib
-        .descendants()
-        .filter(counted)
-        .filter_map(Element::id)
-        .collect();
-    let behind = |one: &&Element| {
-        one.is("rsc_order") && one.get("first").is_some_and(|first| clones.contains(first))
-    };
-    case.cib
-        .descendants()
-        .filter(behind)
-        .flat_map(|one| case.named_in(one))
-        .collect()
-}
-
 fn unmanaged_on_lost_nodes(case: &Case<'_>) -> Tops {
     let lost = |node: &NodeIdx| !case.facts.nodes[*node].online;
     let there = |rsc: &RscIdx| {
         let it = &case.facts.rscs[*rsc];
         it.is_primitive() && it.parent.is_some() && !it.flags.managed && it.active.iter().any(lost)
+    };
+    let all = case.facts.rscs.indexes().filter(there);
+    all.filter_map(|rsc| case.top_named(rsc)).collect()
+}
+
+/// Clones of more instances than they should have, which run and are not managed.
+fn unmanaged_and_too_many(case: &Case<'_>) -> Tops {
+    let there = |rsc: &RscIdx| {
+        let it = &case.facts.rscs[*rsc];
+        let runs = it.is_primitive() && !it.active.is_empty();
+        runs && it.parent.is_some() && it.flags.removed && !it.flags.managed
     };
     let all = case.facts.rscs.indexes().filter(there);
     all.filter_map(|rsc| case.top_named(rsc)).collect()
@@ -457,7 +445,12 @@ fn of_action(action: &str) -> Option<&str> {
     let told = told.iter().find_map(|word| key.split_once(word));
     match told {
         Some((rsc, _)) => Some(rsc),
-        None => key.rsplitn(3, '_').nth(2),
+        None => {
+            let (key, _interval) = key.rsplit_once('_')?;
+            let migrates = ["_migrate_to", "_migrate_from"];
+            let base = migrates.iter().find_map(|task| key.strip_suffix(task));
+            base.or_else(|| Some(key.rsplit_once('_')?.0))
+        }
     }
 }
 
