@@ -461,6 +461,10 @@ pub async fn run_agent(
         secrets::leave_out(&mut call.params);
     }
     let ocf = call.agent.class.eq_ignore_ascii_case("ocf");
+    if ocf && matches!(call.task.as_str(), "reload" | "reload-agent") {
+        let metadata = read_metadata(place, &call.agent).await;
+        call.task = reload_task(metadata.ok().as_ref()).to_owned();
+    }
     let mut spec = if ocf {
         ocf::spec(place, program.clone(), &call)
     } else {
@@ -474,6 +478,16 @@ pub async fn run_agent(
         ocf::outcome(&ended, &program, call.timeout_ms)
     } else {
         lsb::outcome(&ended, &program, call.timeout_ms, call.task == "monitor")
+    }
+}
+
+/// Agents from before OCF 1.1 call it `reload`. // spec cluster §13.3
+fn reload_task(metadata: Option<&Metadata>) -> &'static str {
+    let supports = |name: &str| metadata.is_some_and(|it| it.actions.iter().any(|a| a == name));
+    if supports("reload") && !supports("reload-agent") {
+        "reload"
+    } else {
+        "reload-agent"
     }
 }
 

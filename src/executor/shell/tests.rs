@@ -112,6 +112,23 @@ impl Lab {
     }
 }
 
+/// Agents from before OCF 1.1 know no `reload-agent`, and answer it with "not implemented".
+#[tokio::test]
+async fn an_agent_is_reloaded_by_the_name_that_it_knows() {
+    let mut lab = Lab::new();
+    for (agent, action) in [("old", "reload"), ("new", "reload-agent")] {
+        let text = format!(
+            "#!/bin/sh\ncase $1 in\n{action}) exit 0;;\nmeta-data) echo '<resource-agent name=\"{agent}\"><actions>\
+             <action name=\"{action}\"/></actions></resource-agent>';;\n*) exit 3;;\nesac\n"
+        );
+        lab.agent(agent, &text, 0o755);
+        lab.order(agent, "r_reload-agent_0", 5000).await;
+        let execution = lab.result().await;
+        assert_eq!(execution.rc.0, 0, "{action}");
+        assert_eq!(execution.op.to_string(), "r_start_0", "recorded as a start");
+    }
+}
+
 #[tokio::test]
 async fn environment_result_and_numbers() {
     let mut lab = Lab::new();
