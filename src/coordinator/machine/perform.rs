@@ -57,6 +57,10 @@ impl Machine {
         t.downed.extend(action.downed.iter().cloned());
         match action.kind {
             ActionKind::Pseudo => self.confirm(action.id),
+            // No agent is asked: what is known of the resource there is forgotten.
+            ActionKind::Resource if action.task == "delete" => {
+                self.cluster_action(key, &action, effects);
+            }
             ActionKind::Resource => self.order(key, action, effects),
             ActionKind::Cluster => self.cluster_action(key, &action, effects),
         }

@@ -238,6 +238,27 @@ fn all_nodes_join_and_a_new_life_loses_its_history() {
     assert_eq!(w.state("2", "incarnation").as_deref(), Some("21"));
 }
 
+/// An agent knows no such action, so that asking it would go on forever.
+#[test]
+fn what_is_no_longer_configured_is_forgotten_without_its_agent() {
+    let mut w = World::new(&[]);
+    w.lead();
+    w.plan(vec![run(1, "start", 2, &[])]);
+    let start = Arc::clone(&w.orders[0]);
+    w.result(&start, 0);
+    let known = |w: &World| {
+        let status = w.cib.status().expect("there is a status");
+        status.descendants().any(|e| e.is("lrm_resource"))
+    };
+    assert!(known(&w));
+    w.plan(vec![run(1, "delete", 2, &[])]);
+    assert!(!known(&w));
+    assert_eq!(w.orders.len(), 1, "nothing but the start was ordered");
+    assert!(w.told.contains(&(NodeId(2), Deed::Forget("vip".into()))));
+    w.plan(vec![]);
+    assert!(!w.machine.picture().busy, "{:?}", w.said);
+}
+
 #[test]
 fn a_failed_start_is_fatal_and_stops_what_waits_for_it() {
     let mut w = World::new(&[]);
