@@ -105,10 +105,7 @@ pub fn run(tool: &mut Tool, args: &[String]) -> Result<(), Failure> {
         }
         "validate" => {
             let agent = agent.ok_or_else(need_agent)?;
-            let mut words = vec!["--validate".into(), "--class=stonith".into()];
-            words.push(format!("--agent={agent}"));
-            words.extend(pairs.iter().map(|pair| format!("--option={pair}")));
-            resource::run(tool, &words)
+            resource::fence_device::validate(tool, &agent, &pairs)
         }
         other => Err(Failure::new(
             CrmExit::UNAVAILABLE,
