@@ -14,7 +14,11 @@ use self::sections::{Change, Sections, Selection};
 use self::view::View;
 use crate::{
     cib::Cib,
-    cli::{access, failure::Failure, show::Wanted},
+    cli::{
+        access,
+        failure::Failure,
+        show::{Fencing, Wanted},
+    },
     policy::facts::Facts,
     process,
     rpc::{AdminAnswer, AdminRequest, ClusterStatus},
@@ -102,6 +106,8 @@ struct Asked {
     interval: Option<Duration>,
     once: bool,
     simple: bool,
+    /// Every fencing, also what was done once more later.
+    all_fencing: bool,
     daemonize: bool,
     foreground: bool,
     pid_file: Option<PathBuf>,
@@ -269,6 +275,7 @@ impl Asked {
     }
 
     fn fence_history(&mut self, level: &str) -> Result<(), Failure> {
+        self.all_fencing = level == "3";
         self.changes.push(match level {
             "0" => Change::Exclude("fencing".into()),
             "1" => Change::Add(Sections::FENCING_FAILED | Sections::FENCING_PENDING),
@@ -279,6 +286,15 @@ impl Asked {
             }
         });
         Ok(())
+    }
+
+    fn fencing(&self, cluster: Option<&ClusterStatus>) -> Fencing {
+        let all = Fencing::of(cluster);
+        if self.all_fencing || matches!(self.form, Form::Xml | Form::OldXml) {
+            all
+        } else {
+            all.reduced()
+        }
     }
 
     /// What is to be shown, now that names can be looked up.
@@ -314,6 +330,7 @@ fn look(tool: &mut Tool, asked: &Asked) -> Result<(), Failure> {
         cluster: cluster.as_ref(),
         wanted: &wanted,
         chosen: &chosen,
+        fencing: asked.fencing(cluster.as_ref()),
     };
     if asked.form == Form::Xml {
         for element in view.elements() {
@@ -420,6 +437,7 @@ fn one_page(
         cluster: cluster.as_ref(),
         wanted: &wanted,
         chosen: &chosen,
+        fencing: asked.fencing(cluster.as_ref()),
     };
     Ok(match asked.form {
         Form::Html => html::page(&view.blocks(), head),
@@ -458,6 +476,7 @@ pub(crate) fn xml(cib: &Cib, facts: &Facts, cluster: Option<&ClusterStatus>) -> 
             sections: Sections::ALL,
             ban_prefix: String::new(),
         },
+        fencing: Fencing::of(cluster),
     };
     let request = "crm_mon --output-as=xml";
     let document = crate::cli::show::xml::envelope(request, view.elements(), CrmExit::OK, &[]);

@@ -178,7 +178,7 @@ fn of_options(asked: &Asked) -> Result<Subject, Failure> {
 }
 
 /// What an agent had to say about its failure, where clients look for it.
-pub(super) fn said(code: i32, text: &str) -> Element {
+fn said(code: i32, text: &str) -> Element {
     Element::new("command")
         .with("code", code.to_string())
         .with_child(text_element("output", text).with("source", "stderr"))

@@ -7,7 +7,7 @@
 mod agents;
 mod constraints;
 mod digests;
-pub(super) mod fence_device;
+mod fence_device;
 mod force;
 mod locations;
 mod look;
@@ -38,7 +38,7 @@ use crate::{
 
 use super::{Options, Tool, output::Format};
 
-pub(super) use agents::fence_agents;
+pub(super) use agents::{fence_agents, validate_fence_agent};
 
 const OPTIONS: &[(char, &str, bool)] = &[
     ('?', "help", false),
