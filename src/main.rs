@@ -71,6 +71,13 @@ enum Command {
         /// Where the links are made
         dir: PathBuf,
     },
+    /// Write RELAX NG files of what a CIB may hold, which other shells and editors read
+    #[command(after_help = "Example:\n  systole schemas /usr/share/pacemaker")]
+    Schemas {
+        /// Where the files are written
+        #[arg(default_value = cli::schemas::USUAL)]
+        dir: PathBuf,
+    },
     /// Print completions for a shell
     #[command(
         after_help = "Examples:\n  systole completions bash > /etc/bash_completion.d/systole\n  \
@@ -157,6 +164,7 @@ fn main() -> ExitCode {
             cli::completions::print(shell, &program, Systole::command())
         }
         Command::Links { dir } => daemon::links(&dir),
+        Command::Schemas { dir } => daemon::schemas(&dir),
         Command::Agent(rest) => {
             let name = rest
                 .args

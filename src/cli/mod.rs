@@ -15,6 +15,7 @@ pub mod language;
 pub mod links;
 pub mod prompt;
 pub mod saved;
+pub mod schemas;
 pub mod shell;
 pub mod show;
 pub mod tools;
