@@ -113,11 +113,12 @@ pub(super) fn all(
     })
 }
 
-/// Standard output of a program, with what it said besides if it failed.
+/// Standard output of a program under the first word's name, with what it said besides if it failed.
 async fn output(program: &Path, words: &[&str]) -> Result<String, String> {
-    let mut spec = words
-        .iter()
-        .fold(Spec::new(program), |spec, word| spec.arg(*word));
+    let args = words.iter().skip(1);
+    let mut spec = args.fold(Spec::new(program), |spec, word| spec.arg(*word));
+    // The file may have the name of any of our tools, and is by its name what it is.
+    spec.called = words.first().map(Into::into);
     for name in ["SYSTOLE_DIR", "CIB_file", "TZ"] {
         if let Some(value) = std::env::var_os(name) {
             spec = spec.env(name, value);
@@ -220,6 +221,7 @@ impl Report<'_> {
             let since = format!("--since=@{}", self.period.from_s);
             let until = format!("--until=@{}", self.period.to_s);
             let words = [
+                "journalctl",
                 "--no-pager",
                 "--output=short-iso",
                 &since,
