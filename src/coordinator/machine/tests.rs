@@ -238,27 +238,6 @@ fn all_nodes_join_and_a_new_life_loses_its_history() {
     assert_eq!(w.state("2", "incarnation").as_deref(), Some("21"));
 }
 
-/// An agent knows no such action, so that asking it would go on forever.
-#[test]
-fn what_is_no_longer_configured_is_forgotten_without_its_agent() {
-    let mut w = World::new(&[]);
-    w.lead();
-    w.plan(vec![run(1, "start", 2, &[])]);
-    let start = Arc::clone(&w.orders[0]);
-    w.result(&start, 0);
-    let known = |w: &World| {
-        let status = w.cib.status().expect("there is a status");
-        status.descendants().any(|e| e.is("lrm_resource"))
-    };
-    assert!(known(&w));
-    w.plan(vec![run(1, "delete", 2, &[])]);
-    assert!(!known(&w));
-    assert_eq!(w.orders.len(), 1, "nothing but the start was ordered");
-    assert!(w.told.contains(&(NodeId(2), Deed::Forget("vip".into()))));
-    w.plan(vec![]);
-    assert!(!w.machine.picture().busy, "{:?}", w.said);
-}
-
 #[test]
 fn a_failed_start_is_fatal_and_stops_what_waits_for_it() {
     let mut w = World::new(&[]);
@@ -542,5 +521,25 @@ fn what_waits_for_something_outside_the_graph_ends_the_transition_quietly() {
         questions,
         "asking again would bring the same graph"
     );
+    assert!(!w.machine.picture().busy);
+}
+
+#[test]
+fn what_is_to_be_forgotten_is_asked_of_no_agent() {
+    let mut w = World::new(&[]);
+    w.lead();
+    w.plan(vec![run(1, "stop", 2, &[])]);
+    let stop = Arc::clone(&w.orders[0]);
+    w.result(&stop, 0);
+    w.plan(vec![run(1, "delete", 2, &[])]);
+    assert_eq!(w.orders.len(), 1, "{:?}", w.orders);
+    assert_eq!(w.told, [(NodeId(2), Deed::Forget("vip".to_owned()))]);
+    let forgotten = |cib: &Cib| {
+        let node = cib.status()?.child_by_id("node_state", "2")?;
+        let resources = node.descend(&["lrm", "lrm_resources"])?;
+        Some(resources.child_by_id("lrm_resource", "vip").is_none())
+    };
+    assert_eq!(forgotten(&w.cib), Some(true));
+    w.plan(vec![]);
     assert!(!w.machine.picture().busy);
 }
