@@ -7,6 +7,7 @@ pub mod access;
 pub mod args;
 pub mod cmd;
 pub mod completions;
+pub(crate) mod dialect;
 pub mod entry;
 pub mod failure;
 pub mod found;
