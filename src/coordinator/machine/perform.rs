@@ -57,6 +57,10 @@ impl Machine {
         t.downed.extend(action.downed.iter().cloned());
         match action.kind {
             ActionKind::Pseudo => self.confirm(action.id),
+            // It looks like one for an agent, and no agent knows it: the history is what is deleted. // spec 3 §8.8
+            ActionKind::Resource if action.task == "delete" => {
+                self.cluster_action(key, &action, effects);
+            }
             ActionKind::Resource => self.order(key, action, effects),
             ActionKind::Cluster => self.cluster_action(key, &action, effects),
         }
@@ -132,7 +136,8 @@ impl Machine {
                     .as_ref()
                     .map(|r| r.id.to_string())
                     .unwrap_or_default();
-                if let (false, Some(id)) = (action.by_cib, self.id_of(&name)) {
+                let host = place(action).unwrap_or(&name);
+                if let (false, Some(id)) = (action.by_cib, self.id_of(host)) {
                     effects.push(Effect::Tell(id, key, Deed::Forget(rsc.clone())));
                 }
                 let uuid = action
