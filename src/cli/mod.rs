@@ -9,6 +9,7 @@ pub mod cmd;
 pub mod completions;
 pub mod entry;
 pub mod failure;
+mod forecast;
 pub mod found;
 pub mod language;
 pub mod links;

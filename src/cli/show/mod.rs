@@ -7,6 +7,7 @@ mod bans;
 mod brief;
 mod clone;
 mod history;
+mod moves;
 mod nodes;
 mod page;
 mod resources;
@@ -16,6 +17,7 @@ pub mod xml;
 
 pub use bans::{ban_elements, ban_list};
 pub use history::{node_history, operations};
+pub use moves::{Wish, move_list, move_values};
 pub use nodes::{mixed_version, node_list, node_name};
 pub use page::{Entry, Page};
 pub use resources::resource_list;
