@@ -174,7 +174,7 @@ fn a_change_is_shown_before_and_refused_when_it_is_not_safe() {
     // Somebody else is faster.
     let mut asked = node.ask(&format!("{apply} --ask"));
     asked.wait_for("Do it?");
-    node.ok("crm configure primitive f ocf:systole:Dummy");
+    node.ok("crm -w configure primitive f ocf:systole:Dummy");
     let (code, told) = asked.answer("y\n");
     assert!(
         code == 103 && told.contains("nothing was changed"),
@@ -258,4 +258,66 @@ fn a_ban_ends_by_itself_and_says_who_asked_for_it() {
     node.ok("crm resource ban d n1 forever");
     let moves = values(&node.ok("crm status --json"));
     assert!(moves["moves"][0]["remaining_s"].is_null());
+}
+
+#[test]
+fn a_drill_tells_what_is_lost_and_is_done_only_when_it_is_meant() {
+    let node = Node::start();
+    node.ok("crm configure property stonith-enabled=false");
+    node.ok("crm -w configure primitive d ocf:systole:Dummy op monitor interval=10s");
+
+    let told = node.run(&["crm", "drill", "--all-single-failures", "--json"]);
+    assert_eq!(told.status.code(), Some(113), "{told:?}");
+    let told = values(&String::from_utf8_lossy(&told.stdout));
+    assert_eq!(told[0]["failure"], "n1");
+    assert_eq!(told[0]["quorate"], false);
+    assert_eq!(told[0]["resources"][0]["verdict"], "lost");
+    let (code, told) = node.refused("crm drill --node n2");
+    assert!(
+        code == 68 && told.contains("the nodes are: n1"),
+        "{code} {told}"
+    );
+    let (code, told) = node.refused("crm drill --site a");
+    assert!(
+        code == 105 && told.contains("crm node attribute"),
+        "{code} {told}"
+    );
+
+    let (code, told) = node.refused("crm drill --node n1 --really");
+    assert!(
+        code == 107 && told.contains("d would be lost"),
+        "{code} {told}"
+    );
+    assert!(node.ok("crm resource status d").contains("running on: n1"));
+    let told = node.ok("crm -F drill --node n1 --really");
+    assert!(
+        told.contains("d  IT DID NOT COME BACK (expected for good)"),
+        "{told}"
+    );
+    // It was let in again, and all is as before.
+    assert!(node.ok("crm resource status d").contains("running on: n1"));
+}
+
+#[test]
+fn a_doctor_finds_what_the_machine_and_the_configuration_lack() {
+    let node = Node::start();
+    node.ok("crm configure property stonith-enabled=false");
+    assert_eq!(node.run(&["crm", "doctor"]).status.code(), Some(0));
+    node.ok("crm -w configure primitive d ocf:systole:Dummy");
+    node.ok("crm -F configure primitive x ocf:nobody:Nothing op monitor interval=10s");
+    let told = node.run(&["crm", "doctor", "--json"]);
+    assert_eq!(told.status.code(), Some(2), "{told:?}");
+    let told = values(&String::from_utf8_lossy(&told.stdout));
+    let found = |kind: &str| {
+        let all = told.as_array().expect("a list").iter();
+        let of: Vec<_> = all.filter(|it| it["kind"] == kind).collect();
+        of.first()
+            .map(|it| (it["object"].clone(), it["command"].clone()))
+    };
+    let (object, _) = found("no-monitor").expect("d has none");
+    assert_eq!(object, "d");
+    let (object, command) = found("agent-missing").expect("there is no such agent");
+    assert_eq!(object, "ocf:nobody:Nothing");
+    assert_eq!(command, "install it on n1");
+    assert!(found("no-guard").is_none() && found("certificate").is_none());
 }

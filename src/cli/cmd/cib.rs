@@ -128,14 +128,16 @@ fn log(shell: &mut Shell, last: usize, as_values: bool) -> Result<(), Failure> {
 pub(crate) fn line(entry: &HistoryEntry) -> String {
     let or = |text: &str, other: &str| if text.is_empty() { other } else { text }.to_owned();
     let mut out = format!(
-        "{:>5}  {}  {:<9}  {} by {} on {}",
+        "{:>5}  {}  {:<9}  {} by {}",
         entry.number,
         DateTime::from_epoch(entry.time_s),
         entry.version,
         or(&entry.client, "?"),
         author(entry),
-        or(&entry.node, "?"),
     );
+    if !entry.node.is_empty() {
+        out.push_str(&format!(" on {}", entry.node));
+    }
     let names: Vec<String> = entry.objects.iter().map(ToString::to_string).collect();
     if !names.is_empty() {
         out.push_str(&format!("  {}", names[..names.len().min(NAMED)].join(" ")));

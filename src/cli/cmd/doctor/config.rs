@@ -266,8 +266,7 @@ fn failover(patient: &Patient<'_>) -> Vec<Finding> {
 /// What would be lost with one node.
 fn single_failures(patient: &Patient<'_>) -> Vec<Finding> {
     let facts = patient.facts;
-    let fencing = facts.options.fencing_enabled && facts.fence_device_known;
-    let members = patient.cluster.map(|it| it.members.as_slice());
+    let votes = crate::cli::cmd::drill::Votes::of(patient.cluster, facts);
     let all = nodes(patient);
     if all.len() < 2 {
         return Vec::new();
@@ -277,7 +276,7 @@ fn single_failures(patient: &Patient<'_>) -> Vec<Finding> {
     for node in all {
         let lost = vec![node.clone()];
         let failure = forecast::Failure {
-            quorate: crate::cli::cmd::drill::quorate(members.unwrap_or_default(), &lost, fencing),
+            quorate: votes.quorate(&lost),
             name: node.clone(),
             nodes: lost,
         };

@@ -76,10 +76,13 @@ fn paths(patient: &Patient<'_>) -> Vec<Finding> {
         return Vec::new();
     };
     let mut found = Vec::new();
+    let mut single = Vec::new();
     for member in &cluster.members {
+        // A node that was asked and does not answer is told of with the reason.
+        let asked = patient.nodes.iter().any(|it| member.name == *it.name);
         let path = cluster.paths.iter().find(|(id, _)| *id == member.id);
         let name = &member.name;
-        if matches!(path, Some((_, None))) && member.id != cluster.me {
+        if matches!(path, Some((_, None))) && member.id != cluster.me && !asked {
             found.push(Finding {
                 severity: Severity::Danger,
                 kind: "not-reached",
@@ -88,18 +91,22 @@ fn paths(patient: &Patient<'_>) -> Vec<Finding> {
                 why: "It is down, or the network between is.",
                 command: "crm cluster status".into(),
             });
-        } else if member.addresses.len() == 1 && cluster.members.len() > 1 {
-            found.push(Finding {
-                severity: Severity::Note,
-                kind: "one-path",
-                object: name.to_string(),
-                what: format!("{name} has one address"),
-                why: "One cable or switch is enough to take the node for lost.",
-                command: format!(
-                    "add a second one to `addresses` in node.toml on {name}, and restart its daemon"
-                ),
-            });
+        } else if member.addresses.len() == 1 {
+            single.push(name.to_string());
         }
+    }
+    if !single.is_empty() && cluster.members.len() > 1 {
+        let all = single.join(", ");
+        found.push(Finding {
+            severity: Severity::Note,
+            kind: "one-path",
+            object: "network".into(),
+            what: format!("only one address is known for: {all}"),
+            why: "One cable or switch is enough to take a node for lost.",
+            command: format!(
+                "add a second one to `addresses` in node.toml on {all}, and restart the daemon there"
+            ),
+        });
     }
     found
 }
@@ -173,13 +180,14 @@ fn alone(patient: &Patient<'_>, node: &NodeReport) -> Vec<Finding> {
             format!("crm cluster remove {name}, and join again with a new token"),
         ));
     }
-    for other in &node.unresolved {
+    if !node.unresolved.is_empty() {
+        let others = node.unresolved.join(", ");
         found.push(finding(
             Severity::Note,
             "name",
-            format!("{name} finds no address for the name {other}"),
+            format!("{name} finds no address for: {others}"),
             "Agents and people that use names reach it from one node and not from another.",
-            format!("add {other} to /etc/hosts on {name}"),
+            format!("add {others} to /etc/hosts on {name}"),
         ));
     }
     found

@@ -147,10 +147,11 @@ fn what_machines_say_is_compared() {
     n2.guard = false;
     n2.certificate_until_s = Some(1_700_000_000 + 86_400);
     n2.unresolved = vec!["n1".into()];
+    let found = look(&quiet, Some(&cluster), &[with(Some("1"), 1500)]);
+    assert!(has(&found, "not-reached", "n2") && has(&found, "one-path", "network"));
     let found = look(&quiet, Some(&cluster), &[with(Some("1"), 1500), n2.clone()]);
     for (kind, object) in [
         ("votes", "quorum"),
-        ("not-reached", "n2"),
         ("clock", "n2"),
         ("no-guard", "n2"),
         ("certificate", "n2"),
