@@ -3,7 +3,7 @@
 use super::{Finding, Patient, Severity};
 use crate::{
     cib::config::moves::Move,
-    cli::forecast,
+    cli::{forecast, show},
     policy::{
         DateVerdict, Input,
         facts::{Kind, NodeKind, options::QuorumPolicy},
@@ -39,7 +39,9 @@ fn safety(patient: &Patient<'_>) -> Vec<Finding> {
     let options = &patient.facts.options;
     let mut found = Vec::new();
     let several = nodes(patient).len() > 1;
-    if several && !options.fencing_enabled {
+    let protections = show::protections(patient.cib, patient.facts);
+    let by_watchdogs = protections.iter().all(|it| it.by == "watchdog");
+    if several && !options.fencing_enabled && !by_watchdogs {
         found.push(Finding {
             severity: Severity::Warning,
             kind: "no-fencing",
@@ -57,6 +59,23 @@ fn safety(patient: &Patient<'_>) -> Vec<Finding> {
             why: "Nothing is started at all, and nothing is recovered.",
             command: "crm configure primitive fence1 stonith:AGENT params ...".into(),
         });
+    } else if several && options.fencing_enabled {
+        let bare = protections.iter().filter(|it| it.by == "nothing");
+        found.extend(bare.map(|it| Finding {
+            severity: Severity::Danger,
+            kind: "not-fenced",
+            object: it.node.clone(),
+            what: format!(
+                "{} can't be fenced: {}",
+                it.node,
+                it.text.trim_start_matches("nothing: ")
+            ),
+            why: "When it fails, what it ran is not recovered until a person says that it is dead.",
+            command: format!(
+                "crm configure edit DEVICE      (params pcmk_host_list: add {})",
+                it.node
+            ),
+        }));
     }
     if several && options.no_quorum_policy == QuorumPolicy::Ignore {
         found.push(Finding {

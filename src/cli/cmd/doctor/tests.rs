@@ -81,6 +81,12 @@ fn what_the_configuration_lacks_and_what_was_left_in_it_is_found() {
         <op id='m' name='monitor' interval='60s'/></operations></primitive>";
     let found = look(&cib("", watched, ""), None, &[]);
     assert_eq!(kinds(&found), []);
+    let one = watched.replace(
+        "<operations>",
+        "<instance_attributes id='p'><nvpair id='h' name='pcmk_host_list' value='n1'/></instance_attributes><operations>",
+    );
+    let found = look(&cib("", &one, ""), None, &[]);
+    assert_eq!(kinds(&found), [("not-fenced", "n2".to_owned())]);
 }
 
 #[test]

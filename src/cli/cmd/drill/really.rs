@@ -5,7 +5,7 @@ use std::{thread::sleep, time::Duration};
 use serde_json::json;
 
 use super::super::{change, facts_of, plan, wait};
-use super::as_text;
+use super::{as_json, as_text};
 use crate::{
     cib::Cib,
     cli::{
@@ -48,7 +48,9 @@ pub(super) fn run(
         ));
     }
     let node = verdict.failure.nodes[0].clone();
-    shell.say(&as_text(verdict))?;
+    if !drill.json {
+        shell.say(&as_text(verdict))?;
+    }
     let lost: Vec<&str> = verdict.lost().collect();
     if !lost.is_empty() && !shell.force {
         let text = format!("nothing was done: {} would be lost", lost.join(", "));
@@ -89,7 +91,7 @@ pub(super) fn run(
     if !drill.fence && !drill.keep {
         wait::idle(shell, PATIENCE_MS / 1000)?;
     }
-    report(shell, drill, &node, &expected, &seen, fenced_ms)
+    report(shell, drill, verdict, &expected, &seen, fenced_ms)
 }
 
 /// What the policy says of exactly this: the node emptied, or lost.
@@ -232,11 +234,12 @@ fn watch(
 fn report(
     shell: &mut Shell,
     drill: &Drill,
-    node: &str,
+    verdict: &Verdict,
     expected: &[Interruption],
     seen: &Seen,
     fenced_ms: Option<u64>,
 ) -> Result<(), Failure> {
+    let node = &verdict.failure.nodes[0];
     let mut names: Vec<&str> = expected.iter().map(|it| it.rsc.as_str()).collect();
     names.extend(seen.iter().map(|(rsc, ..)| rsc.as_str()));
     names.sort_unstable();
@@ -261,6 +264,7 @@ fn report(
         });
         let value = json!({
             "node": node,
+            "drill": as_json(verdict),
             "fencing_ms": fenced_ms,
             "resources": lines.collect::<Vec<_>>(),
         });
