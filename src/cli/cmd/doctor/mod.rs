@@ -110,7 +110,7 @@ fn reports(
     cluster: &ClusterStatus,
 ) -> Result<Vec<NodeReport>, Failure> {
     let agents = facts.rscs.iter().filter(|rsc| rsc.is_primitive());
-    let mut agents: Vec<String> = agents.filter_map(|rsc| agent(rsc)).collect();
+    let mut agents: Vec<String> = agents.filter_map(agent).collect();
     agents.sort();
     agents.dedup();
     let names = cluster.members.iter().map(|it| it.name.to_string());
