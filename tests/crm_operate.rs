@@ -181,6 +181,15 @@ fn a_change_is_shown_before_and_refused_when_it_is_not_safe() {
         "{code} {told}"
     );
 
+    // In a file of commands, a commit takes the same words, and asks nobody.
+    let script = node.dir.path().join("script.crm");
+    let lines =
+        "configure\nprimitive g ocf:systole:Dummy\ncommit --dry-run\nup\nconfigure commit force\n";
+    std::fs::write(&script, lines).expect("a file");
+    let told = node.ok(&format!("crm -w -f {}", script.display()));
+    assert!(told.contains("Start g (n1)"), "{told}");
+    assert!(node.ok("crm configure show").contains("primitive g"));
+
     let (code, told) = node.answered(&format!("{apply} --ask"), "y\n");
     assert_eq!(code, 0, "{told}");
     node.ok("crm_resource --wait");

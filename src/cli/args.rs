@@ -395,8 +395,9 @@ pub enum Configure {
     )]
     Commit {
         /// `force`: although there are warnings
-        #[arg(value_parser = ["force"])]
-        force: Option<String>,
+        // Not named `force`: clap would take it for the option that every command has.
+        #[arg(value_parser = ["force"], value_name = "FORCE")]
+        forced: Option<String>,
         /// How it is committed
         #[command(flatten)]
         how: Committing,

@@ -82,7 +82,7 @@ pub fn run(shell: &mut Shell, command: Configure) -> Result<(), Failure> {
                 shell.say(&text)
             }
         }
-        Configure::Commit { force, how } => super::commit::commit(shell, &how, force.is_some()),
+        Configure::Commit { forced, how } => super::commit::commit(shell, &how, forced.is_some()),
         Configure::Confirm => super::commit::end_trial(shell, true),
         Configure::Revert => super::commit::end_trial(shell, false),
         Configure::Refresh => {
