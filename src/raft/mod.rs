@@ -4,6 +4,7 @@
 //! May touch: the data directory (redb, fsync), the clock; the network only through `Transport`.
 
 mod checked;
+mod cores;
 mod drive;
 mod election;
 mod handle;
@@ -14,6 +15,8 @@ mod membership;
 mod network;
 mod state;
 mod store;
+mod survivor;
+mod two_node;
 mod types;
 mod vocab;
 
@@ -24,6 +27,8 @@ pub use handle::{Changes, Config, Raft};
 pub use history::{History, HistoryEntry};
 pub use state::State;
 pub use store::{Identity, Store};
+pub use survivor::Want;
+pub use two_node::{Phase as TwoNodePhase, Picture as TwoNodePicture};
 pub use vocab::{
     Answer, Body, Change, ClientWrite, ClusterChange, Error, Leadership, Member, MemberRole,
     Outcome, Timing, TokenRecord, Transport, TransportError,

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::history::{History, HistoryEntry};
+use super::two_node::permitted;
 use super::vocab::{
     Answer, Body, Change, ClientWrite, ClusterChange, Member, MemberRole, Outcome, TokenRecord,
 };
@@ -45,6 +46,8 @@ pub struct State {
     pub tokens: Arc<BTreeMap<String, TokenRecord>>,
     /// Who changed the configuration.
     pub history: Arc<History>,
+    /// With two voters, one that has fenced the other goes on alone.
+    pub two_node: bool,
 }
 
 impl State {
@@ -71,6 +74,8 @@ struct Saved {
     tokens: Vec<TokenRecord>,
     history: Arc<History>,
     dedup: Dedup,
+    #[serde(default)]
+    two_node: bool,
 }
 
 /// Number of the layout of a snapshot; a newer one than ours is refused.
@@ -230,6 +235,13 @@ fn apply_cluster(state: &mut State, change: &ClusterChange) -> (Outcome, Option<
             member.role = *role;
             done()
         }
+        ClusterChange::TwoNode { on } => {
+            if *on && let Err(why) = permitted(&state.cib, state.members.values()) {
+                return refuse(CrmExit::UNSAFE, why);
+            }
+            state.two_node = *on;
+            done()
+        }
         ClusterChange::Update {
             id,
             addresses,
@@ -302,6 +314,14 @@ fn join(
         role: token.role,
         key: key.into(),
     };
+    if state.two_node
+        && member.role.votes()
+        && voters(state) == 1
+        && let Err(why) = permitted(&state.cib, state.members.values().chain([&member]))
+    {
+        let message = format!("`{name}` can't be the second voter in two-node mode: {why}");
+        return refuse(CrmExit::UNSAFE, message);
+    }
     if let Some(token) = Arc::make_mut(&mut state.tokens).get_mut(hash) {
         token.used = Some((key.into(), id));
     }
@@ -419,6 +439,7 @@ pub(crate) fn save(state: &State, dedup: &Dedup) -> Vec<u8> {
         tokens: state.tokens.values().cloned().collect(),
         history: Arc::clone(&state.history),
         dedup: dedup.clone(),
+        two_node: state.two_node,
     };
     let content = serde_json::to_vec(&saved).expect("our own types have no map with odd keys");
     super::checked::seal("snapshot", &content)
@@ -450,6 +471,7 @@ pub(crate) fn restore(bytes: &[u8]) -> Result<(State, Dedup), String> {
                 .collect(),
         ),
         history: saved.history,
+        two_node: saved.two_node,
     };
     Ok((state, saved.dedup))
 }
