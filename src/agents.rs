@@ -4,6 +4,7 @@
 //!   DIR/ocf/systole/Dummy ...     resource agents of provider `systole`
 //!   DIR/ocf/systole/IPaddr2       link to this program, which is that agent when called so
 //!   DIR/fence/fence_hook ...      fence agents
+//!   DIR/alert/alert_file ...      alert agents
 //! ```
 
 use std::io;
@@ -25,6 +26,16 @@ pub const FENCE: [(&str, &str); 2] = [
     ("fence_pids", include_str!("../agents/fence/fence_pids")),
 ];
 
+/// Alert agents: name and text.
+pub const ALERT: [(&str, &str); 3] = [
+    ("alert_file", include_str!("../agents/alert/alert_file")),
+    ("alert_mail", include_str!("../agents/alert/alert_mail")),
+    (
+        "alert_webhook",
+        include_str!("../agents/alert/alert_webhook"),
+    ),
+];
+
 /// Agents that are this program under another name.
 pub const NATIVE: [&str; 1] = ["IPaddr2"];
 
@@ -40,7 +51,8 @@ pub struct InstallError {
 /// in one move, so an agent that runs meanwhile is not disturbed.
 pub fn install(dir: &Path, program: &Path) -> Result<(), InstallError> {
     let (ocf, fence) = (dir.join("ocf/systole"), dir.join("fence"));
-    for dir in [&ocf, &fence] {
+    let alert = dir.join("alert");
+    for dir in [&ocf, &fence, &alert] {
         std::fs::create_dir_all(dir).map_err(at(dir))?;
     }
     for (name, text) in OCF {
@@ -48,6 +60,9 @@ pub fn install(dir: &Path, program: &Path) -> Result<(), InstallError> {
     }
     for (name, text) in FENCE {
         write(&fence.join(name), text)?;
+    }
+    for (name, text) in ALERT {
+        write(&alert.join(name), text)?;
     }
     for name in NATIVE {
         link(&ocf.join(name), program)?;
@@ -99,6 +114,21 @@ mod tests {
                 read.actions.iter().any(|action| action == "monitor"),
                 "{name}"
             );
+            assert!(!text.contains("[["), "{name} must run in any sh");
+        }
+        for (name, text) in ALERT {
+            let start = text.find("<?xml").expect("metadata");
+            let end = text.find("\nXML\n").expect("the end of metadata");
+            let read = metadata::parse(&text[start..end]).unwrap_or_else(|e| panic!("{name}: {e}"));
+            for parameter in read.parameters {
+                let used = format!("${{{}", parameter.name);
+                let plain = format!("${}", parameter.name);
+                assert!(text.contains(&used) || text.contains(&plain), "{name}");
+                assert!(
+                    text.contains(&format!("{},", parameter.name)),
+                    "help of {name}"
+                );
+            }
             assert!(!text.contains("[["), "{name} must run in any sh");
         }
         let link = std::fs::read_link(dir.path().join("ocf/systole/IPaddr2")).expect("a link");

@@ -25,6 +25,7 @@ pub mod raft;
 pub mod coordinator;
 pub mod presence;
 
+pub mod alerts;
 pub mod attributes;
 pub mod executor;
 pub mod fencer;

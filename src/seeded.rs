@@ -38,6 +38,58 @@ pub enum Bug {
     LoseResults,
     /// A node that is alone takes itself for one that has a majority.
     AloneKeepsRunning,
+    /// An action does not wait for the first of those that it should wait for.
+    DropGraphEdge,
+    /// What waits for fencing goes on as soon as fencing is ordered.
+    FenceNotAwaited,
+    /// What a node reported before its daemon was started anew still counts.
+    KeepOldHistory,
+    /// What ran on a fenced node still counts as running there.
+    FencedKeepsHistory,
+    /// A fenced life of a node may speak up again.
+    CondemnForgotten,
+    /// Orders to a node that is not there are waited for.
+    LostOrdersKept,
+    /// An action that failed counts as done.
+    FailedIsDone,
+    /// A transition goes on, whatever happens meanwhile.
+    NoAbort,
+    /// A silent node counts as alive.
+    NeverSuspect,
+    /// A node whose lease has run out counts as having stopped everything at once.
+    StopDeadlineForgotten,
+    /// A node that acted alone comes back as if nothing had happened.
+    SameIncarnation,
+    /// Two executions on a node have one number.
+    ReuseCallId,
+    /// An order that arrives twice is carried out twice.
+    OrderTwice,
+    /// A start is not recorded before it runs.
+    StartUnrecorded,
+    /// A fence agent that does not answer in time counts as done.
+    FenceTimeoutIsSuccess,
+    /// The fencer takes orders of a deposed coordinator.
+    OldFenceAccepted,
+    /// The guard never acts.
+    GuardBlind,
+    /// The guard forgets what may run when a daemon starts.
+    GuardForgets,
+    /// The guard takes leases for five seconds longer than they are.
+    GuardTrustsLonger,
+    /// A leader acknowledges what it has only proposed.
+    AckBeforeCommit,
+    /// A node applies what is not committed.
+    ApplyUncommitted,
+    /// A leader counts the copies of an entry of an older term.
+    CommitOldTerm,
+    /// A voter votes for everybody in a term.
+    VoteTwice,
+    /// A voter follows a leader of an older term.
+    HearOldLeader,
+    /// A voter that heard its leader a moment ago elects another one.
+    VoteWithinLease,
+    /// The executor does not hear of a new term before the vote is answered.
+    TermNotTold,
     /// Two nodes: a shot at an earlier life of the peer counts although a new one has spoken.
     TwoNodeLateShot,
     /// Two nodes: a node that starts does not wait for its peer.
@@ -56,7 +108,7 @@ pub enum Bug {
 
 impl Bug {
     /// All that simulations of whole nodes look for.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 42] = [
         Self::AckBeforeFsync,
         Self::VoteForShortLog,
         Self::ForgetVote,
@@ -73,6 +125,32 @@ impl Bug {
         Self::IgnoreTerm,
         Self::LoseResults,
         Self::AloneKeepsRunning,
+        Self::DropGraphEdge,
+        Self::FenceNotAwaited,
+        Self::KeepOldHistory,
+        Self::FencedKeepsHistory,
+        Self::CondemnForgotten,
+        Self::LostOrdersKept,
+        Self::FailedIsDone,
+        Self::NoAbort,
+        Self::NeverSuspect,
+        Self::StopDeadlineForgotten,
+        Self::SameIncarnation,
+        Self::ReuseCallId,
+        Self::OrderTwice,
+        Self::StartUnrecorded,
+        Self::FenceTimeoutIsSuccess,
+        Self::OldFenceAccepted,
+        Self::GuardBlind,
+        Self::GuardForgets,
+        Self::GuardTrustsLonger,
+        Self::AckBeforeCommit,
+        Self::ApplyUncommitted,
+        Self::CommitOldTerm,
+        Self::VoteTwice,
+        Self::HearOldLeader,
+        Self::VoteWithinLease,
+        Self::TermNotTold,
     ];
 
     /// Those of two nodes without a witness, which every interleaving of two nodes must show.

@@ -104,3 +104,69 @@ fn eventually(true_at_last: impl Fn() -> bool) {
         std::thread::sleep(Duration::from_millis(50));
     }
 }
+
+/// A script as people have them: it writes what it is told to the file that it was given.
+const SCRIPT: &str = "#!/bin/sh\n\
+    echo \"$CRM_alert_kind $CRM_alert_node $CRM_alert_rsc$CRM_alert_attribute_name $CRM_alert_task \
+    $CRM_alert_rc $CRM_alert_target_rc $CRM_alert_desc$CRM_alert_attribute_value $color\" >> \"$CRM_alert_recipient\"\n";
+
+#[test]
+fn an_alert_script_hears_of_a_start_and_of_a_selected_attribute() {
+    let node = Node::start();
+    // Whoever runs alert agents here, the daemon's user or another one, can reach these.
+    let place = node.dir.path().join("alerts");
+    std::fs::create_dir(&place).expect("a directory");
+    for (path, mode) in [(node.dir.path(), 0o755), (place.as_path(), 0o777)] {
+        mode_of(path, mode);
+    }
+    let (script, heard) = (place.join("tell.sh"), place.join("heard"));
+    std::fs::write(&script, SCRIPT).expect("a file");
+    mode_of(&script, 0o755);
+    let hang = place.join("hang.sh");
+    std::fs::write(&hang, "#!/bin/sh\nsleep 600\n").expect("a file");
+    mode_of(&hang, 0o755);
+    let (script, file) = (script.display(), heard.display());
+    node.ok(&format!(
+        "crm configure alert a {script} attributes color=red to {file}"
+    ));
+    node.ok(&format!(
+        "crm configure alert b {script} select attributes {{ ping }} to {file}"
+    ));
+    node.ok(&format!("crm configure alert slow {}", hang.display()));
+    let shipped = node.home().join("agents/alert/alert_file");
+    let lines = node.dir.path().join("lines");
+    node.ok(&format!(
+        "crm configure alert c {} to {}",
+        shipped.display(),
+        lines.display()
+    ));
+    node.ok("crm configure property stonith-enabled=false");
+    let begun = Instant::now();
+    node.ok("crm -w configure primitive d ocf:systole:Dummy op monitor interval=10s");
+    // An agent that never ends delays nothing; it is killed after 30 s.
+    assert!(begun.elapsed() < Duration::from_secs(25));
+    node.ok("attrd_updater -n ping -U 5");
+    node.ok("attrd_updater -n pong -U 5");
+    let says = |line: &str| {
+        let text = std::fs::read_to_string(&heard).unwrap_or_default();
+        text.lines().any(|l| l == line)
+    };
+    eventually(|| says("resource n1 d start 0 0 OK red"));
+    eventually(|| says("attribute n1 ping    5 "));
+    // The probe found what it expected, and nobody asked for the other attribute.
+    let text = std::fs::read_to_string(&heard).expect("it was written");
+    assert!(!text.contains(" d monitor 7"), "{text}");
+    assert!(!text.contains("pong"), "{text}");
+    eventually(|| {
+        let text = std::fs::read_to_string(&lines).unwrap_or_default();
+        text.contains(" resource d: start on n1: OK\n")
+    });
+    let shown = node.ok("crm configure show");
+    assert!(shown.contains("select attributes { ping }"), "{shown}");
+}
+
+fn mode_of(path: &std::path::Path, mode: u32) {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = std::fs::Permissions::from_mode(mode);
+    std::fs::set_permissions(path, mode).expect("it is ours");
+}

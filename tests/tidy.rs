@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// A room imports itself and rooms above it.
-const ORDER: [&str; 20] = [
+const ORDER: [&str; 21] = [
     "seeded",
     "clock",
     "terms",
@@ -22,6 +22,7 @@ const ORDER: [&str; 20] = [
     "executor",
     "fencer",
     "attributes",
+    "alerts",
     "vip",
     "rpc",
     "cli",
@@ -32,13 +33,14 @@ const ORDER: [&str; 20] = [
 const LAST: [&str; 2] = ["daemon", "main"];
 
 /// Rooms that meet in `daemon` only.
-const SIBLINGS: [&str; 7] = [
+const SIBLINGS: [&str; 8] = [
     "raft",
     "presence",
     "coordinator",
     "executor",
     "fencer",
     "attributes",
+    "alerts",
     "vip",
 ];
 

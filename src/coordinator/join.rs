@@ -6,11 +6,16 @@
 //!   Alive, new life     joins, history gone   the same
 //!   Alive, same life    here again            the same
 //!   Silent              lost: policy fences   wait
-//!   Expired             lost                  lost: it stopped by itself (proof: lease)
+//!   Expired             lost                  lost: it stopped by itself (proof: lease),
+//!                                             or was reset (proof: watchdog)
 //! ```
+//!
+//! What a node does without a lease is what it said when it was granted, not what the CIB says now: a frozen node does
+//! not read the CIB. It is written to its entry, for the next leader.
 
 use crate::cib::{Cib, Command};
-use crate::terms::{NodeId, NodeName};
+use crate::seeded::{Bug, seeded};
+use crate::terms::{NodeId, NodeName, Pledge};
 use crate::xml::Element;
 
 use super::minority;
@@ -49,6 +54,22 @@ pub(super) fn proof(fencing_enabled: bool, no_quorum_policy: &str) -> Proof {
     }
 }
 
+/// What a node does without a lease, as its entry has it.
+pub(super) fn pledged(state: &Element) -> Option<Pledge> {
+    Some(Pledge {
+        lets_go: state.get("lets-go")? != "false",
+        watchdog_ms: state.get("watchdog-ms")?.parse().ok()?,
+    })
+}
+
+/// How the loss of one node is proven: by nothing if it did not promise to stop.
+pub(super) fn proof_of(proof: Proof, pledge: Option<Pledge>) -> Proof {
+    match proof {
+        Proof::Lease if pledge.is_some_and(|pledge| !pledge.lets_go) => Proof::Nothing,
+        proof => proof,
+    }
+}
+
 /// What a peer's entry should say.
 pub(super) fn wanted(peer: Peer, state: Option<&Element>, proof: Proof, late: bool) -> Wanted {
     let left_cleanly = state.is_none_or(|s| s.get("expected") == Some("down"));
@@ -76,7 +97,7 @@ pub(super) fn wanted(peer: Peer, state: Option<&Element>, proof: Proof, late: bo
 }
 
 /// Whether the entry already says so.
-pub(super) fn is_so(wanted: Wanted, state: Option<&Element>) -> bool {
+pub(super) fn is_so(wanted: Wanted, state: Option<&Element>, pledge: Option<Pledge>) -> bool {
     let here = |s: &Element| {
         ["in_ccm", "crmd"]
             .iter()
@@ -86,7 +107,9 @@ pub(super) fn is_so(wanted: Wanted, state: Option<&Element>) -> bool {
     match wanted {
         Wanted::Undecided => true,
         Wanted::Here(incarnation) => state.is_some_and(|s| {
-            here(s) && s.get("incarnation") == Some(incarnation.to_string().as_str())
+            here(s)
+                && s.get("incarnation") == Some(incarnation.to_string().as_str())
+                && (pledge.is_none() || pledge == pledged(s))
         }),
         Wanted::Gone => state.is_none_or(|s| {
             !s.get("in_ccm").is_some_and(is_set) && !s.get("crmd").is_some_and(is_set)
@@ -105,6 +128,7 @@ pub(super) fn write(
     id: NodeId,
     name: &NodeName,
     wanted: Wanted,
+    (pledge, proven): (Option<Pledge>, Option<&str>),
     now_s: i64,
 ) -> Option<Vec<Command>> {
     let mut state = Element::new("node_state")
@@ -114,20 +138,31 @@ pub(super) fn write(
     let mut commands = Vec::new();
     match wanted {
         Wanted::Undecided => return None,
-        Wanted::Gone => minority::gone(&mut state),
+        Wanted::Gone => {
+            minority::gone(&mut state);
+            if let Some(proven) = proven {
+                state.set("proof", proven);
+            }
+        }
         Wanted::Here(incarnation) => {
             let now = now_s.to_string();
-            for (name, value) in [
-                ("in_ccm", now.as_str()),
-                ("crmd", now.as_str()),
-                ("join", "member"),
-                ("expected", "member"),
-                ("incarnation", &incarnation.to_string()),
-            ] {
-                state.set(name, value);
+            if !is_so(wanted, state_of(cib, id), None) {
+                for (name, value) in [
+                    ("in_ccm", now.as_str()),
+                    ("crmd", now.as_str()),
+                    ("join", "member"),
+                    ("expected", "member"),
+                    ("incarnation", &incarnation.to_string()),
+                ] {
+                    state.set(name, value);
+                }
+            }
+            if let Some(pledge) = pledge {
+                state.set("lets-go", &pledge.lets_go.to_string());
+                state.set("watchdog-ms", &pledge.watchdog_ms.to_string());
             }
             let known = state_of(cib, id).and_then(|s| s.get("incarnation"));
-            if known != Some(incarnation.to_string().as_str()) {
+            if known != Some(incarnation.to_string().as_str()) && !seeded(Bug::KeepOldHistory) {
                 // A new life of its daemon: what runs there must be looked at again.
                 commands.extend(forget(&id.to_string()));
             }
@@ -158,6 +193,9 @@ pub(super) fn fenced(cib: &Cib, id: &str, name: &NodeName, by: &str) -> Vec<Comm
         state.set("fenced-incarnation", incarnation);
     }
     let mut commands: Vec<Command> = forget(id).collect();
+    if seeded(Bug::FencedKeepsHistory) {
+        commands.clear();
+    }
     commands.push(Command::modify("status", state).or_create());
     commands
 }

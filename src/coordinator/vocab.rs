@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::cib::{Cib, Command};
 use crate::clock::Mono;
 use crate::graph::{Action, Graph};
-use crate::terms::{NodeId, NodeName, Term, TransitionKey};
+use crate::terms::{NodeId, NodeName, Pledge, Term, TransitionKey};
 
 /// By whose right this coordinator gives orders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +48,8 @@ pub enum Event {
     Members(Vec<(NodeId, NodeName)>),
     /// A peer is seen differently.
     Peer(NodeId, Peer),
+    /// What a node does when its lease runs out.
+    Pledged(NodeId, Pledge),
     /// A write was applied.
     CibChanged {
         /// The CIB before it.

@@ -10,7 +10,7 @@ use crate::terms::{ExecStatus, NodeName, OcfExit, span};
 use crate::xml::Element;
 
 /// Devices, levels and node attributes as this node's fencer should know them. // spec cluster §16.1
-pub(super) fn configured(cib: &Cib, me: &NodeName, now_s: i64) -> fencer::Event {
+pub(super) fn configured(cib: &Cib, me: &NodeName, now_s: i64, lease_ms: u64) -> fencer::Event {
     let input = policy::Input {
         causes: false,
         ..policy::Input::at(now_s)
@@ -22,7 +22,15 @@ pub(super) fn configured(cib: &Cib, me: &NodeName, now_s: i64) -> fencer::Event 
         provides_unfencing: device.provides_unfencing,
         params: device.params.into_iter().collect(),
     });
-    let devices = devices.collect();
+    // The built-in device is no agent: it is what nodes do by themselves. // spec cluster §16.9
+    let (built_in, devices): (Vec<Device>, Vec<Device>) =
+        devices.partition(|device: &Device| device.agent == fencer::WATCHDOG_AGENT);
+    let mut watchdogs = watchdogs(cib, lease_ms);
+    if let Some(device) = built_in.first() {
+        let only = device.fixed_targets();
+        let named = |name: &NodeName| only.iter().any(|n| n.eq_ignore_ascii_case(name.as_str()));
+        watchdogs.retain(|name, _| only.is_empty() || named(name));
+    }
     let levels = cib
         .section("fencing-topology")
         .filter(|t| t.is("fencing-topology"))
@@ -39,16 +47,39 @@ pub(super) fn configured(cib: &Cib, me: &NodeName, now_s: i64) -> fencer::Event 
             Some((NodeName::from(node.get("uname").or(node.id())?), pairs))
         })
         .collect();
-    let watchdog = option(
-        cib,
-        &["fencing-watchdog-timeout", "stonith-watchdog-timeout"],
-    );
     fencer::Event::Configured {
         devices,
         levels,
         node_attributes,
-        watchdog_timeout_ms: span::ms_or_zero(watchdog.as_deref()),
+        watchdogs,
     }
+}
+
+/// How long after a node fell silent its watchdog has certainly reset it: what is left of its lease, and then the timeout
+/// that the cluster waits, but never less than the node's own. Nodes without a watchdog are not in it, nor is anybody while
+/// `stonith-watchdog-timeout` is off. // spec cluster §16.9; safety §2
+pub(super) fn watchdogs(cib: &Cib, lease_ms: u64) -> BTreeMap<NodeName, u64> {
+    let names = ["fencing-watchdog-timeout", "stonith-watchdog-timeout"];
+    let text = option(cib, &names).unwrap_or_default();
+    let twice = text.trim_start().starts_with('-');
+    let wanted_ms = span::ms_or_zero(Some(&text));
+    if !twice && wanted_ms == 0 {
+        return BTreeMap::new();
+    }
+    let states = cib.status().into_iter();
+    states
+        .flat_map(|status| status.children_named("node_state"))
+        .filter_map(|state| {
+            let own_ms: u64 = state.get("watchdog-ms")?.parse().ok()?;
+            let wait_ms = if twice {
+                own_ms * 2
+            } else {
+                wanted_ms.max(own_ms)
+            };
+            let name = NodeName::from(state.get("uname")?);
+            (own_ms > 0).then_some((name, lease_ms + wait_ms))
+        })
+        .collect()
 }
 
 fn level(element: &Element) -> Option<Level> {
@@ -186,7 +217,38 @@ mod tests {
             <primitive id="d" class="ocf" provider="systole" type="Dummy"/>"#;
         let bans = r#"<rsc_location id="l" rsc="c" node="h1" score="-INFINITY"/>"#;
         let cib = cib(resources, bans);
-        assert_eq!(names(&configured(&cib, &"h1".into(), 0)), ["a"]);
-        assert_eq!(names(&configured(&cib, &"h2".into(), 0)), ["a", "c"]);
+        assert_eq!(names(&configured(&cib, &"h1".into(), 0, 0)), ["a"]);
+        assert_eq!(names(&configured(&cib, &"h2".into(), 0, 0)), ["a", "c"]);
+    }
+
+    #[test]
+    fn a_watchdog_is_waited_for_as_long_as_the_node_needs() {
+        let waits = |option: &str, device: &str| {
+            let text = format!(
+                "<cib><configuration><crm_config><cluster_property_set id=\"o\"><nvpair id=\"w\" \
+                 name=\"stonith-watchdog-timeout\" value=\"{option}\"/></cluster_property_set></crm_config><nodes>\
+                 <node id=\"1\" uname=\"h1\"/></nodes><resources>{device}</resources></configuration><status>\
+                 <node_state id=\"1\" uname=\"h1\" watchdog-ms=\"5000\"/>\
+                 <node_state id=\"2\" uname=\"h2\" watchdog-ms=\"8000\"/>\
+                 <node_state id=\"3\" uname=\"h3\" watchdog-ms=\"0\"/></status></cib>"
+            );
+            let cib = Cib::parse(text, &Limits::default()).expect("the test's XML is right");
+            match configured(&cib, &"h1".into(), 0, 1_000) {
+                fencer::Event::Configured {
+                    watchdogs, devices, ..
+                } => {
+                    assert!(devices.is_empty());
+                    let waits = watchdogs.iter().map(|(name, ms)| format!("{name} {ms}"));
+                    waits.collect::<Vec<_>>().join(" ")
+                }
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(waits("6s", ""), "h1 7000 h2 9000");
+        assert_eq!(waits("-1", ""), "h1 11000 h2 17000");
+        assert_eq!(waits("0", ""), "");
+        let device = r#"<primitive id="watchdog" class="stonith" type="fence_watchdog"><instance_attributes id="i">
+            <nvpair id="l" name="pcmk_host_list" value="h2"/></instance_attributes></primitive>"#;
+        assert_eq!(waits("10s", device), "h2 11000");
     }
 }

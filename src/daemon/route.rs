@@ -17,10 +17,11 @@ use futures_util::FutureExt as _;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::authority::Knowledge;
-use super::guard::{Feeder, Lease};
+use super::guard::{self, Feeder, Lease, Look};
 use super::reports::{self, Batch};
 use super::words::{self, COORDINATOR};
 use super::{deliver, devices, outside};
+use crate::alerts;
 use crate::attributes;
 use crate::cib::{self, Cib, Command};
 use crate::clock::{Mono, wall_s};
@@ -30,7 +31,7 @@ use crate::fencer;
 use crate::presence::{self, PeerState};
 use crate::raft::{Change, Changes, Raft, State};
 use crate::rpc::{PeerRequest, Peers};
-use crate::terms::{NodeId, NodeName, Term, TransitionKey};
+use crate::terms::{NodeId, NodeName, Pledge, Term, TransitionKey};
 
 /// What the rest of the daemon may tell the loop.
 #[derive(Debug)]
@@ -56,6 +57,9 @@ pub(super) struct Router {
     pub(super) executor: executor::shell::Handle,
     pub(super) fencer: fencer::shell::Handle,
     pub(super) attributes: attributes::shell::Handle,
+    pub(super) alerts: alerts::shell::Handle,
+    /// Which nodes are members, as alerts were told; none before the first look.
+    pub(super) members_told: Option<BTreeMap<String, bool>>,
     pub(super) reports: reports::Writer,
     pub(super) asks: mpsc::UnboundedSender<Ask>,
     pub(super) newest: Arc<AtomicU64>,
@@ -79,6 +83,14 @@ pub(super) struct Router {
     pub(super) term_told: Term,
     /// Whose majorities count, as presence was told.
     pub(super) voters: Vec<BTreeSet<NodeId>>,
+    /// What presence was told that this node does without a lease.
+    pub(super) pledged: Option<Pledge>,
+    /// How long a lease can last from now on, with a margin.
+    pub(super) lease_ms: u64,
+    /// Within which time each node is reset by its watchdog, as the fencer was told.
+    pub(super) watchdogs: BTreeMap<NodeName, u64>,
+    /// The watchdog of this node.
+    pub(super) watchdog: Look,
 }
 
 /// What services read without asking the loop.
@@ -90,10 +102,13 @@ pub(super) struct Shared {
     pub(super) overlay: std::sync::Mutex<Option<Cib>>,
     /// What orders to other nodes are bound to.
     pub(super) lives: deliver::Lives,
+    /// The watchdog of this node, if it has one.
+    pub(super) watchdog: std::sync::Mutex<Option<guard::Dog>>,
     /// The daemon may end.
     pub(super) leave: watch::Sender<bool>,
     /// Tools that wait for the end of a fencing, by the tag of their request.
-    pub(super) waiting: std::sync::Mutex<BTreeMap<String, oneshot::Sender<Result<(), String>>>>,
+    pub(super) waiting:
+        std::sync::Mutex<BTreeMap<String, oneshot::Sender<Result<(), fencer::Failure>>>>,
 }
 
 /// Where effects come from.
@@ -133,8 +148,12 @@ impl Router {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         self.members_changed().await;
+        self.look_at_watchdog().await;
+        self.pledge().await;
+        self.watchdogs = devices::watchdogs(&self.cib, self.lease_ms);
         self.configure_fencer().await;
         self.leadership_changed().await;
+        self.alerts.configured(self.cib.clone());
         self.show_attributes().await;
         loop {
             let event = tokio::select! {
@@ -215,15 +234,35 @@ impl Router {
         self.coordinator
             .tell(coordinator::Event::CibChanged { before, after });
         if configuration_changed {
+            self.alerts.configured(self.cib.clone());
+            self.pledge().await;
+        }
+        let watchdogs = devices::watchdogs(&self.cib, self.lease_ms);
+        if configuration_changed || watchdogs != self.watchdogs {
+            self.watchdogs = watchdogs;
             self.configure_fencer().await;
         }
         self.show_attributes().await;
     }
 
     async fn configure_fencer(&self) {
-        self.fencer
-            .send(devices::configured(&self.cib, &self.name, wall_s()))
-            .await;
+        let event = devices::configured(&self.cib, &self.name, wall_s(), self.lease_ms);
+        self.fencer.send(event).await;
+    }
+
+    /// Says what this node does without a lease, if that is news: to its guard first, for a frozen daemon tells nobody.
+    async fn pledge(&mut self) {
+        if self.overlay {
+            return;
+        }
+        self.watchdog.compare(&self.cib, &self.name);
+        let pledge = words::pledge(&self.cib, self.watchdog.armed_ms());
+        if self.pledged == Some(pledge) {
+            return;
+        }
+        self.pledged = Some(pledge);
+        self.feed_guard();
+        self.presence.tell(presence::Event::Pledge(pledge)).await;
     }
 
     async fn members_changed(&mut self) {
@@ -268,6 +307,7 @@ impl Router {
                 members: members.keys().copied().collect(),
             })
             .await;
+        self.tell_fencer_peers().await;
         if newly_ours {
             let (raft, asks) = (self.raft.clone(), self.asks.clone());
             tokio::spawn(async move {
@@ -306,18 +346,23 @@ impl Router {
                 self.coordinator.tell(coordinator::Event::Peer(id, peer));
                 self.tell_fencer_peers().await;
             }
+            presence::Effect::Pledged(id, pledge) => {
+                self.coordinator
+                    .tell(coordinator::Event::Pledged(id, pledge));
+            }
             presence::Effect::Majority(true) => tracing::debug!("a majority follows"),
             presence::Effect::Majority(false) => tracing::warn!("no majority follows any more"),
             presence::Effect::Ask(..) | presence::Effect::Answer(..) => {}
         }
     }
 
-    /// Fencers that answer: those of nodes that renew their lease.
+    /// Fencers that answer: those of nodes that renew their lease. Only a leader knows who does; the others ask all.
     async fn tell_fencer_peers(&self) {
         let members = self.raft.local().members.clone();
         let view = self.presence.view();
         let alive = |id: NodeId| {
             id == self.me
+                || !self.knowledge.leadership.mine
                 || view
                     .peers
                     .iter()
@@ -343,7 +388,8 @@ impl Router {
         if alone && !matches!(was, Authority::Alone(_)) {
             self.reports.abandon();
             self.overlay = true;
-            self.cib = coordinator::alone(&self.raft.local().cib, self.me);
+            let may_keep = self.presence.view().may_keep;
+            self.cib = words::alone(&self.raft.local().cib, self.me, may_keep);
             if self.knowledge.leaving_alone {
                 self.cib = coordinator::stopping(&self.cib);
             }
@@ -352,6 +398,7 @@ impl Router {
             let state = self.raft.local();
             self.index = state.index;
             self.cib = state.cib.clone();
+            self.pledge().await;
         }
         let overlay = self.overlay.then(|| self.cib.clone());
         *self.shared.overlay.lock().expect("no panic while held") = overlay;
@@ -363,7 +410,12 @@ impl Router {
             .send(attributes::Event::Writer(writes))
             .await;
         if let Authority::Leader(_) = authority {
-            for (id, state) in words::everybody(self.me, &self.presence.view()) {
+            let view = self.presence.view();
+            for (id, pledge) in &view.pledges {
+                let event = coordinator::Event::Pledged(*id, *pledge);
+                self.coordinator.tell(event);
+            }
+            for (id, state) in words::everybody(self.me, &view) {
                 self.on_presence(presence::Effect::Peer(id, state)).await;
             }
         }
@@ -505,6 +557,7 @@ impl Router {
     }
 
     async fn on_reports(&mut self, batch: Vec<executor::Report>) {
+        self.alert_results(&batch);
         let batch = Batch::new(batch, self.me, &self.name);
         for execution in &batch.direct {
             // Only the coordinator that asked wants to know, and it sees that nothing happened.
@@ -552,7 +605,7 @@ impl Router {
                     .expect("no panic while held")
                     .remove(&request.tag);
                 if let Some(waiting) = waiting {
-                    let _ = waiting.send(outcome.result.map_err(|why| why.to_string()));
+                    let _ = waiting.send(outcome.result);
                     return;
                 }
                 if let Some(event) = words::fenced(&request, outcome) {
@@ -565,6 +618,7 @@ impl Router {
                 tokio::spawn(async move { executor.send(event).await });
             }
             Out::Ended(record) => {
+                self.alert_fencing(&record);
                 let (target, how) = (record.target, record.state.as_str());
                 tracing::info!("fencing of {target} ({}): {how}", record.action);
                 if record.state == fencer::State::Done
@@ -621,7 +675,7 @@ impl Router {
             // The moment, not what was left of it: this picture may be old, should presence have stalled.
             self.lease_until = self.lease_until.max(view.until);
         }
-        let keep = devices::goes_on_without_quorum(&self.cib);
+        let keep = words::keeps(&self.cib, view.may_keep);
         // A little before the guard would do it, and kill this daemon with it.
         let due = self
             .lost_at
@@ -639,6 +693,16 @@ impl Router {
             self.shared.leave.send_replace(true);
         }
         self.feed_guard();
+        self.look_at_watchdog().await;
+    }
+
+    /// What protects this node if nothing else does is part of what it pledges.
+    async fn look_at_watchdog(&mut self) {
+        if !self.watchdog.look(Mono::now(), &self.feeder) {
+            return;
+        }
+        *self.shared.watchdog.lock().expect("no panic while held") = self.watchdog.state();
+        self.pledge().await;
     }
 
     /// Tells the guard until when this node may go on.
@@ -647,7 +711,7 @@ impl Router {
         let lease = Lease {
             until: self.lease_until.0,
             stop_by: self.lease_until.plus(self.stop_deadline_ms).0,
-            keep: devices::goes_on_without_quorum(&self.cib),
+            keep: words::keeps(&self.cib, self.presence.view().may_keep),
         };
         let fed = self
             .feeder

@@ -66,7 +66,7 @@ impl PeerService for Service {
             }
             PeerRequest::Fence(request) => match self.fence(request).await {
                 Ok(()) => PeerAnswer::Done,
-                Err(why) => PeerAnswer::Refused(why),
+                Err(why) => PeerAnswer::Refused(why.to_string()),
             },
             PeerRequest::StepDown(to) => match self.raft.step_down(to).await {
                 Ok(()) => PeerAnswer::Done,
@@ -220,11 +220,12 @@ impl Service {
                     delay: fencer::Delay::Disabled,
                     client: caller.user,
                     allow_self: false,
-                    tag: format!("admin-{}", uuid::Uuid::new_v4()),
+                    tag: String::new(),
+                    tolerance_ms: 0,
                 };
                 self.fence(request)
                     .await
-                    .map_err(|why| (CrmExit::ERROR, why))?;
+                    .map_err(|why| (CrmExit::ERROR, why.to_string()))?;
                 Ok(AdminAnswer::Done)
             }
             (None, AdminRequest::Confirm { node }) => {
@@ -249,6 +250,14 @@ impl Service {
                 let ending = || (CrmExit::DISCONNECTED, "the daemon is ending".to_owned());
                 let answer = answer.ok_or_else(ending)?;
                 serde_json::to_value(answer)
+                    .map(AdminAnswer::Json)
+                    .map_err(unread)
+            }
+            (None, AdminRequest::Call(name, body)) if name == fencer::NAME => {
+                let unread = |e: serde_json::Error| (CrmExit::USAGE, e.to_string());
+                let question = serde_json::from_value(body).map_err(unread)?;
+                let reply = self.ask_fencer(question).await?;
+                serde_json::to_value(reply)
                     .map(AdminAnswer::Json)
                     .map_err(unread)
             }
@@ -330,7 +339,8 @@ impl Service {
     }
 
     /// Has a node fenced and waits for the end. The fencer tells the router, which answers here.
-    async fn fence(&self, request: fencer::Request) -> Result<(), String> {
+    async fn fence(&self, mut request: fencer::Request) -> Result<(), fencer::Failure> {
+        request.tag = format!("admin-{}", uuid::Uuid::new_v4());
         let (answer, answered) = tokio::sync::oneshot::channel();
         let patience = Duration::from_millis(request.timeout_ms.saturating_mul(2).max(10_000));
         let tag = request.tag.clone();
@@ -351,8 +361,42 @@ impl Service {
             .remove(&tag);
         match result {
             Ok(Ok(result)) => result,
-            _ => Err("no result in time: whether the node is dead is unknown".into()),
+            _ => Err(fencer::Failure::TimedOut(
+                "no result in time: whether the node is dead is unknown".into(),
+            )),
         }
+    }
+
+    /// What tools ask of the fencer of this node.
+    async fn ask_fencer(&self, question: fencer::Question) -> Result<fencer::Reply, Failure> {
+        use fencer::{Question, Reply};
+        let Question::Fence {
+            target,
+            action,
+            timeout_ms,
+            delay,
+            tolerance_ms,
+            client,
+        } = question
+        else {
+            let ending = || (CrmExit::DISCONNECTED, "the daemon is ending".to_owned());
+            return self.fencer.ask(question).await.ok_or_else(ending);
+        };
+        let request = fencer::Request {
+            term: None,
+            target: self.name_of(self.member(target.as_str())?),
+            action,
+            timeout_ms,
+            delay,
+            client,
+            allow_self: false,
+            tag: String::new(),
+            tolerance_ms,
+        };
+        Ok(match self.fence(request).await {
+            Ok(()) => Reply::Done,
+            Err(why) => Reply::Failed(why),
+        })
     }
 
     /// Forgets failures, or all that is known: then the resource is looked at again everywhere.
@@ -475,6 +519,8 @@ impl Service {
                 "in_flight": picture.in_flight,
             },
             "executor": { "running": running },
+            "watchdog": *self.shared.watchdog.lock().expect("no panic while held"),
+            "fencing": { "history": *self.fencer.history() },
             "version": env!("CARGO_PKG_VERSION"),
         });
     }

@@ -1,5 +1,6 @@
 //! A node starts: from a data directory to running machines, and back.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -11,7 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::authority::Knowledge;
-use super::guard::{self, Feeder};
+use super::guard::{self, Feeder, Look};
 use super::inputs::{self, Decided, Keeper};
 use super::reports;
 use super::route::{Inbox, Router, Shared};
@@ -116,6 +117,7 @@ async fn node(options: &Options) -> anyhow::Result<()> {
     let (fencer, fencer_out) =
         fencer::shell::start_with_term(fencer_config(&paths, &config), Arc::clone(&newest));
     let (attributes, attributes_out) = crate::attributes::shell::start(me, name.clone());
+    let alerts = crate::alerts::shell::start(alert_config(&paths, &config));
     let settings = coordinator::Settings {
         me,
         seed: rand::random(),
@@ -181,6 +183,8 @@ async fn node(options: &Options) -> anyhow::Result<()> {
         executor: executor.clone(),
         fencer,
         attributes,
+        alerts: alerts.clone(),
+        members_told: None,
         reports: reports::Writer::start(raft.clone(), executor.clone(), name.clone()),
         asks: asks.clone(),
         newest,
@@ -210,6 +214,10 @@ async fn node(options: &Options) -> anyhow::Result<()> {
         lease_until: Mono(0),
         term_told: Term(0),
         voters: Vec::new(),
+        pledged: None,
+        lease_ms: timing.presence.lease_ms + timing.presence.drift_ms,
+        watchdogs: BTreeMap::new(),
+        watchdog: Look::new(config.watchdog.is_some()),
     };
     let inbox = Inbox {
         changes,
@@ -253,6 +261,7 @@ async fn node(options: &Options) -> anyhow::Result<()> {
     }
     raft.shutdown().await;
     feeder.lock().expect("no panic while held").bye();
+    alerts.finish().await;
     tracing::info!("{name} has left");
     Ok(())
 }
@@ -363,6 +372,50 @@ fn fencer_config(paths: &Paths, config: &NodeConfig) -> fencer::shell::Config {
     }
 }
 
+/// What alert agents find in their environment besides the event.
+fn alert_config(paths: &Paths, config: &NodeConfig) -> crate::alerts::shell::Config {
+    let place = place(paths, &config.name);
+    let mut env = vec![
+        ("PATH".into(), place.path()),
+        ("LANG".into(), "C".into()),
+        ("HA_SBIN_DIR".into(), place.tools.display().to_string()),
+    ];
+    env.extend(place.extra_env);
+    crate::alerts::shell::Config {
+        env,
+        user: alert_user(),
+        own: place.own_agents.join("alert"),
+        register: Some(paths.data.join("run/alerts")),
+    }
+}
+
+/// As whom alert agents run: as the user that people's scripts know, where there is one. // spec cluster §17.2
+fn alert_user() -> Option<crate::alerts::shell::User> {
+    if !rustix::process::geteuid().is_root() {
+        return None;
+    }
+    let user = nix::unistd::User::from_name("hacluster").ok().flatten()?;
+    let ids = (user.uid.as_raw(), user.gid.as_raw());
+    // In a user namespace of our own most users are not there.
+    let maps = [("/proc/self/uid_map", ids.0), ("/proc/self/gid_map", ids.1)];
+    let there = maps.iter().all(|(file, id)| is_mapped(file, *id));
+    there.then_some(crate::alerts::shell::User {
+        ids,
+        home: user.dir,
+        name: user.name,
+    })
+}
+
+fn is_mapped(file: &str, id: u32) -> bool {
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    text.lines().any(|line| {
+        let mut numbers = line.split_whitespace().map(str::parse::<u64>);
+        let (first, _, count) = (numbers.next(), numbers.next(), numbers.next());
+        matches!((first, count), (Some(Ok(first)), Some(Ok(count)))
+            if (first..first + count).contains(&u64::from(id)))
+    })
+}
+
 /// What the coordinator asks: the policy on this CIB, now, with what the decision before left. The input of what leads to a
 /// transition is stored, to be explained later.
 fn plan(cib: &crate::cib::Cib, before: i64, kept: &mut Kept, keeper: &Keeper) -> Graph {
@@ -452,7 +505,17 @@ pub fn guard_process(dir: Option<&Path>) -> ExitCode {
     };
     let place = place(&paths, &config.name);
     let agents = paths.data.join("run/agents");
-    match guard::run(&guard::socket_of(&paths.data), |calls| {
+    let watchdog = config.watchdog.as_ref().map(|watchdog| {
+        let timeout_ms = watchdog.timeout_ms().unwrap_or_else(|e| {
+            tracing::error!("the timeout of the watchdog is taken for 5s: {e}");
+            5_000
+        });
+        guard::Wanted {
+            device: watchdog.device.clone(),
+            timeout_ms,
+        }
+    });
+    match guard::run(&guard::socket_of(&paths.data), watchdog.as_ref(), |calls| {
         // A start that goes on unseen could end after its stop.
         let killed = crate::process::kill_leftovers(&agents);
         if killed > 0 {
@@ -468,13 +531,13 @@ pub fn guard_process(dir: Option<&Path>) -> ExitCode {
     }
 }
 
-/// Stops everything at once; what does not stop in time is killed.
-fn stop_all(place: &Place, calls: &[guard::StopCall]) {
+/// Stops everything at once; what does not stop in time is killed. True when everything has certainly stopped.
+fn stop_all(place: &Place, calls: &[guard::StopCall]) -> bool {
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
     else {
-        return;
+        return false;
     };
     runtime.block_on(async {
         let stops = calls.iter().map(|call| {
@@ -488,7 +551,7 @@ fn stop_all(place: &Place, calls: &[guard::StopCall]) {
             };
             async move {
                 let never = std::future::pending();
-                let outcome =
+                let mut outcome =
                     executor::shell::run_agent(place, invocation.clone(), None, None, never).await;
                 if outcome.rc != OcfExit::OK && systemd::is_unit(&call.agent) {
                     let kill = executor::Invocation {
@@ -496,11 +559,13 @@ fn stop_all(place: &Place, calls: &[guard::StopCall]) {
                         ..invocation
                     };
                     let never = std::future::pending();
-                    executor::shell::run_agent(place, kill, None, None, never).await;
+                    outcome = executor::shell::run_agent(place, kill, None, None, never).await;
                 }
                 tracing::warn!("{}: stopped by the guard: {}", call.rsc, outcome.rc.text());
+                outcome.rc == OcfExit::OK
             }
         });
-        futures_util::future::join_all(stops).await;
-    });
+        let stopped = futures_util::future::join_all(stops).await;
+        stopped.into_iter().all(|stopped| stopped)
+    })
 }

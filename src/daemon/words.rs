@@ -1,12 +1,14 @@
 //! One machine's word in another machine's words. Pure: the daemon and its simulation both ask here, so that what
 //! is simulated is what runs.
 
+use super::devices;
+use crate::cib::Cib;
 use crate::coordinator::{self, Lost, Peer};
 use crate::executor::{self, Pending};
 use crate::fencer;
 use crate::presence::{PeerState, View};
 use crate::seeded::{Bug, seeded};
-use crate::terms::{NodeId, NodeName, Term, TransitionKey};
+use crate::terms::{NodeId, NodeName, Pledge, Term, TransitionKey};
 
 /// The coordinator's name as a client of the fencer and of the CIB.
 pub(super) const COORDINATOR: &str = "coordinator";
@@ -18,6 +20,29 @@ pub(super) fn peer(state: PeerState) -> Peer {
         PeerState::Suspect { .. } if seeded(Bug::SilenceIsProof) => Peer::Expired,
         PeerState::Suspect { heard } => Peer::Silent { heard },
         PeerState::Expired => Peer::Expired,
+    }
+}
+
+/// Whether what runs here goes on without a lease: if the CIB says so, and the leader that granted the lease knew it.
+pub(super) fn keeps(cib: &Cib, may_keep: bool) -> bool {
+    may_keep && devices::goes_on_without_quorum(cib)
+}
+
+/// What this node does when its lease runs out, for its leader. The guard has to know it before.
+pub(super) fn pledge(cib: &Cib, watchdog_ms: u64) -> Pledge {
+    Pledge {
+        lets_go: !devices::goes_on_without_quorum(cib),
+        watchdog_ms,
+    }
+}
+
+/// The document of a node that is alone. It goes on only if its leader expects that.
+pub(super) fn alone(cib: &Cib, me: NodeId, may_keep: bool) -> Cib {
+    let alone = coordinator::alone(cib, me);
+    if devices::goes_on_without_quorum(cib) && !may_keep {
+        coordinator::stopping(&alone)
+    } else {
+        alone
     }
 }
 
@@ -53,6 +78,7 @@ pub(super) fn fence_request(
         client: COORDINATOR.into(),
         allow_self: false,
         tag: key.to_string(),
+        tolerance_ms: 0,
     })
 }
 

@@ -218,7 +218,7 @@ impl Machine {
     }
 
     fn accept(&mut self, now: Now, order: Order, effects: &mut Vec<Effect>) {
-        if self.taken.contains(&order.key) {
+        if self.taken.contains(&order.key) && !seeded(Bug::OrderTwice) {
             return;
         }
         self.taken.push_back(order.key.clone());
@@ -226,7 +226,7 @@ impl Machine {
             self.taken.pop_front();
         }
         let call_id = self.next_call;
-        self.next_call += 1;
+        self.next_call += i64::from(!seeded(Bug::ReuseCallId));
         if self.leaving && order.op.task == "start" {
             effects.push(Effect::Refused(order.op.clone(), Refusal::Leaving));
             let reason = Refusal::Leaving.to_string();
@@ -670,7 +670,7 @@ fn device_task(order: &Order) -> DeviceTask {
 
 /// Whether the operation must wait for its pending entry.
 fn report_pending(order: &Order, call_id: i64, effects: &mut Vec<Effect>) -> bool {
-    if order.pending != Pending::Report || !order.recordable() {
+    if order.pending != Pending::Report || !order.recordable() || seeded(Bug::StartUnrecorded) {
         return false;
     }
     let outcome = Outcome::failed(ExecStatus::Pending, OcfExit::PENDING, "");

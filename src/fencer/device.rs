@@ -72,6 +72,16 @@ impl Device {
             || self.host_map().keys().any(same)
     }
 
+    /// Nodes that host list and map name.
+    pub fn fixed_targets(&self) -> Vec<String> {
+        let mut names = hosts(self.param("pcmk_host_list").unwrap_or_default());
+        let mapped = self.host_map().into_keys();
+        names.extend(mapped);
+        names.sort();
+        names.dedup();
+        names
+    }
+
     /// `pcmk_host_map`: node to plug.
     fn host_map(&self) -> BTreeMap<String, String> {
         let text = self.param("pcmk_host_map").unwrap_or_default();

@@ -13,6 +13,7 @@ const MOST: usize = 500;
 #[derive(Debug, Default)]
 pub(super) struct History {
     records: BTreeMap<OpId, Record>,
+    changes: u64,
 }
 
 impl History {
@@ -25,20 +26,23 @@ impl History {
             return false;
         }
         let ended = !open(record.state);
+        self.changes += 1;
         self.records.insert(record.op.clone(), record);
         self.bound();
         ended
     }
 
     /// Operations of owners that are gone have failed. Returns those.
-    pub(super) fn owners_left(&mut self, present: &BTreeSet<NodeName>) -> Vec<Record> {
+    pub(super) fn owners_left(&mut self, present: &BTreeSet<NodeName>, now_ms: i64) -> Vec<Record> {
         let mut failed = Vec::new();
         for record in self.records.values_mut() {
             let open = matches!(record.state, State::Querying | State::Executing);
             if open && !present.contains(&record.origin) {
                 record.state = State::Failed;
                 record.reason = Some(format!("{} left before the operation ended", record.origin));
+                record.completed_ms.get_or_insert(now_ms);
                 failed.push(record.clone());
+                self.changes += 1;
             }
         }
         failed
@@ -49,8 +53,14 @@ impl History {
         self.records.values().cloned().collect()
     }
 
+    /// Counts what changed.
+    pub(super) fn changes(&self) -> u64 {
+        self.changes
+    }
+
     /// Forgets completed operations against a node, or all.
     pub(super) fn cleanup(&mut self, target: Option<&NodeName>) {
+        self.changes += 1;
         self.records.retain(|_, record| {
             let open = matches!(record.state, State::Querying | State::Executing);
             open || target.is_some_and(|target| record.target != *target)
@@ -115,8 +125,10 @@ mod tests {
     fn what_a_lost_owner_began_has_failed() {
         let mut history = History::default();
         history.take(record("a", 1, State::Executing));
-        let failed = history.owners_left(&BTreeSet::from(["b".into()]));
+        let failed = history.owners_left(&BTreeSet::from(["b".into()]), 9);
         assert_eq!(failed.len(), 1);
+        // It was told as ended with number 1: that stays.
+        assert_eq!(failed[0].completed_ms, Some(1));
         assert_eq!(history.all()[0].state, State::Failed);
         history.cleanup(Some(&"other".into()));
         assert_eq!(history.all().len(), 1);

@@ -9,11 +9,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::clock::Mono;
+use crate::seeded::{Bug, seeded};
 use crate::terms::{NodeName, RscId, Term};
 
+use super::asked::{Reply, Ticket};
 use super::delay;
 use super::device::{Check, hosts};
 use super::machine::{Now, Out};
+use super::operation::WATCHDOG_AGENT;
 use super::vocab::{
     Action, AgentRun, Answer, AskId, Capability, Delay, Device, DeviceCall, DeviceVerb, Effect,
     Failure, Features, Message, PeerRun, Query, RunId,
@@ -42,6 +45,7 @@ pub(super) struct Jobs {
 struct Known {
     device: Device,
     configured: bool,
+    by_hand: bool,
     started: bool,
     verified: bool,
     listed: Option<(Mono, Vec<String>)>,
@@ -89,6 +93,7 @@ enum Kind {
     },
     List,
     Status,
+    Asked(Ticket),
 }
 
 enum Verdict {
@@ -108,8 +113,49 @@ impl Jobs {
         for device in devices {
             self.register(device, out).configured = true;
         }
-        self.devices
-            .retain(|_, known| known.configured || known.started);
+        self.devices.retain(|_, known| known.is_wanted());
+    }
+
+    /// A person registers a device.
+    pub(super) fn register_by_hand(&mut self, device: Device, out: &mut Out) {
+        self.register(device, out).by_hand = true;
+    }
+
+    /// And forgets it; what the configuration wants stays.
+    pub(super) fn deregister_by_hand(&mut self, device: &RscId) {
+        if let Some(known) = self.devices.get_mut(device) {
+            known.by_hand = false;
+        }
+        self.devices.retain(|_, known| known.is_wanted());
+    }
+
+    /// All devices.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.devices.keys().map(ToString::to_string).collect()
+    }
+
+    /// Whom a device can fence as far as that is written in its parameters; none for no such device.
+    pub(super) fn fixed_targets(&self, device: &RscId) -> Option<Vec<String>> {
+        Some(self.devices.get(device)?.device.fixed_targets())
+    }
+
+    /// A tool wants to know what a device says.
+    pub(super) fn ask(
+        &mut self,
+        now: Now,
+        device: RscId,
+        action: &str,
+        ticket: Ticket,
+        requested_ms: u64,
+    ) {
+        let Some(known) = self.devices.get(&device) else {
+            return;
+        };
+        let limits = (
+            known.device.timeout_ms(action, requested_ms),
+            known.device.tries(action),
+        );
+        self.push(now, device, action, None, Kind::Asked(ticket), limits);
     }
 
     fn register(&mut self, device: Device, out: &mut Out) -> &mut Known {
@@ -123,6 +169,7 @@ impl Jobs {
             // Another device under the same name: what was known of the old one says nothing.
             *known = Known {
                 started: known.started,
+                by_hand: known.by_hand,
                 ..Known::new(device)
             };
         }
@@ -211,8 +258,11 @@ impl Jobs {
                     known.started = false;
                     known.verified = false;
                 }
-                self.devices
-                    .retain(|_, known| known.configured || known.started);
+                self.devices.retain(|_, known| known.is_wanted());
+                Some(0)
+            }
+            // Nobody runs it, so nobody can ask it.
+            DeviceVerb::Start | DeviceVerb::Monitor if call.device.agent == WATCHDOG_AGENT => {
                 Some(0)
             }
             DeviceVerb::Monitor if known.is_none() => Some(NOT_RUNNING),
@@ -294,6 +344,7 @@ impl Jobs {
             (Kind::Status, result) => result,
             (_, Ok(0)) => Ok(0),
             (_, Ok(code)) => Err(Failure::Failed(failed_text(job, code, output))),
+            (_, Err(Failure::TimedOut(_))) if seeded(Bug::FenceTimeoutIsSuccess) => Ok(0),
             (_, Err(failure)) => Err(failure),
         };
         let used = now.mono.since(job.began.unwrap_or(now.mono));
@@ -331,6 +382,14 @@ impl Jobs {
                     known.verified = result.is_ok();
                 }
                 out.effect(Effect::DeviceDone { call, result });
+            }
+            Kind::Asked(ticket) => {
+                let reply = match result {
+                    Ok(_) if job.action == "list" => Reply::Names(hosts(output)),
+                    Ok(_) => Reply::Done,
+                    Err(failure) => Reply::Failed(failure),
+                };
+                out.effect(Effect::Reply(ticket, reply));
             }
             Kind::List => {
                 let Some(known) = self.devices.get_mut(&job.device) else {
@@ -550,6 +609,9 @@ impl Jobs {
                         result: Err(failure),
                     });
                 }
+                Kind::Asked(ticket) => {
+                    out.effect(Effect::Reply(ticket, Reply::Failed(failure)));
+                }
                 Kind::List | Kind::Status => {}
             }
         }
@@ -567,10 +629,16 @@ impl Jobs {
 }
 
 impl Known {
+    /// Nobody has to want it twice.
+    fn is_wanted(&self) -> bool {
+        self.configured || self.started || self.by_hand
+    }
+
     fn new(device: Device) -> Self {
         Self {
             device,
             configured: false,
+            by_hand: false,
             started: false,
             verified: false,
             listed: None,

@@ -4,15 +4,17 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::clock::Mono;
+use crate::seeded::{Bug, seeded};
 use crate::terms::{NodeName, Term};
 
+use super::asked::Tools;
 use super::history::History;
 use super::jobs::Jobs;
 use super::operation::{A_HUMAN, Operation, WATCHDOG};
 use super::topology::{self, NodeAttributes};
 use super::vocab::{
     Action, Answer, AskId, Command, Delay, Effect, Event, Failure, Level, Message, Notice, OpId,
-    Outcome, Record, Request,
+    Outcome, Record, Request, State,
 };
 
 /// Time and chance as the shell brings them.
@@ -29,16 +31,18 @@ pub struct Now {
 /// The fencer of one node.
 #[derive(Debug)]
 pub struct Machine {
-    me: NodeName,
+    pub(super) me: NodeName,
     incarnation: u64,
     newest: Term,
-    peers: BTreeSet<NodeName>,
+    pub(super) peers: BTreeSet<NodeName>,
     levels: Vec<Level>,
+    pub(super) levels_by_hand: Vec<Level>,
     attributes: NodeAttributes,
-    watchdog_ms: u64,
-    jobs: Jobs,
+    watchdogs: BTreeMap<NodeName, u64>,
+    pub(super) jobs: Jobs,
     operations: Vec<Operation>,
-    history: History,
+    pub(super) history: History,
+    pub(super) tools: Tools,
     next_op: u64,
     next_ask: u64,
 }
@@ -79,11 +83,13 @@ impl Machine {
             incarnation,
             newest: Term(0),
             levels: Vec::new(),
+            levels_by_hand: Vec::new(),
             attributes: BTreeMap::new(),
-            watchdog_ms: 0,
+            watchdogs: BTreeMap::new(),
             jobs: Jobs::default(),
             operations: Vec::new(),
             history: History::default(),
+            tools: Tools::default(),
             next_op: 0,
             next_ask: 0,
         }
@@ -99,6 +105,7 @@ impl Machine {
             own: &mut own,
             next_ask: &mut next_ask,
         };
+        let known = self.history.changes();
         self.take(now, event, &mut out);
         loop {
             self.jobs.settle(now, &mut out);
@@ -111,13 +118,18 @@ impl Machine {
             };
             self.message(now, me.clone(), message, &mut out);
         }
+        self.tell_gathered(now, &mut out);
+        if self.history.changes() != known {
+            out.effect(Effect::Changed);
+        }
         self.next_ask = next_ask;
     }
 
     /// When time alone changes something.
     pub fn next_wake(&self, now: Mono) -> Option<Mono> {
         let operations = self.operations.iter().filter_map(Operation::next_wake);
-        operations.chain(self.jobs.next_wake(now)).min()
+        let others = self.jobs.next_wake(now).into_iter();
+        operations.chain(others).chain(self.tools.next_wake()).min()
     }
 
     /// All known operations.
@@ -128,15 +140,16 @@ impl Machine {
     fn take(&mut self, now: Now, event: Event, out: &mut Out) {
         match event {
             Event::Command(command) => self.command(now, *command, out),
+            Event::Asked(ticket, question) => self.asked(now, ticket, question, out),
             Event::Configured {
                 devices,
                 levels,
                 node_attributes,
-                watchdog_timeout_ms,
+                watchdogs,
             } => {
                 self.levels = levels;
                 self.attributes = node_attributes;
-                self.watchdog_ms = watchdog_timeout_ms;
+                self.watchdogs = watchdogs;
                 self.jobs.configure(devices, out);
             }
             Event::Peers(peers) => self.peers_changed(now, peers, out),
@@ -146,6 +159,7 @@ impl Machine {
                 self.operations
                     .iter_mut()
                     .for_each(|op| op.unreachable(&peer));
+                self.tools.told(&peer);
             }
             Event::Ended {
                 run,
@@ -164,13 +178,12 @@ impl Machine {
             Command::Fence(request) => self.fence(now, request, out),
             Command::Confirm { target, client } => self.confirm(now, target, client, out),
             Command::Device(call) => self.jobs.call(now, call, out),
-            Command::Cleanup(target) => self.history.cleanup(target.as_ref()),
         }
     }
 
     fn fence(&mut self, now: Now, request: Request, out: &mut Out) {
         if let Some(term) = request.term {
-            if term < self.newest {
+            if term < self.newest && !seeded(Bug::OldFenceAccepted) {
                 let failure = Failure::OldTerm {
                     got: term,
                     newest: self.newest,
@@ -184,6 +197,15 @@ impl Machine {
                 return;
             }
             self.term_seen(term, out);
+        }
+        if let Some(record) = self.just_done(now, &request) {
+            tracing::info!(target = %request.target, op = %record.op, "was fenced just now");
+            let outcome = Outcome {
+                delegate: record.delegate,
+                result: Ok(()),
+            };
+            out.effect(Effect::Done(request, record.op, outcome));
+            return;
         }
         let same = |op: &&mut Operation| {
             op.end.is_none()
@@ -200,11 +222,31 @@ impl Machine {
             target = %request.target, action = %request.action, client = request.client, op = %id,
             "fencing begins"
         );
-        let levels = topology::levels_for(&request.target, &self.levels, &self.attributes);
-        let (peers, watchdog_ms) = (&self.peers, self.watchdog_ms);
+        let levels = self.levels.iter().chain(&self.levels_by_hand);
+        let levels: Vec<Level> = levels.cloned().collect();
+        let levels = topology::levels_for(&request.target, &levels, &self.attributes);
+        let same = |(name, _): &(&NodeName, &u64)| {
+            name.as_str().eq_ignore_ascii_case(request.target.as_str())
+        };
+        let watchdog_ms = self.watchdogs.iter().find(same).map_or(0, |(_, ms)| *ms);
+        let peers = &self.peers;
         let operation = Operation::begin(now, id, request, peers, levels, watchdog_ms, out);
         self.publish(operation.record(now), out);
         self.operations.push(operation);
+    }
+
+    /// The newest success that is young enough to count for this request.
+    fn just_done(&self, now: Now, request: &Request) -> Option<Record> {
+        let young = |record: &Record| {
+            let age = now.wall_ms - record.completed_ms.unwrap_or(0);
+            u64::try_from(age).is_ok_and(|age| age < request.tolerance_ms)
+        };
+        self.history.all().into_iter().find(|record| {
+            record.state == State::Done
+                && record.target == request.target
+                && record.action == request.action
+                && young(record)
+        })
     }
 
     fn new_id(&mut self) -> OpId {
@@ -237,6 +279,7 @@ impl Machine {
             client,
             allow_self: false,
             tag: A_HUMAN.to_owned(),
+            tolerance_ms: 0,
         };
         let id = self.new_id();
         let nobody = BTreeSet::new();
@@ -247,11 +290,16 @@ impl Machine {
 
     fn peers_changed(&mut self, now: Now, peers: BTreeSet<NodeName>, out: &mut Out) {
         let all = self.history.all();
+        // What happened before this daemon was there is known to those who were.
+        let first = self.peers.len() == 1;
         for new in peers
             .difference(&self.peers)
             .filter(|peer| **peer != self.me)
         {
             out.send(new, Message::History(all.clone()));
+            if first {
+                out.send(new, Message::Want);
+            }
         }
         for gone in self.peers.difference(&peers) {
             self.operations
@@ -260,14 +308,15 @@ impl Machine {
         }
         self.peers = peers;
         self.peers.insert(self.me.clone());
-        for mut record in self.history.owners_left(&self.peers) {
-            record.completed_ms.get_or_insert(now.wall_ms);
+        for record in self.history.owners_left(&self.peers, now.wall_ms) {
+            // Only a leader sees who is gone.
+            self.tell_all(&record, out);
             out.effect(Effect::Ended(record));
         }
     }
 
     fn term_seen(&mut self, term: Term, out: &mut Out) {
-        if term <= self.newest {
+        if term <= self.newest || seeded(Bug::OldFenceAccepted) {
             return;
         }
         self.newest = term;
@@ -304,12 +353,22 @@ impl Machine {
                 if let Answer::OldTerm(term) = answer {
                     self.term_seen(term, out);
                 }
+                if let Answer::Capable(devices) = &answer
+                    && self.tools.able(ask, devices, out)
+                {
+                    return;
+                }
                 self.operations
                     .iter_mut()
                     .any(|op| op.answer(now, &from, ask, &answer));
             }
             Message::Notice(notice) => self.learn(notice.record, out),
-            Message::History(all) => all.into_iter().for_each(|record| self.learn(record, out)),
+            Message::History(all) => {
+                all.into_iter().for_each(|record| self.recall(record));
+                self.tools.told(&from);
+            }
+            Message::Want => out.send(&from, Message::History(self.history.all())),
+            Message::Cleanup(target) => self.history.cleanup(target.as_ref()),
         }
     }
 
@@ -324,11 +383,21 @@ impl Machine {
     }
 
     fn learn(&mut self, record: Record, out: &mut Out) {
-        // Our own operations are known better here.
-        let own = record.op.owner == self.me && record.op.incarnation == self.incarnation;
-        if !own && self.history.take(record.clone()) {
+        if !self.is_own(&record) && self.history.take(record.clone()) {
             out.effect(Effect::Ended(record));
         }
+    }
+
+    /// What happened while this fencer was not there is no news: nobody is told of it again.
+    fn recall(&mut self, record: Record) {
+        if !self.is_own(&record) {
+            self.history.take(record);
+        }
+    }
+
+    /// Our own operations are known better here.
+    fn is_own(&self, record: &Record) -> bool {
+        record.op.owner == self.me && record.op.incarnation == self.incarnation
     }
 
     fn end_operations(&mut self, now: Now, out: &mut Out) {
@@ -357,15 +426,15 @@ impl Machine {
 
     /// Into the history here and everywhere.
     fn publish(&mut self, record: Record, out: &mut Out) {
-        for peer in self.peers.iter().filter(|peer| **peer != self.me) {
-            out.send(
-                peer,
-                Message::Notice(Notice {
-                    record: record.clone(),
-                }),
-            );
-        }
+        self.tell_all(&record, out);
         self.history.take(record);
+    }
+
+    fn tell_all(&self, record: &Record, out: &mut Out) {
+        for peer in self.peers.iter().filter(|peer| **peer != self.me) {
+            let record = record.clone();
+            out.send(peer, Message::Notice(Notice { record }));
+        }
     }
 }
 

@@ -9,6 +9,8 @@ mod jobs;
 mod machine;
 mod operation;
 
+mod asked;
+
 mod choose;
 mod delay;
 mod device;
@@ -18,7 +20,9 @@ mod topology;
 pub mod agent;
 pub mod shell;
 
+pub use asked::{NAME, Question, Reply, Ticket};
 pub use machine::{Machine, Now};
+pub use operation::WATCHDOG_AGENT;
 pub use vocab::{
     Action, AgentRun, Answer, AskId, Capability, Command, Delay, Device, DeviceCall, DeviceVerb,
     Effect, Event, Failure, Features, Level, LevelTarget, Message, Notice, OpId, Outcome, PeerRun,

@@ -21,6 +21,9 @@ use super::vocab::{
 /// The built-in device: the node's own watchdog.
 pub(super) const WATCHDOG: &str = "watchdog";
 
+/// Its agent, which is no program. // spec cluster §16.9
+pub const WATCHDOG_AGENT: &str = "fence_watchdog";
+
 /// Time limits of others are multiplied by this, in percent.
 const MARGIN_PERCENT: u64 = 120;
 

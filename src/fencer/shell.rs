@@ -1,17 +1,18 @@
 //! The fencer's hands: one loop that feeds the machine, and a task per running fence agent.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::clock::{self, Mono};
 use crate::terms::{NodeName, Term};
 
 use super::agent::{self, Place};
+use super::asked::{Question, Reply, Ticket};
 use super::machine::{Machine, Now};
 use super::vocab::{
     AgentRun, Effect, Event, Failure, Message, OpId, Outcome, Record, Request, RunId,
@@ -50,6 +51,7 @@ pub enum Out {
 #[derive(Debug, Clone)]
 pub struct Handle {
     events: mpsc::Sender<Event>,
+    tools: Arc<Tools>,
     history: watch::Receiver<Arc<Vec<Record>>>,
 }
 
@@ -60,6 +62,17 @@ impl Handle {
         let _ = self.events.send(event).await;
     }
 
+    /// Asks for a tool; none if the daemon is going down.
+    pub async fn ask(&self, question: Question) -> Option<Reply> {
+        let (answer, answered) = oneshot::channel();
+        let ticket = self.tools.wait(answer);
+        self.events
+            .send(Event::Asked(ticket, question))
+            .await
+            .ok()?;
+        answered.await.ok()
+    }
+
     /// All operations that are known, running ones included.
     pub fn history(&self) -> Arc<Vec<Record>> {
         Arc::clone(&self.history.borrow())
@@ -68,6 +81,28 @@ impl Handle {
     /// The same as something that can be waited on.
     pub fn watch(&self) -> watch::Receiver<Arc<Vec<Record>>> {
         self.history.clone()
+    }
+}
+
+/// Tools that wait for an answer.
+#[derive(Debug, Default)]
+struct Tools(Mutex<(Ticket, BTreeMap<Ticket, oneshot::Sender<Reply>>)>);
+
+impl Tools {
+    fn wait(&self, answer: oneshot::Sender<Reply>) -> Ticket {
+        let mut waiting = self.0.lock().expect("no panic while held");
+        waiting.0 += 1;
+        let ticket = waiting.0;
+        waiting.1.insert(ticket, answer);
+        ticket
+    }
+
+    fn answer(&self, ticket: Ticket, reply: Reply) {
+        let mut waiting = self.0.lock().expect("no panic while held");
+        if let Some(tool) = waiting.1.remove(&ticket) {
+            // A tool that is gone needs no answer.
+            let _ = tool.send(reply);
+        }
     }
 }
 
@@ -86,10 +121,11 @@ pub fn start_with_term(
     let (events, inbox) = mpsc::channel(QUEUE);
     let (out, outbox) = mpsc::unbounded_channel();
     let (show, history) = watch::channel(Arc::default());
+    let tools = Arc::new(Tools::default());
     let shell = Shell {
         machine: Machine::new(config.node, rand::random()),
         newest,
-
+        tools: Arc::clone(&tools),
         ends: mpsc::unbounded_channel(),
         reading: BTreeSet::new(),
         out,
@@ -97,7 +133,12 @@ pub fn start_with_term(
         place: Arc::new(config.place),
     };
     tokio::spawn(shell.run(inbox));
-    (Handle { events, history }, outbox)
+    let handle = Handle {
+        events,
+        tools,
+        history,
+    };
+    (handle, outbox)
 }
 
 /// Starts a fencer that learns of terms by [`Event::TermSeen`] and from requests alone.
@@ -108,7 +149,7 @@ pub fn start(config: Config) -> (Handle, mpsc::UnboundedReceiver<Out>) {
 struct Shell {
     machine: Machine,
     newest: Arc<AtomicU64>,
-
+    tools: Arc<Tools>,
     ends: (mpsc::UnboundedSender<Event>, mpsc::UnboundedReceiver<Event>),
     reading: BTreeSet<String>,
     out: mpsc::UnboundedSender<Out>,
@@ -152,10 +193,7 @@ impl Shell {
 
         let mut changed = false;
         for effect in effects {
-            changed |= matches!(
-                effect,
-                Effect::Send(_, Message::Notice(_)) | Effect::Ended(_)
-            );
+            changed |= effect == Effect::Changed;
             self.carry_out(effect);
         }
         if changed {
@@ -172,6 +210,8 @@ impl Shell {
             Effect::Ended(record) => Out::Ended(record),
             Effect::DeviceDone { call, result } => Out::DeviceDone { call, result },
             Effect::Panic(why) => Out::Panic(why),
+            Effect::Reply(ticket, reply) => return self.tools.answer(ticket, reply),
+            Effect::Changed => return,
         };
         // A closed channel means that the daemon is going down.
         let _ = self.out.send(out);

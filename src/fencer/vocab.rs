@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::terms::{NodeName, RscId, Term};
 
+use super::asked::{Question, Reply, Ticket};
+
 /// What may be asked of the fencer of this node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Command {
@@ -22,8 +24,6 @@ pub enum Command {
     },
     /// Start, stop or monitor of a device by the executor of this node. Answer: [`Effect::DeviceDone`].
     Device(DeviceCall),
-    /// Forget the history of a node, or of all.
-    Cleanup(Option<NodeName>),
 }
 
 /// A node is to be fenced.
@@ -45,6 +45,9 @@ pub struct Request {
     pub allow_self: bool,
     /// Given back with the result: the transition key, for the coordinator.
     pub tag: String,
+    /// Nothing is done when the same was done to the node less than this ago; 0 does it in any case.
+    #[serde(default)]
+    pub tolerance_ms: u64,
 }
 
 /// `priority-fencing-delay` as the request brings it.
@@ -136,6 +139,10 @@ pub enum Message {
     Notice(Notice),
     /// All that a fencer knows, for one that came (back).
     History(Vec<Record>),
+    /// Tell me all that you know.
+    Want,
+    /// Forget the history of a node, or of all.
+    Cleanup(Option<NodeName>),
 }
 
 /// Which of your devices can do this?
@@ -425,6 +432,8 @@ impl std::fmt::Debug for AgentRun {
 pub enum Event {
     /// Somebody asks.
     Command(Box<Command>),
+    /// A tool asks; answered by [`Effect::Reply`].
+    Asked(Ticket, Question),
     /// Devices and levels of the configuration changed.
     Configured {
         /// Devices that this node may use.
@@ -433,8 +442,8 @@ pub enum Event {
         levels: Vec<Level>,
         /// Permanent attributes of nodes, for levels that want one.
         node_attributes: BTreeMap<NodeName, BTreeMap<String, String>>,
-        /// `fencing-watchdog-timeout`, 0 when off: after this a silent node has reset itself.
-        watchdog_timeout_ms: u64,
+        /// Nodes that their watchdog has reset so many milliseconds after they fell silent.
+        watchdogs: BTreeMap<NodeName, u64>,
     },
     /// Fencers that can be reached now, this one included.
     Peers(BTreeSet<NodeName>),
@@ -479,6 +488,10 @@ pub enum Effect {
         /// 0, 1, 5 or 7, or why there is none.
         result: Result<i32, Failure>,
     },
+    /// Tell the tool.
+    Reply(Ticket, Reply),
+    /// The history changed.
+    Changed,
     /// This node was told to fence itself.
     Panic(String),
 }

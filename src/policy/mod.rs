@@ -28,6 +28,7 @@ mod schedule;
 mod why;
 
 mod devices;
+mod sets;
 
 pub use devices::{FenceDevice, fence_devices};
 pub use facts::Kept;
@@ -37,3 +38,4 @@ pub use input::Input;
 pub use nodetable::{Discovery, Entry, NodeTable};
 pub use nvtable::NvTable;
 pub use schedule::{Outcome, schedule, schedule_again};
+pub use sets::SetsAt;

@@ -18,7 +18,7 @@ use super::timing::Timing;
 use super::vocab::{Effect, Event, Grant, PeerState, Renewal, View};
 use crate::clock::Mono;
 use crate::seeded::{Bug, seeded};
-use crate::terms::{NodeId, Term};
+use crate::terms::{NodeId, Pledge, Term};
 
 /// Questions and grants remembered: enough for the longest round trip within a lease.
 const REMEMBERED: usize = 64;
@@ -41,6 +41,12 @@ pub struct Machine {
     held: bool,
     asks: VecDeque<(u64, Mono)>,
     next_ask: u64,
+    /// What this node does when its lease runs out.
+    pledge: Option<Pledge>,
+    /// The newest question that said "I let go": whoever heard it counts on that, answered or not.
+    lets_go_since: u64,
+    /// The newest question that was answered by a lease.
+    granted: u64,
     ask_at: Mono,
     echo: Option<u64>,
     reign: Option<Reign>,
@@ -62,6 +68,8 @@ struct Reign {
     majority: bool,
     /// The life of our own daemon that was last reported.
     myself: Option<u64>,
+    /// What our own node was last reported to do without a lease.
+    own_pledge: Option<Pledge>,
 }
 
 #[derive(Debug)]
@@ -75,6 +83,8 @@ struct Peer {
     ever_heard: bool,
     /// No lease of this node lasts longer than this.
     lease_bound: Mono,
+    /// What it said with the newest question.
+    pledge: Option<Pledge>,
 }
 
 impl Machine {
@@ -94,6 +104,9 @@ impl Machine {
             held: false,
             asks: VecDeque::new(),
             next_ask: 1,
+            pledge: None,
+            lets_go_since: 0,
+            granted: 0,
             ask_at: Mono(0),
             echo: None,
             reign: None,
@@ -139,6 +152,7 @@ impl Machine {
                     peer.condemned = Some(peer.incarnation);
                 }
             }
+            Event::Pledge(pledge) => self.pledge = Some(pledge),
             Event::Tick => {}
         }
         self.settle(now, effects);
@@ -173,9 +187,20 @@ impl Machine {
             held: self.held,
             incarnation: self.incarnation,
             until: self.lease_until,
+            may_keep: self.may_keep(),
             left_ms: self.lease_until.since(now),
             near_misses: self.near_misses,
             longest_pause_ms: self.longest_pause_ms,
+            pledges: self
+                .reign
+                .iter()
+                .flat_map(|r| {
+                    let own = (self.me, r.own_pledge);
+                    let peers = r.peers.iter().map(|(id, p)| (*id, p.pledge));
+                    std::iter::once(own).chain(peers)
+                })
+                .filter_map(|(id, pledge)| Some((id, pledge?)))
+                .collect(),
             peers: self
                 .reign
                 .iter()
@@ -227,6 +252,7 @@ impl Machine {
             peers: BTreeMap::new(),
             majority: false,
             myself: None,
+            own_pledge: None,
         });
         reign.peers.retain(|id, _| self.members.contains(id));
         reign
@@ -250,6 +276,7 @@ impl Machine {
                     heard,
                     ever_heard,
                     lease_bound,
+                    pledge: None,
                 }
             });
         }
@@ -286,6 +313,10 @@ impl Machine {
         peer.ever_heard = true;
         peer.incarnation = renewal.incarnation;
         peer.lease_bound = peer.lease_bound.max(until);
+        if renewal.pledge != peer.pledge {
+            peer.pledge = renewal.pledge;
+            effects.extend(peer.pledge.map(|p| Effect::Pledged(renewal.node, p)));
+        }
         let grant = Grant {
             term: self.term,
             ask: renewal.ask,
@@ -328,6 +359,17 @@ impl Machine {
             false => asked,
         };
         self.lease_until = self.lease_until.max(counted_from.plus(grant.valid_ms));
+        self.granted = self.granted.max(grant.ask);
+    }
+
+    /// Whether this node may go on without a lease, should its policy say so: only what the leader was told when it
+    /// granted the lease counts, and nothing that it may have heard since.
+    fn may_keep(&self) -> bool {
+        if self.leader == Some(self.me) {
+            // Its own judge, as long as it leads; whoever leads next outwaits its lease and goes by the CIB.
+            return self.pledge.is_none_or(|pledge| !pledge.lets_go);
+        }
+        self.lets_go_since == 0 || self.granted > self.lets_go_since
     }
 
     /// What follows from the time alone.
@@ -341,7 +383,9 @@ impl Machine {
             self.held = false;
             // From here on this node acts alone: whatever the cluster knows of it is out of date,
             // and it comes back as somebody new.
-            self.incarnation = self.incarnation.wrapping_add(1).max(1);
+            if !seeded(Bug::SameIncarnation) {
+                self.incarnation = self.incarnation.wrapping_add(1).max(1);
+            }
             effects.push(Effect::LeaseLost(self.lease_until));
         }
     }
@@ -360,6 +404,9 @@ impl Machine {
             self.asks.pop_front();
         }
         self.ask_at = now.plus(self.timing.renew_ms);
+        if self.pledge.is_some_and(|pledge| pledge.lets_go) {
+            self.lets_go_since = ask;
+        }
         effects.push(Effect::Ask(
             leader,
             Renewal {
@@ -368,6 +415,7 @@ impl Machine {
                 incarnation: self.incarnation,
                 ask,
                 echo: self.echo,
+                pledge: self.pledge,
             },
         ));
     }
@@ -393,11 +441,17 @@ impl Machine {
             };
             effects.push(Effect::Peer(self.me, alive));
         }
+        if reign.own_pledge != self.pledge {
+            reign.own_pledge = self.pledge;
+            effects.extend(self.pledge.map(|p| Effect::Pledged(self.me, p)));
+        }
         for (id, peer) in &mut reign.peers {
             let silent = now.since(peer.heard);
             let patience = patience(&self.timing, &self.hung_up, *id);
             let stopped_by = stopped_by(&self.timing, peer);
-            let state = if peer.incarnation != 0 && silent <= patience {
+            let state = if peer.incarnation != 0
+                && (silent <= patience || seeded(Bug::NeverSuspect))
+            {
                 PeerState::Alive {
                     incarnation: peer.incarnation,
                 }
@@ -429,10 +483,14 @@ fn patience(timing: &Timing, hung_up: &BTreeMap<NodeId, Mono>, id: NodeId) -> u6
     }
 }
 
-/// When a silent peer has stopped what it ran, with a margin for clocks that drift.
+/// When a silent peer has stopped what it ran, or was reset by its watchdog, with a margin for clocks that drift.
 fn stopped_by(timing: &Timing, peer: &Peer) -> Mono {
+    if seeded(Bug::StopDeadlineForgotten) {
+        return peer.lease_bound;
+    }
+    let watchdog_ms = peer.pledge.map_or(0, |pledge| pledge.watchdog_ms);
     peer.lease_bound
-        .plus(timing.drift_ms + timing.stop_deadline_ms)
+        .plus(timing.drift_ms + timing.stop_deadline_ms.max(watchdog_ms))
 }
 
 /// The latest moment at which a majority of each set of voters is known to have followed this leader.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Mono;
-use crate::terms::{NodeId, Term};
+use crate::terms::{NodeId, Pledge, Term};
 
 /// What a node asks of the leader: let me run on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +21,9 @@ pub struct Renewal {
     pub ask: u64,
     /// The newest grant this node holds of this term: proof to the leader that it was heard.
     pub echo: Option<u64>,
+    /// What the node will do when the lease that it asks for runs out; unknown of older versions.
+    #[serde(default)]
+    pub pledge: Option<Pledge>,
 }
 
 /// What the leader answers.
@@ -67,6 +70,8 @@ pub enum Event {
     /// On the leader: this node was fenced. Its present life gets no lease any more, whatever it says:
     /// should the fencing have lied, the node stops by itself and comes back as somebody new.
     Condemned(NodeId),
+    /// What this node will do when its lease runs out, from now on.
+    Pledge(Pledge),
     /// Nothing but time.
     Tick,
 }
@@ -84,6 +89,8 @@ pub enum Effect {
     LeaseLost(Mono),
     /// On the leader: what is known of a node changed; itself included, which is always alive.
     Peer(NodeId, PeerState),
+    /// On the leader: what a node, itself included, does when its lease runs out.
+    Pledged(NodeId, Pledge),
     /// On the leader: a majority is heard, or no longer.
     Majority(bool),
 }
@@ -114,6 +121,8 @@ pub struct View {
     pub incarnation: u64,
     /// Until when, unless it is renewed.
     pub until: Mono,
+    /// The lease was granted to a node that said it would not let go: only then may it go on without one.
+    pub may_keep: bool,
     /// Milliseconds left of the lease when this picture was made.
     pub left_ms: u64,
     /// Times that less than a third of the lease was left when it was renewed.
@@ -122,4 +131,6 @@ pub struct View {
     pub longest_pause_ms: u64,
     /// On the leader: each peer, its state, and how long ago it was heard.
     pub peers: Vec<(NodeId, PeerState, u64)>,
+    /// On the leader: what nodes do without a lease, this one included.
+    pub pledges: Vec<(NodeId, Pledge)>,
 }

@@ -67,6 +67,7 @@ pub fn init(paths: &Paths, founding: Founding) -> Result<NodeConfig, Error> {
         lease_addresses: founding.lease_addresses,
         profile: Profile::default(),
         admin_group: ADMIN_GROUP.into(),
+        watchdog: None,
     };
     finish(paths, &config, authority.certificate(), &certificate)?;
     Ok(config)
@@ -277,6 +278,7 @@ pub async fn join(paths: &Paths, joining: Joining) -> Result<NodeConfig, Error> 
         lease_addresses: joining.lease_addresses,
         profile: Profile::default(),
         admin_group: ADMIN_GROUP.into(),
+        watchdog: None,
     };
     finish(paths, &config, &ca, &own)?;
     Ok(config)

@@ -86,6 +86,34 @@ pub struct NodeConfig {
     /// Users of this group may do everything.
     #[serde(default = "admin_group")]
     pub admin_group: String,
+    /// The watchdog that resets this machine when it can't stop what it runs; none if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watchdog: Option<Watchdog>,
+}
+
+/// A watchdog, as it is configured.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Watchdog {
+    /// `/dev/watchdog`; a file of another name stands in for a device.
+    pub device: PathBuf,
+    /// It resets the machine when it was not fed for so long.
+    #[serde(default = "watchdog_timeout")]
+    pub timeout: String,
+}
+
+impl Watchdog {
+    /// The timeout in milliseconds, at least one second.
+    ///
+    /// # Errors
+    /// Says what cannot be read.
+    pub fn timeout_ms(&self) -> Result<u64, crate::terms::span::InvalidSpan> {
+        Ok(crate::terms::span::parse_ms(&self.timeout)?.max(1_000))
+    }
+}
+
+fn watchdog_timeout() -> String {
+    "5s".into()
 }
 
 /// How long is long: one word for all times.

@@ -7,6 +7,7 @@ mod agent;
 mod date;
 mod exit;
 mod ids;
+mod pledge;
 mod role;
 mod score;
 pub mod span;
@@ -16,6 +17,7 @@ pub use agent::AgentName;
 pub use date::{DateTime, Duration, Fields, InvalidDate};
 pub use exit::{CrmExit, ExecStatus, OcfExit};
 pub use ids::{InvalidKey, NodeId, NodeName, OpKey, RscId, Term, TransitionKey, TransitionMagic};
+pub use pledge::Pledge;
 pub use role::Role;
 pub use score::{HealthScores, Score};
 

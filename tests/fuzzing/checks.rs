@@ -1,5 +1,6 @@
 //! What must hold of the answer to any CIB.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -68,6 +69,10 @@ fn unguarded(cib: &Element) -> Result<(), Problem> {
     if !schema::check(&Cib::new(cib.clone())).is_empty() {
         return Ok(());
     }
+    // Whom an action on one of two nodes of the same name is meant for, nobody can say.
+    if namesakes(cib) {
+        return Ok(());
+    }
     let contradictory = orders::contradictory(cib);
     obeys(&outcome.graph, cib, contradictory)?;
     // Nobody can follow orders that contradict each other to the end.
@@ -75,6 +80,17 @@ fn unguarded(cib: &Element) -> Result<(), Problem> {
         return Ok(());
     }
     settles(cib, outcome, &mut kept)
+}
+
+/// Whether two nodes have one name.
+fn namesakes(cib: &Element) -> bool {
+    let nodes = cib.descend(&["configuration", "nodes"]);
+    let mut names = BTreeSet::new();
+    let mut named = nodes
+        .into_iter()
+        .flat_map(Element::children)
+        .filter_map(|node| node.get("uname"));
+    !named.all(|name| names.insert(name))
 }
 
 /// Everything that anybody gets to see.

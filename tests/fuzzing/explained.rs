@@ -34,7 +34,7 @@ struct Explained {
     touches: fn(&Case<'_>) -> Tops,
 }
 
-const EXPLAINED: [Explained; 8] = [
+const EXPLAINED: [Explained; 7] = [
     Explained {
         what: "preferences are merged otherwise for negative scores, along chains, in groups and clones",
         spec: "spec 2 §10.5.1, §13.4, §22",
@@ -64,11 +64,6 @@ const EXPLAINED: [Explained; 8] = [
         what: "an instance stays when the places that it likes better are kept for others",
         spec: "spec 2 §13.4 step 4",
         touches: stays,
-    },
-    Explained {
-        what: "clone-min counts groups of which every member can start",
-        spec: "spec 3 §9.7, §10.2",
-        touches: at_least_so_many_groups,
     },
     Explained {
         what: "what runs, unmanaged, on a node that is away counts for its group and clone, too",
@@ -367,7 +362,7 @@ fn serialized_twice(case: &Case<'_>) -> Tops {
     twice.flat_map(|one| case.named_in(one)).collect()
 }
 
-/// What was found promoted, or failed so, and forgets failures in time.
+/// What was found promoted, or failed so or in a recurring monitor, and forgets failures in time.
 fn expired(case: &Case<'_>) -> Tops {
     if !case
         .cib
@@ -378,9 +373,11 @@ fn expired(case: &Case<'_>) -> Tops {
     }
     let entries = case.cib.descendants().filter(|e| e.is("lrm_resource"));
     let failed = entries.filter(|entry| {
-        entry
-            .children()
-            .any(|row| matches!(row.get("rc-code"), Some("8" | "9")))
+        let recurs = |row: &Element| row.get("interval").is_some_and(|interval| interval != "0");
+        entry.children().any(|row| {
+            let code = row.get("rc-code").unwrap_or("0");
+            matches!(code, "8" | "9") || code != "0" && recurs(row)
+        })
     });
     let ids = failed.filter_map(Element::id);
     ids.filter_map(|id| case.top(id))
@@ -401,34 +398,6 @@ fn stays(case: &Case<'_>) -> Tops {
         .filter_map(|rsc| case.top(rsc));
     tops.filter(|top| clones.contains(*top))
         .map(str::to_owned)
-        .collect()
-}
-
-/// Orders behind a cloned group of which so many instances must run.
-fn at_least_so_many_groups(case: &Case<'_>) -> Tops {
-    let counted = |clone: &&Element| {
-        let metas = clone
-            .children_named("meta_attributes")
-            .flat_map(Element::children);
-        clone.is("clone")
-            && clone.child("group").is_some()
-            && metas
-                .into_iter()
-                .any(|pair| pair.get("name") == Some("clone-min"))
-    };
-    let clones: BTreeSet<&str> = case
-        .cib
-        .descendants()
-        .filter(counted)
-        .filter_map(Element::id)
-        .collect();
-    let behind = |one: &&Element| {
-        one.is("rsc_order") && one.get("first").is_some_and(|first| clones.contains(first))
-    };
-    case.cib
-        .descendants()
-        .filter(behind)
-        .flat_map(|one| case.named_in(one))
         .collect()
 }
 
@@ -457,7 +426,12 @@ fn of_action(action: &str) -> Option<&str> {
     let told = told.iter().find_map(|word| key.split_once(word));
     match told {
         Some((rsc, _)) => Some(rsc),
-        None => key.rsplitn(3, '_').nth(2),
+        None => {
+            let (key, _interval) = key.rsplit_once('_')?;
+            let migrates = ["_migrate_to", "_migrate_from"];
+            let base = migrates.iter().find_map(|task| key.strip_suffix(task));
+            base.or_else(|| Some(key.rsplit_once('_')?.0))
+        }
     }
 }
 

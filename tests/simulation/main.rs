@@ -14,19 +14,15 @@ fn number(name: &str, usual: u64) -> u64 {
         .unwrap_or(usual)
 }
 
-/// Bugs that the first four seeds do not find; `SYSTOLE_SIM_BUG_SEEDS` says how far to look for them, too. With it, a
+/// Bugs that the first five seeds do not find; `SYSTOLE_SIM_BUG_SEEDS` says how far to look for them, too. With it, a
 /// listed one that is found fails the run, so that the list only gets shorter.
-const KNOWN_GAPS: [Bug; 12] = [
-    Bug::LeaseWithoutMajority,
+const KNOWN_GAPS: [Bug; 8] = [
     Bug::AckBeforeFsync,
     Bug::ForgetVote,
     Bug::ApplyTwice,
     Bug::LeaseNeverEnds,
-    Bug::LeaseTwice,
     Bug::FenceFailureIsSuccess,
-    Bug::SilenceIsProof,
     Bug::TakeAnyOrder,
-    Bug::GuardNotTold,
     Bug::IgnoreTerm,
     Bug::AloneKeepsRunning,
 ];
@@ -72,7 +68,7 @@ fn another_seed_is_another_run() {
 
 #[test]
 fn each_seeded_bug_is_found() {
-    let most = number("SYSTOLE_SIM_BUG_SEEDS", 4);
+    let most = number("SYSTOLE_SIM_BUG_SEEDS", 5);
     // A seed that fails without the bug, too, proves nothing.
     let sound: Vec<u64> = (1..=most)
         .filter(|seed| run(*seed, None, false).wrong.is_none())

@@ -1,7 +1,7 @@
 //! `crm cluster`: who belongs to it, who leads, and what was changed by whom.
 
 use crate::{
-    cli::{args::Cluster, failure::Failure, shell::Shell},
+    cli::{args::Cluster, failure::Failure, shell::Shell, show},
     raft::MemberRole,
     rpc::{AdminAnswer, AdminRequest, ClusterStatus},
     terms::{CrmExit, DateTime},
@@ -93,6 +93,13 @@ fn status(shell: &mut Shell, json: bool) -> Result<(), Failure> {
             format!("{:?}", member.role).to_lowercase(),
             addresses.join(", ")
         ));
+    }
+    let cib = shell.cib()?;
+    out.push_str("\nProtection:\n");
+    for one in show::protections(&cib, &super::facts_of(&cib)) {
+        let proof = one.proof.map(|proof| format!(" (lost; proof: {proof})"));
+        let proof = proof.unwrap_or_default();
+        out.push_str(&format!("  {}: {}{proof}\n", one.node, one.text));
     }
     shell.say(&out)
 }

@@ -13,7 +13,7 @@ use crate::{
         args::{Status, StatusWord},
         failure::Failure,
         shell::Shell,
-        show::{self, Page, Wanted},
+        show::{self, Entry, Fencing, Page, Wanted},
     },
     clock,
     policy::RscIdx,
@@ -74,7 +74,32 @@ pub(crate) fn page(
         page.space();
         page.entry(0, &section);
     }
+    if full {
+        page.space();
+        page.entry(0, &protection(cib, facts));
+    }
+    let fencing = Fencing::of(cluster).reduced();
+    let mut lists = vec![fencing.failed(&wanted)];
+    lists.push(if full {
+        fencing.history(&wanted)
+    } else {
+        fencing.pending(&wanted)
+    });
+    for list in lists.into_iter().flatten() {
+        page.space();
+        page.entry(0, &list);
+    }
     page.into_text()
+}
+
+/// What ends each node before others take over what it ran.
+fn protection(cib: &Cib, facts: &Facts) -> Entry {
+    let lines = show::protections(cib, facts).into_iter().map(|one| {
+        let proof = one.proof.map(|proof| format!(" (lost; proof: {proof})"));
+        let (node, text) = (one.node, one.text);
+        Entry::Item(format!("{node}: {text}{}", proof.unwrap_or_default()))
+    });
+    Entry::List("Protection of Nodes".into(), lines.collect())
 }
 
 /// What the daemon says beside the CIB; nothing offline.
@@ -170,6 +195,11 @@ fn summary(cib: &Cib, facts: &Facts, cluster: Option<&ClusterStatus>) -> Vec<Str
 
 /// The same as one JSON value; its shape is stable.
 pub(crate) fn as_json(cib: &Cib, facts: &Facts, cluster: Option<&ClusterStatus>) -> Value {
+    let protections = show::protections(cib, facts);
+    let protection = |name: &str| {
+        let found = protections.iter().find(|one| one.node == name);
+        found.map(|one| json!({ "by": one.by, "text": one.text, "proof": one.proof }))
+    };
     let nodes: Vec<Value> = facts
         .nodes
         .iter()
@@ -185,6 +215,7 @@ pub(crate) fn as_json(cib: &Cib, facts: &Facts, cluster: Option<&ClusterStatus>)
                 "shutdown": node.shutdown,
                 "attributes": node.attributes.iter().filter(|(name, _)| !name.starts_with('#')).map(|(name, value)| (name.to_owned(), Value::from(value))).collect::<serde_json::Map<_, _>>(),
                 "resources_running": node.running.len(),
+                "protection": protection(node.name.as_str()),
             })
         })
         .collect();

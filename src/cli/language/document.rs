@@ -233,6 +233,11 @@ impl Document {
             Place::Resource => self.put_resource(object, mode),
             Place::Topology => {
                 let mut element = levels_for_all(&object.element, &self.nodes());
+                if !element.has_children() {
+                    self.configuration
+                        .retain_children(|section| !section.is("fencing-topology"));
+                    return Ok(());
+                }
                 let section = self.configuration.child_or_new("fencing-topology");
                 ids::adopt(&mut element, section);
                 self.named(element, |configuration, element| {
@@ -604,7 +609,7 @@ fn dangling(message: &str, name: &str, span: &Range<usize>, known: &BTreeSet<&st
     }
 }
 
-fn name(place: Place, element: &Element) -> &str {
+pub(super) fn name(place: Place, element: &Element) -> &str {
     match place {
         Place::Node => element.get("uname").unwrap_or_default(),
         Place::Topology => "fencing_topology",

@@ -91,6 +91,9 @@ pub fn statements(source: &str) -> Result<Vec<Statement>, SyntaxError> {
         let trimmed = line.trim();
         if trimmed.is_empty() {
             comments.clear();
+        } else if trimmed.starts_with("##") {
+            // A heading, which people draw with more than one.
+            comments.push(trimmed.to_owned());
         } else if let Some(comment) = trimmed.strip_prefix('#') {
             comments.push(comment.trim().to_owned());
         } else {

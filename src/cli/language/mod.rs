@@ -18,6 +18,7 @@ pub use parse::{
     KEYWORDS, Object, Place, SECTIONS, is_id, parse_all, parse_statement, split_score,
 };
 pub use print::{print_object, value_text};
+pub use same::differences;
 
 #[cfg(test)]
 mod tests;

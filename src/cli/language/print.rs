@@ -43,7 +43,11 @@ pub fn print_object(
 fn comments(element: &Element) -> String {
     let comments = element.nodes().iter().filter_map(|node| node.as_comment());
     comments
-        .map(|text| format!("# {}\n", text.trim()))
+        .map(|text| match text.trim() {
+            // crmsh keeps the sign in the comment.
+            text if text.starts_with('#') => format!("{text}\n"),
+            text => format!("# {text}\n"),
+        })
         .collect()
 }
 
@@ -178,11 +182,21 @@ impl Printer<'_> {
         let kind = element.get("type").filter(|kind| *kind != "normal");
         let mut out = String::from("node ");
         if let Some(id) = element.id().filter(|id| *id != name) {
-            out.push_str(&format!("{id}: "));
+            out.push_str(&own_id(id));
         }
         out.push_str(name);
         out.push_str(&kind.map(|kind| format!(":{kind}")).unwrap_or_default());
-        self.parts(element, &mut out, "attributes")?;
+        if let Some(text) = element.get("description") {
+            out.push_str(&format!("{BREAK}description={}", value_text(text)));
+        }
+        let odd = !super::parse::is_id(name);
+        for child in element.children() {
+            match child.tag() {
+                "instance_attributes" => self.set_with(child, "attributes", odd, &mut out)?,
+                "utilization" => self.set_with(child, "utilization", odd, &mut out)?,
+                _ => return None,
+            }
+        }
         Some(out)
     }
 
@@ -259,18 +273,24 @@ impl Printer<'_> {
     }
 
     fn set(&self, set: &Element, keyword: &str, out: &mut String) -> Option<()> {
+        self.set_with(set, keyword, false, out)
+    }
+
+    /// A set, with its id where `shown` says so: crmsh makes ids of names, also of a node's that can't be one.
+    fn set_with(&self, set: &Element, keyword: &str, shown: bool, out: &mut String) -> Option<()> {
         out.push_str(&format!("{BREAK}{keyword}"));
         if let Some(reference) = set.get("id-ref") {
             out.push_str(&format!(" $id-ref={reference}"));
             return Some(());
         }
-        if let Some(id) = set.id().filter(|id| self.referenced.contains(*id)) {
-            out.push_str(&format!(" $id={id}"));
+        let wanted = |id: &&str| shown || self.referenced.contains(*id);
+        if let Some(id) = set.id().filter(wanted) {
+            out.push_str(&format!(" $id={}", value_text(id)));
         }
         if let Some(score) = set.get("score") {
             out.push_str(&format!(" {}:", score_text(score)));
         }
-        for child in set.children() {
+        for child in rules_first(set) {
             out.push(' ');
             out.push_str(&match child.tag() {
                 "rule" => self.rule(child)?,
@@ -283,11 +303,12 @@ impl Printer<'_> {
 
     /// A set of options: one per line.
     fn options(&self, keyword: &str, set: &Element) -> Option<String> {
-        let mut out = format!("{keyword} {}:", set.id()?);
-        if let Some(score) = set.get("score") {
-            out.push_str(&format!(" {}:", score_text(score)));
+        // crmsh reads no score here.
+        if set.has("score") {
+            return None;
         }
-        for child in set.children() {
+        let mut out = format!("{keyword} {}", own_id(set.id()?).trim_end());
+        for child in rules_first(set) {
             out.push_str(BREAK);
             out.push_str(&match child.tag() {
                 "rule" => self.rule(child)?,
@@ -391,7 +412,16 @@ impl Printer<'_> {
         if let Some(text) = element.get("description") {
             out.push_str(&format!("{BREAK}description={}", value_text(text)));
         }
-        for child in element.children() {
+        // What kind of container it is comes first, which crmsh needs to know a bundle by.
+        let mut children: Vec<&Element> = element.children().collect();
+        children.sort_by_key(|child| match child.tag() {
+            "docker" | "podman" | "rkt" => 0,
+            "network" => 1,
+            "storage" => 2,
+            "meta_attributes" => 3,
+            _ => 4,
+        });
+        for child in children {
             match child.tag() {
                 "docker" | "podman" | "rkt" | "network" | "storage" => {
                     out.push_str(&format!("{BREAK}{}", child.tag()));
@@ -506,6 +536,23 @@ impl Printer<'_> {
     }
 }
 
+/// An id as a statement begins with it: `ID: `, or `$id=ID ` where crmsh would not take it for one.
+fn own_id(id: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    if id.chars().all(plain) {
+        format!("{id}: ")
+    } else {
+        format!("$id={} ", value_text(id))
+    }
+}
+
+/// The parts of a set in the order in which the language has them.
+fn rules_first(set: &Element) -> Vec<&Element> {
+    let mut children: Vec<&Element> = set.children().collect();
+    children.sort_by_key(|child| !child.is("rule"));
+    children
+}
+
 fn is_member(element: &Element) -> bool {
     element.is(MEMBER) || super::document::is_resource(element.tag())
 }
@@ -528,6 +575,11 @@ fn agent_text(element: &Element) -> Option<String> {
 
 fn pair(pair: &Element) -> Option<String> {
     let name = pair.get("name");
+    // crmsh makes an id of a name, and one that can't be an id breaks the whole file that it is in.
+    let fits = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if name.is_some_and(|name| !name.chars().all(fits)) {
+        return None;
+    }
     if let Some(reference) = pair.get("id-ref") {
         return Some(match name {
             Some(name) => format!("@{reference}:{name}"),

@@ -6,18 +6,22 @@
 mod bans;
 mod brief;
 mod clone;
+mod fencing;
 mod history;
 mod nodes;
 mod page;
+mod protection;
 mod resources;
 mod sections;
 mod status;
 pub mod xml;
 
 pub use bans::{ban_elements, ban_list};
+pub use fencing::Fencing;
 pub use history::{node_history, operations};
 pub use nodes::{mixed_version, node_list, node_name};
 pub use page::{Entry, Page};
+pub use protection::{Protection, protections};
 pub use resources::resource_list;
 pub(crate) use resources::{entry, shown_role};
 pub use sections::{failed_actions, node_attributes, tickets};

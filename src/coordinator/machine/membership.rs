@@ -1,6 +1,7 @@
 //! Presence becomes membership: every look compares what should be written with what is.
 
 use super::*;
+use crate::seeded::{Bug, seeded};
 
 impl Machine {
     /// What a new coordinator writes first: who it is, that there is quorum, and which nodes exist.
@@ -56,7 +57,7 @@ impl Machine {
             }
             _ => {}
         }
-        if !matches!(peer, Peer::Alive { .. }) {
+        if !matches!(peer, Peer::Alive { .. }) && !seeded(Bug::LostOrdersKept) {
             self.fail_on(id, effects);
         }
     }
@@ -89,35 +90,100 @@ impl Machine {
             return;
         }
         let late = self.grace_ends().is_none_or(|end| now >= end);
-        let proof = self.proof();
+        let by_options = self.proof();
         for (id, name) in self.members.clone() {
             let Some(peer) = self.peers.get(&id).copied() else {
                 continue;
             };
             let state = join::state_of(&self.cib, id);
+            let pledge = self.pledge_of(id);
+            let proof = join::proof_of(by_options, pledge);
             let wanted = join::wanted(peer, state, proof, late);
             let under_way = self.writes.values().any(|p| *p == Purpose::Membership(id));
-            if under_way || join::is_so(wanted, state) {
+            if under_way || join::is_so(wanted, state, pledge) {
                 continue;
             }
             let text = match wanted {
                 Wanted::Here(_) => "Node join",
                 _ => "Node failure",
             };
-            effects.push(Effect::Say(match wanted {
-                Wanted::Here(_) => format!("{name} joins"),
-                _ if proof == Proof::Lease => format!("{name} is lost (proof: lease)"),
-                _ => format!("{name} is lost"),
-            }));
-            if let Some(commands) = join::write(&self.cib, id, &name, wanted, self.now_s) {
+            let already = join::is_so(wanted, state, None);
+            let proven = match (proof, peer) {
+                (Proof::Lease, Peer::Expired) if pledge.is_some_and(|p| p.watchdog_ms > 0) => {
+                    Some("watchdog")
+                }
+                (Proof::Lease, Peer::Expired) => Some("lease"),
+                _ => None,
+            };
+            match (wanted, proven) {
+                _ if already => {}
+                (Wanted::Here(_), _) => effects.push(Effect::Say(format!("{name} joins"))),
+                (_, Some(proven)) => {
+                    effects.push(Effect::Say(format!("{name} is lost (proof: {proven})")));
+                }
+                _ => effects.push(Effect::Say(format!("{name} is lost"))),
+            }
+            let known = (pledge, proven);
+            if let Some(commands) = join::write(&self.cib, id, &name, wanted, known, self.now_s) {
                 self.write(
                     Purpose::Membership(id),
                     Command::transaction(commands),
                     effects,
                 );
             }
-            self.abort(Abort::restart(text), name.as_str(), effects);
+            if !already {
+                self.abort(Abort::restart(text), name.as_str(), effects);
+            }
         }
+    }
+
+    /// What a node does without a lease: as it was heard, else as an earlier leader heard it.
+    fn pledge_of(&self, id: NodeId) -> Option<Pledge> {
+        let heard = self.pledges.get(&id).copied();
+        heard.or_else(|| join::state_of(&self.cib, id).and_then(join::pledged))
+    }
+
+    /// Whether there are watchdogs is a fact of the nodes, and an option for the policy. // spec cluster §16.9
+    pub(super) fn ensure_watchdog_option(&mut self, effects: &mut Vec<Effect>) {
+        if !matches!(self.authority, Authority::Leader(_)) {
+            return;
+        }
+        let pledges: Vec<Option<Pledge>> =
+            self.members.keys().map(|id| self.pledge_of(*id)).collect();
+        let any = pledges.iter().flatten().any(|p| p.watchdog_ms > 0);
+        let all_known = pledges.iter().all(Option::is_some);
+        let said = self.option(&["have-watchdog"]);
+        let is_true = crate::terms::text::is_true(said.as_deref());
+        if any == is_true
+            || (!any && !all_known)
+            || self.writes.values().any(|p| *p == Purpose::Watchdog)
+        {
+            return;
+        }
+        let (set, pair) = self.place_of("have-watchdog");
+        let pair = crate::xml::Element::new("nvpair")
+            .with("id", pair)
+            .with("name", "have-watchdog")
+            .with("value", any.to_string());
+        let set = crate::xml::Element::new("cluster_property_set")
+            .with("id", set)
+            .with_child(pair);
+        let command = Command::modify("crm_config", set).or_create();
+        self.write(Purpose::Watchdog, command, effects);
+    }
+
+    /// Ids of the set and the pair in which a cluster option stands, or where tools would write it.
+    fn place_of(&self, name: &str) -> (String, String) {
+        let sets = self.cib.section("crm_config").into_iter();
+        let found = sets.flat_map(|config| config.children()).find_map(|set| {
+            let mut pairs = set.children_named("nvpair");
+            let pair = pairs.find(|pair| pair.get("name") == Some(name))?;
+            Some((set.id()?.to_owned(), pair.id()?.to_owned()))
+        });
+        found.unwrap_or_else(|| {
+            let set = crate::cib::config::nvset::BOOTSTRAP;
+            (set.to_owned(), format!("{set}-{name}"))
+        })
     }
 
     fn proof(&self) -> Proof {

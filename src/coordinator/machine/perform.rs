@@ -1,6 +1,7 @@
 //! An action begins: who is asked, and how long one waits for it. // spec cluster §9.3
 
 use super::*;
+use crate::seeded::{Bug, seeded};
 
 /// The node whose executor gets an action: its own, or the one that reaches it.
 pub(super) fn place(action: &Action) -> Option<&NodeName> {
@@ -120,6 +121,9 @@ impl Machine {
                     timeout_ms,
                     delay_ms: span(action.meta("priority_fencing_delay")),
                 });
+                if seeded(Bug::FenceNotAwaited) {
+                    self.confirm(action.id);
+                }
             }
             ("do_shutdown", Some(name)) => self.shut_down(key, action, &name, effects),
             ("clear_failcount", Some(_)) => {
@@ -245,7 +249,9 @@ impl Machine {
                     self.confirm(id);
                     return;
                 }
-                if let Some(id) = self.id_of(&node.name) {
+                if let Some(id) = self.id_of(&node.name)
+                    && !seeded(Bug::CondemnForgotten)
+                {
                     effects.push(Effect::Condemn(id));
                 }
                 let commands = join::fenced(&self.cib, &node.uuid, &node.name, &by);

@@ -331,6 +331,66 @@ fn without_fencing_a_silent_node_is_lost_only_when_its_lease_has_run_out() {
     assert_eq!(w.state("2", "in_ccm").as_deref(), Some("0"));
 }
 
+/// A frozen node does not read that the policy is another one now.
+#[test]
+fn a_lease_proves_nothing_of_a_node_that_did_not_promise_to_let_go() {
+    let pledge = |lets_go, watchdog_ms| {
+        let pledge = Pledge {
+            lets_go,
+            watchdog_ms,
+        };
+        Event::Pledged(NodeId(2), pledge)
+    };
+    let mut w = World::new(&[("stonith-enabled", "false")]);
+    w.lead();
+    w.plan(vec![]);
+    w.step(pledge(false, 0));
+    assert_eq!(w.state("2", "lets-go").as_deref(), Some("false"));
+    w.step(Event::Peer(NodeId(2), Peer::Silent { heard: true }));
+    w.step(Event::Peer(NodeId(2), Peer::Expired));
+    assert_ne!(w.state("2", "in_ccm").as_deref(), Some("0"));
+    // The next leader goes by what this one wrote.
+    w.step(Event::Authority(Authority::None, w.cib.clone()));
+    w.lead();
+    w.step(Event::Peer(NodeId(2), Peer::Expired));
+    assert_ne!(w.state("2", "in_ccm").as_deref(), Some("0"));
+    w.step(Event::Peer(NodeId(2), Peer::Alive { incarnation: 20 }));
+    w.step(pledge(true, 5_000));
+    assert_eq!(w.state("2", "watchdog-ms").as_deref(), Some("5000"));
+    w.step(Event::Peer(NodeId(2), Peer::Expired));
+    assert_eq!(w.state("2", "in_ccm").as_deref(), Some("0"));
+    assert_eq!(w.state("2", "proof").as_deref(), Some("watchdog"));
+}
+
+#[test]
+fn the_option_says_whether_there_are_watchdogs() {
+    let mut w = World::new(&[("have-watchdog", "true")]);
+    let said = |w: &World| {
+        let options = w.cib.section("crm_config").expect("there are options");
+        let named = |pair: &&Element| pair.get("name") == Some("have-watchdog");
+        let pairs = options.descendants().filter(named);
+        pairs
+            .filter_map(|p| p.get("value").map(str::to_owned))
+            .collect::<Vec<_>>()
+    };
+    w.lead();
+    assert_eq!(said(&w), ["true"], "not all have said what they have");
+    for id in 1..=3 {
+        let pledge = Pledge {
+            lets_go: true,
+            watchdog_ms: 0,
+        };
+        w.step(Event::Pledged(NodeId(id), pledge));
+    }
+    assert_eq!(said(&w), ["false"]);
+    let pledge = Pledge {
+        lets_go: true,
+        watchdog_ms: 5_000,
+    };
+    w.step(Event::Pledged(NodeId(3), pledge));
+    assert_eq!(said(&w), ["true"]);
+}
+
 #[test]
 fn a_person_who_vouches_for_a_death_is_a_proof() {
     let mut w = World::new(&[("stonith-enabled", "true")]);

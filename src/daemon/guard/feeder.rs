@@ -1,12 +1,12 @@
 //! The daemon's end of its guard.
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Lease, StopCall, Word, socket_of};
+use super::{Dog, Lease, StopCall, Word, socket_of};
 use crate::executor::Invocation;
 use crate::terms::RscId;
 
@@ -82,6 +82,20 @@ impl Feeder {
         let word = word(rsc, &stop);
         self.resources.insert(rsc.clone(), stop);
         self.connect() && self.say(&word).is_ok()
+    }
+
+    /// The watchdog of this node as its guard sees it; none when it has none, or no guard that knows of watchdogs. Asked on a
+    /// connection of its own: what a guard of an older version does not understand must not cost it the other one.
+    pub fn watchdog(&self) -> Option<Dog> {
+        let mut stream = UnixStream::connect(&self.socket).ok()?;
+        stream.set_write_timeout(Some(PATIENCE)).ok()?;
+        stream.set_read_timeout(Some(PATIENCE)).ok()?;
+        let mut line = serde_json::to_vec(&Word::Health).ok()?;
+        line.push(b'\n');
+        stream.write_all(&line).ok()?;
+        let mut answer = String::new();
+        BufReader::new(stream).read_line(&mut answer).ok()?;
+        serde_json::from_str(&answer).ok()?
     }
 
     /// Nothing runs here any more, and nobody has to be guarded.

@@ -9,6 +9,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FlockOperation, flock};
 
 use super::watch::{Verdict, Watch};
+use super::watchdog::{Wanted, Watchdog};
 use super::{StopCall, Word, lock_of};
 use crate::clock::Mono;
 
@@ -16,29 +17,43 @@ use crate::clock::Mono;
 const LINE: usize = 1 << 20;
 
 /// What `systole guard` does: listens on `socket` until its daemon says good-bye, or until it had to act. `stop`
-/// kills agents that still run, and stops everything.
+/// kills agents that still run, and stops everything; it says whether that has certainly worked. If not, and this node has a
+/// `watchdog`, the guard stays and starves it.
 ///
 /// A second guard waits here until the first one has ended: nothing is started on this node while one is stopping
 /// what ran before.
 ///
 /// # Errors
 /// Fails when the lock or the socket cannot be made.
-pub fn run(socket: &Path, stop: impl Fn(&[StopCall])) -> std::io::Result<()> {
+pub fn run(
+    socket: &Path,
+    watchdog: Option<&Wanted>,
+    stop: impl Fn(&[StopCall]) -> bool,
+) -> std::io::Result<()> {
     let lock = std::fs::File::create(lock_of(socket))?;
     flock(&lock, FlockOperation::LockExclusive)?;
     let _ = std::fs::remove_file(socket);
     let listener = UnixListener::bind(socket)?;
     listener.set_nonblocking(true)?;
     let mut watch = Watch::new(Mono::now());
+    if watchdog.is_some() {
+        stay_in_memory();
+    }
+    let mut watchdog = watchdog.map(|wanted| Watchdog::arm(wanted, Mono::now()));
     let mut daemons: Vec<Daemon> = Vec::new();
     loop {
         let now = Mono::now();
         match watch.look(now) {
-            Verdict::Wait(until) => wait(&listener, &daemons, until.since(now).max(1)),
+            Verdict::Wait(until) => {
+                let hungry = watchdog.as_ref().and_then(Watchdog::hungry_at);
+                let hungry = hungry.filter(|_| watch.may_feed(now));
+                let until = hungry.map_or(until, |hungry| until.min(hungry));
+                wait(&listener, &daemons, until.since(now).max(1));
+            }
             Verdict::Leave => break,
             Verdict::Act => {
                 // A word that has arrived meanwhile may be the one that was waited for.
-                if hear(&mut daemons, &mut watch) {
+                if hear(&mut daemons, &mut watch, watchdog.as_ref()) {
                     break;
                 }
                 if watch.look(Mono::now()) != Verdict::Act {
@@ -52,9 +67,14 @@ pub fn run(socket: &Path, stop: impl Fn(&[StopCall])) -> std::io::Result<()> {
                 // A new daemon must not find this guard any more, but wait for the next one.
                 let _ = std::fs::remove_file(socket);
                 kill(watch.pid);
-                stop(&stops);
-                return Ok(());
+                let stopped = stop(&stops);
+                return finish(watchdog, stopped);
             }
+        }
+        if let Some(watchdog) = &mut watchdog
+            && watch.may_feed(Mono::now())
+        {
+            watchdog.feed_if_hungry(Mono::now());
         }
         while let Ok((stream, _)) = listener.accept() {
             if stream.set_nonblocking(true).is_ok() {
@@ -65,12 +85,44 @@ pub fn run(socket: &Path, stop: impl Fn(&[StopCall])) -> std::io::Result<()> {
                 });
             }
         }
-        if hear(&mut daemons, &mut watch) {
+        if hear(&mut daemons, &mut watch, watchdog.as_ref()) {
             break;
         }
     }
     let _ = std::fs::remove_file(socket);
+    finish(watchdog, true)
+}
+
+/// Nothing runs here any more, and the watchdog has nobody to end. Or something may, and then it must not be fed again:
+/// neither by this guard nor by one after it, which waits for the end of this one.
+fn finish(watchdog: Option<Watchdog>, stopped: bool) -> std::io::Result<()> {
+    match watchdog {
+        None => {}
+        Some(watchdog) if stopped || watchdog.hungry_at().is_none() => watchdog.close(),
+        Some(watchdog) => {
+            tracing::error!(
+                "not everything could be stopped: the watchdog {} resets this machine within {} ms",
+                watchdog.dog.device,
+                watchdog.dog.timeout_ms
+            );
+            loop {
+                std::thread::sleep(std::time::Duration::from_secs(60));
+                tracing::error!(
+                    "the watchdog {} did not reset this machine",
+                    watchdog.dog.device
+                );
+            }
+        }
+    }
     Ok(())
+}
+
+/// Whoever feeds a watchdog does not wait for a disk.
+fn stay_in_memory() {
+    use rustix::mm::{MlockAllFlags, mlockall};
+    if let Err(e) = mlockall(MlockAllFlags::CURRENT) {
+        tracing::info!("the guard may be swapped out: {e}");
+    }
 }
 
 /// A connection to a daemon, or to the one before it.
@@ -95,7 +147,7 @@ fn wait(listener: &UnixListener, daemons: &[Daemon], ms: u64) {
 }
 
 /// Takes what the daemons said; true when one has left in good order.
-fn hear(daemons: &mut Vec<Daemon>, watch: &mut Watch) -> bool {
+fn hear(daemons: &mut Vec<Daemon>, watch: &mut Watch, watchdog: Option<&Watchdog>) -> bool {
     let mut bye = false;
     for daemon in daemons.iter_mut() {
         daemon.read();
@@ -103,10 +155,10 @@ fn hear(daemons: &mut Vec<Daemon>, watch: &mut Watch) -> bool {
             let line: Vec<u8> = daemon.unread.drain(..=end).collect();
             match serde_json::from_slice::<Word>(&line) {
                 Ok(word) => {
-                    let answered = word.is_answered();
+                    let answer = answer_to(&word, watchdog);
                     bye |= watch.hear(Mono::now(), word);
                     // A daemon that does not read it any more does not wait for it either.
-                    if answered && daemon.stream.write_all(b"\n").is_err() {
+                    if !answer.is_empty() && daemon.stream.write_all(&answer).is_err() {
                         daemon.open = false;
                     }
                 }
@@ -116,6 +168,16 @@ fn hear(daemons: &mut Vec<Daemon>, watch: &mut Watch) -> bool {
     }
     daemons.retain(|daemon| daemon.open);
     bye
+}
+
+fn answer_to(word: &Word, watchdog: Option<&Watchdog>) -> Vec<u8> {
+    let mut answer = match word {
+        Word::Health => serde_json::to_vec(&watchdog.map(|w| &w.dog)).unwrap_or_default(),
+        word if word.is_answered() => Vec::new(),
+        _ => return Vec::new(),
+    };
+    answer.push(b'\n');
+    answer
 }
 
 impl Daemon {
@@ -190,9 +252,10 @@ mod tests {
         let stopped = Mutex::new(Vec::new());
         std::thread::scope(|scope| {
             let guard = scope.spawn(|| {
-                run(&socket, |calls| {
+                run(&socket, None, |calls| {
                     let names = calls.iter().map(|call| call.rsc.to_string());
                     stopped.lock().expect("no panic while held").extend(names);
+                    true
                 })
             });
             daemon(dir.path());
@@ -232,8 +295,12 @@ mod tests {
         let socket = super::super::socket_of(dir.path());
         let stopped = Mutex::new(0);
         std::thread::scope(|scope| {
-            let guard =
-                scope.spawn(|| run(&socket, |calls| *stopped.lock().unwrap() = calls.len()));
+            let guard = scope.spawn(|| {
+                run(&socket, None, |calls| {
+                    *stopped.lock().unwrap() = calls.len();
+                    true
+                })
+            });
             until("the guard's answer", || feeder.connect());
             feeder
                 .lease(lease(Mono::now().plus(20).0))
@@ -263,9 +330,10 @@ mod tests {
         let note = |what: &'static str| order.lock().unwrap().push(what);
         std::thread::scope(|scope| {
             let first = scope.spawn(|| {
-                run(&socket, |_| {
+                run(&socket, None, |_| {
                     std::thread::sleep(Duration::from_millis(200));
                     note("stopped");
+                    true
                 })
             });
             let mut feeder = Feeder::of(0, dir.path());
@@ -275,7 +343,12 @@ mod tests {
             until("the first guard's end of listening", || {
                 !UnixStream::connect(&socket).is_ok()
             });
-            let second = scope.spawn(|| run(&socket, |_| note("stopped again")));
+            let second = scope.spawn(|| {
+                run(&socket, None, |_| {
+                    note("stopped again");
+                    true
+                })
+            });
             let mut anew = Feeder::of(0, dir.path());
             until("the second guard's answer", || anew.connect());
             note("connected");
@@ -284,5 +357,72 @@ mod tests {
             second.join().unwrap().expect("the directory is ours");
         });
         assert_eq!(order.into_inner().unwrap(), ["stopped", "connected"]);
+    }
+
+    /// Plays the hardware: a machine whose watchdog was not fed for its timeout is reset.
+    fn is_reset(dog: &Path) -> bool {
+        let text = std::fs::read_to_string(dog).unwrap_or_default();
+        let number = |name: &str| {
+            let at = text.find(name)? + name.len();
+            text[at..].split_whitespace().next()?.parse::<u64>().ok()
+        };
+        match (number("timeout_ms="), number("fed_at=")) {
+            (Some(timeout), Some(fed)) => Mono::now().since(Mono(fed)) > timeout,
+            _ => false,
+        }
+    }
+
+    #[test]
+    fn a_watchdog_is_fed_while_the_lease_lasts_and_disarmed_at_the_end() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let socket = super::super::socket_of(dir.path());
+        let wanted = Wanted {
+            device: dir.path().join("dog"),
+            timeout_ms: 1_000,
+        };
+        std::thread::scope(|scope| {
+            let guard = scope.spawn(|| run(&socket, Some(&wanted), |_| true));
+            let mut feeder = Feeder::of(0, dir.path());
+            until("the guard's answer", || feeder.connect());
+            let dog = feeder.watchdog().expect("this node has one");
+            assert_eq!((dog.timeout_ms, dog.why), (1_000, None));
+            assert!(feeder.resource(&"vip".into(), Some(&stop_of("vip"))));
+            for _ in 0..15 {
+                let until = Mono::now().plus(600);
+                feeder.lease(lease(until.0)).expect("it listens");
+                std::thread::sleep(Duration::from_millis(100));
+                assert!(!is_reset(&wanted.device));
+            }
+            assert!(feeder.resource(&"vip".into(), None));
+            feeder.bye();
+            guard.join().unwrap().expect("the directory is ours");
+        });
+        let text = std::fs::read_to_string(&wanted.device).expect("it is there");
+        assert_eq!(text, "closed\n");
+    }
+
+    /// The guard stays for good then, so it is a process of its own that the test ends: here, a thread that is left.
+    #[test]
+    fn what_cannot_be_stopped_is_ended_by_the_watchdog() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let socket = super::super::socket_of(dir.path());
+        let wanted = Wanted {
+            device: dir.path().join("dog"),
+            timeout_ms: 500,
+        };
+        let (there, dog) = (socket.clone(), wanted.device.clone());
+        std::thread::spawn(move || run(&there, Some(&wanted), |_| false));
+        let mut feeder = Feeder::of(0, dir.path());
+        until("the guard's answer", || feeder.connect());
+        feeder
+            .lease(lease(Mono::now().plus(300).0))
+            .expect("it listens");
+        assert!(feeder.resource(&"vip".into(), Some(&stop_of("vip"))));
+        assert!(!is_reset(&dog));
+        until("the reset", || is_reset(&dog));
+        // A new guard would feed it again: it has to wait for the end of the first, which does not come.
+        let mut anew = Feeder::of(0, dir.path());
+        assert!(!anew.connect());
+        assert!(is_reset(&dog));
     }
 }

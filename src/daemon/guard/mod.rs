@@ -8,6 +8,10 @@
 //! wake up into a world that went on without it) and runs the stops. It outlives the daemon: a restarted one finds
 //! it by its socket and feeds it again.
 //!
+//! Where the node has a watchdog, the guard feeds it: while the lease lasts, while what runs may go on without one, and
+//! while certainly nothing runs. So a node that cannot stop what it runs, whatever the reason, is reset by its timeout
+//! after its lease ran out, also when daemon and guard are frozen both.
+//!
 //! ```text
 //!   executor ── may run / gone, before each start ──► feeder ──► socket ──► watch ──► stops
 //!   router ──── lease, a few times per lease ────────►
@@ -16,6 +20,7 @@
 mod feeder;
 mod listen;
 mod watch;
+mod watchdog;
 
 use std::path::{Path, PathBuf};
 
@@ -28,6 +33,7 @@ pub use feeder::Feeder;
 pub use listen::run;
 #[cfg(feature = "simulation")]
 pub(super) use watch::{Verdict, Watch};
+pub use watchdog::{Dog, Look, Wanted};
 
 /// What the daemon tells its guard.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +47,8 @@ pub enum Word {
     MayRun(StopCall),
     /// This certainly does not run here.
     Gone(RscId),
+    /// How is the watchdog? Answered by a line: a [`Dog`], or `null` for a node that has none.
+    Health,
     /// The node leaves in good order: nothing is left to stop.
     Bye,
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Lease, StopCall, Word};
 use crate::clock::Mono;
+use crate::seeded::{Bug, seeded};
 use crate::terms::RscId;
 
 /// A daemon that says nothing for so long, in milliseconds, does not stop anything by itself.
@@ -47,10 +48,16 @@ impl Watch {
         // Whatever it says, it lives.
         self.fed_at = now;
         match word {
-            Word::Hello(pid) => self.pid = Some(pid),
+            Word::Hello(pid) => {
+                self.pid = Some(pid);
+                if seeded(Bug::GuardForgets) {
+                    self.may_run.clear();
+                }
+            }
             Word::Lease(lease) => self.lease(lease),
             Word::MayRun(stop) => drop(self.may_run.insert(stop.rsc.clone(), stop)),
             Word::Gone(rsc) => drop(self.may_run.remove(&rsc)),
+            Word::Health => {}
             Word::Bye => return true,
         }
         false
@@ -59,8 +66,9 @@ impl Watch {
     fn lease(&mut self, lease: Lease) {
         self.keep = lease.keep;
         // A restarted daemon has no lease yet; what the one before it held still counts.
-        self.lease_until = self.lease_until.max(Mono(lease.until));
-        self.stop_by = self.stop_by.max(Mono(lease.stop_by));
+        let longer = u64::from(seeded(Bug::GuardTrustsLonger)) * 5_000;
+        self.lease_until = self.lease_until.max(Mono(lease.until + longer));
+        self.stop_by = self.stop_by.max(Mono(lease.stop_by + longer));
     }
 
     pub(in crate::daemon) fn look(&self, now: Mono) -> Verdict {
@@ -85,11 +93,16 @@ impl Watch {
         } else {
             silent_at.min(self.stop_by)
         };
-        if now >= until {
+        if now >= until && !seeded(Bug::GuardBlind) {
             Verdict::Act
         } else {
             Verdict::Wait(until)
         }
+    }
+
+    /// Whether the watchdog is fed: while the lease lasts, or what runs goes on without one, or nothing runs.
+    pub(in crate::daemon) fn may_feed(&self, now: Mono) -> bool {
+        now < self.lease_until || self.keep || self.may_run.is_empty()
     }
 
     /// What may run here.
@@ -133,6 +146,33 @@ mod tests {
         assert_eq!(watch.look(Mono(1_900)), Verdict::Wait(Mono(2_000)));
         assert_eq!(watch.look(Mono(2_000)), Verdict::Act);
         assert_eq!(names(&watch), ["vip"]);
+    }
+
+    /// safety S12: from the end of the lease on, only a node on which nothing runs is kept from being reset.
+    #[test]
+    fn the_watchdog_starves_from_the_end_of_the_lease_until_everything_is_stopped() {
+        let mut watch = Watch::default();
+        assert!(watch.may_feed(Mono(500)), "nothing runs yet");
+        watch.hear(Mono(1_000), lease(2_000));
+        watch.hear(Mono(1_001), may_run("vip"));
+        assert!(watch.may_feed(Mono(1_999)));
+        assert!(!watch.may_feed(Mono(2_000)));
+        watch.hear(Mono(2_050), lease(2_000));
+        assert!(
+            !watch.may_feed(Mono(2_050)),
+            "that it is at it is not enough"
+        );
+        watch.hear(Mono(2_300), Word::Gone("vip".into()));
+        assert!(watch.may_feed(Mono(2_300)));
+        watch.hear(Mono(2_400), may_run("vip"));
+        assert!(!watch.may_feed(Mono(2_400)));
+        let keep = Lease {
+            until: 2_000,
+            stop_by: 2_500,
+            keep: true,
+        };
+        watch.hear(Mono(2_500), Word::Lease(keep));
+        assert!(watch.may_feed(Mono(2_500)));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::client::COUNTER;
 use super::node::TIMING;
 use super::scenario::SINGLE;
 use super::world::{Device, Word, World};
@@ -13,6 +14,14 @@ use crate::fencer;
 use crate::graph::{self, Graph};
 use crate::policy;
 use crate::terms::{ExecStatus, OcfExit};
+
+/// How an agent ends.
+enum Fate {
+    Works,
+    /// With an error; a start that failed may still have started something.
+    Fails,
+    Hangs,
+}
 
 /// The world's truth, and what was found wrong with it.
 #[derive(Debug, Default)]
@@ -29,6 +38,11 @@ pub(super) struct Checks {
     acknowledged: BTreeMap<(u64, u64), bool>,
     /// The newest term of a node that began a start.
     newest_start: u64,
+    /// Some agent did not do what it should.
+    agents_failed: bool,
+    /// Which order was carried out under which number, by node, and the other way round.
+    executions: BTreeMap<(usize, i64), String>,
+    carried_out: BTreeMap<(usize, u64, String), i64>,
 }
 
 impl Checks {
@@ -57,6 +71,7 @@ impl World {
         match task.as_str() {
             "start" => {
                 self.may_begin(n, &rsc, &task);
+                self.in_order(n, &rsc);
                 self.checks.active.insert((n, rsc.clone()), false);
             }
             "promote" => {
@@ -68,7 +83,72 @@ impl World {
         self.check_active(&rsc);
         let slow = self.slow_agents && !matches!(task.as_str(), "stop" | "demote");
         let after = 5 + self.below(if slow { 3_000 } else { 50 });
-        self.tell(n, after, Word::AgentEnds(run, true));
+        match self.fate(&task) {
+            Fate::Works => self.tell(n, after, Word::AgentEnds(run, true)),
+            Fate::Fails => self.tell(n, after, Word::AgentEnds(run, false)),
+            Fate::Hangs => self.tell(n, call.timeout_ms, Word::AgentTimesOut(run)),
+        }
+    }
+
+    /// What comes of an agent that begins now. Without a fence device nothing helps against a stop that fails.
+    fn fate(&mut self, task: &str) -> Fate {
+        if !self.failing_agents || task == "stop" && !self.scenario.fencing {
+            return Fate::Works;
+        }
+        let fate = match self.below(40) {
+            0 => Fate::Hangs,
+            1..=6 => Fate::Fails,
+            _ => return Fate::Works,
+        };
+        self.checks.agents_failed = true;
+        fate
+    }
+
+    /// S9: a member of a group is started behind those in front of it. What has died in between, its monitor has yet to notice.
+    fn in_order(&mut self, n: usize, rsc: &str) {
+        let alone = rsc == "vip" && !self.checks.active.contains_key(&(n, "web".to_owned()));
+        if alone && !self.checks.agents_failed {
+            let now = self.now;
+            self.checks.violated(format!(
+                "S9: vip is started on h{} at {now}, and web does not run there",
+                n + 1
+            ));
+        }
+    }
+
+    /// S10: an order is carried out once in a life of its node, and each execution has a number of its own.
+    pub(super) fn reported(&mut self, n: usize, report: &executor::Report) {
+        let executor::Report::Result(done) = report else {
+            return;
+        };
+        // Recurring operations report again and again.
+        if done.call_id < 0 || done.op.interval_ms > 0 {
+            return;
+        }
+        let (key, life) = (done.key.to_string(), self.nodes[n].life);
+        let what = format!("{} {key}", done.op);
+        let before = self
+            .checks
+            .executions
+            .insert((n, done.call_id), what.clone());
+        if let Some(before) = before.filter(|before| *before != what) {
+            self.checks.violated(format!(
+                "S10: h{} reports {what} as number {}, which was {before}",
+                n + 1,
+                done.call_id
+            ));
+        }
+        let before = self
+            .checks
+            .carried_out
+            .insert((n, life, what.clone()), done.call_id);
+        if let Some(before) = before.filter(|before| *before != done.call_id) {
+            self.checks.violated(format!(
+                "S10: h{} has carried out {what} twice, as {before} and {}",
+                n + 1,
+                done.call_id
+            ));
+        }
     }
 
     /// S3, S7 and S8, at the moment a start or promotion begins.
@@ -104,13 +184,19 @@ impl World {
         }
     }
 
-    pub(super) fn agent_ends(&mut self, n: usize, run: RunId, _ok: bool) {
+    pub(super) fn agent_ends(&mut self, n: usize, run: RunId, ok: bool) {
         let Some((rsc, task)) = self.nodes[n].runs.remove(&run) else {
             return;
         };
         let rsc = rsc.to_string();
         let key = (n, rsc.clone());
         let rc = match task.as_str() {
+            // The resource has died, and this is how it is noticed.
+            "monitor" if !ok => {
+                self.checks.active.remove(&key);
+                7
+            }
+            _ if !ok => 1,
             "stop" => {
                 self.checks.active.remove(&key);
                 0
@@ -132,6 +218,14 @@ impl World {
         outcome.status = ExecStatus::Done;
         outcome.rc = OcfExit(rc);
         self.executor(n, executor::Event::Ended(run, outcome));
+    }
+
+    /// An agent that hangs is killed, and has done nothing.
+    pub(super) fn agent_times_out(&mut self, n: usize, run: RunId) {
+        if self.nodes[n].runs.remove(&run).is_some() {
+            let outcome = executor::Outcome::failed(ExecStatus::TimedOut, OcfExit::ERROR, "hung");
+            self.executor(n, executor::Event::Ended(run, outcome));
+        }
     }
 
     /// Something was stopped by force.
@@ -221,6 +315,14 @@ impl World {
         let kills = matches!(call.action.as_str(), "off" | "reboot");
         let victim = target.and_then(|t| self.nodes.iter().position(|m| m.name.as_str() == t));
         let device = if kills { self.device } else { Device::Works };
+        if kills && self.nodes[n].raft.term < self.checks.newest_start {
+            let (term, newest) = (self.nodes[n].raft.term, self.checks.newest_start);
+            self.checks.violated(format!(
+                "S4: h{} fences at {} in term {term}, after something was started in term {newest}",
+                n + 1,
+                self.now
+            ));
+        }
         if let Some(victim) = victim
             && kills
             && matches!(device, Device::Works | Device::DoneUnknown)
@@ -307,6 +409,9 @@ impl World {
                 return Some(format!("L1: {} holds no lease", node.name));
             }
         }
+        if !self.operator_is_done(leader) {
+            return Some("L4: what the operator takes back is not taken back".into());
+        }
         if self.nodes[leader].coordinator.picture().busy {
             let flight = self.nodes[leader].coordinator.picture().in_flight;
             return Some(format!(
@@ -348,6 +453,17 @@ impl World {
             ));
         }
         for node in &self.nodes {
+            if let Some((id, _)) = node.open.iter().next() {
+                return Some(format!("L4: {} waits for the answer to {id:?}", node.name));
+            }
+            if !node.deliveries.is_empty() || !node.batches.is_empty() {
+                return Some(format!(
+                    "L5: {} keeps orders or reports for ever",
+                    node.name
+                ));
+            }
+        }
+        for node in &self.nodes {
             let mut seen = BTreeSet::new();
             let mut last: BTreeMap<u64, u64> = BTreeMap::new();
             for write in node.raft.log.iter().filter_map(|e| e.write.as_ref()) {
@@ -365,6 +481,25 @@ impl World {
                     node.name
                 ));
             }
+        }
+        let counted = |write: &&super::raft::Write| {
+            let input = write.command.input.as_ref();
+            input.is_some_and(|input| input.descendants().any(|e| e.id() == Some(COUNTER)))
+        };
+        let log = self.nodes[0].raft.log.iter();
+        let counts: BTreeSet<_> = log
+            .filter_map(|entry| entry.write.as_ref())
+            .filter(counted)
+            .map(|write| (write.client, write.seq))
+            .collect();
+        let root = self.nodes[0].state.root();
+        let value = root.descendants().find(|e| e.id() == Some(COUNTER));
+        let value = value.and_then(|pair| pair.get("value")).unwrap_or("0");
+        if value != counts.len().to_string() {
+            return Some(format!(
+                "S5: {} writes that add one are in the log, and they came to {value}",
+                counts.len()
+            ));
         }
         let digest = self.nodes[0].state.digest();
         if let Some(node) = self.nodes.iter().find(|n| n.state.digest() != digest) {

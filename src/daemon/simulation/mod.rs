@@ -6,6 +6,7 @@
 //! Only with the feature `simulation`.
 
 mod checks;
+mod client;
 mod command;
 mod node;
 mod raft;

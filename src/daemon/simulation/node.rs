@@ -215,6 +215,7 @@ impl World {
         self.truth_daemon_started(n);
         let members = self.nodes.iter().map(|m| (m.id, m.name.clone())).collect();
         self.coordinator(n, coordinator::Event::Members(members));
+        self.pledge(n);
         self.configure_fencer(n);
         self.leadership_changed(n);
     }
@@ -247,6 +248,7 @@ impl World {
                 self.raft_out(n, out);
             }
             Word::AgentEnds(run, ok) => self.agent_ends(n, run, ok),
+            Word::AgentTimesOut(run) => self.agent_times_out(n, run),
             Word::Net(from, net) => self.heard(n, from, net),
         }
         self.after(n);
@@ -328,7 +330,7 @@ impl World {
         if view.held {
             node.lease_until = node.lease_until.max(view.until);
         }
-        let keep = devices::goes_on_without_quorum(&node.cib);
+        let keep = words::keeps(&node.cib, view.may_keep);
         let due = node
             .lost_at
             .is_some_and(|at| mono >= at.plus(TIMING.stop_deadline_ms * 4 / 5));
@@ -342,10 +344,11 @@ impl World {
 
     fn feed_guard(&mut self, n: usize) {
         let node = &mut self.nodes[n];
+        let may_keep = node.presence.view(node.mono(self.now)).may_keep;
         let lease = guard::Lease {
             until: node.lease_until.0,
             stop_by: node.lease_until.plus(TIMING.stop_deadline_ms).0,
-            keep: devices::goes_on_without_quorum(&node.cib),
+            keep: words::keeps(&node.cib, may_keep),
         };
         let mono = node.mono(self.now);
         let _ = self.nodes[n].watch.hear(mono, guard::Word::Lease(lease));
@@ -356,7 +359,9 @@ impl World {
         if term > self.nodes[n].term_told {
             self.nodes[n].term_told = term;
             self.presence(n, presence::Event::TermSeen(term));
-            self.executor(n, executor::Event::TermSeen(term));
+            if !seeded(Bug::TermNotTold) {
+                self.executor(n, executor::Event::TermSeen(term));
+            }
             self.fencer(n, fencer::Event::TermSeen(term));
         }
     }
@@ -366,7 +371,11 @@ impl World {
         if !self.nodes[n].up {
             return;
         }
-        while self.nodes[n].applied < self.nodes[n].raft.commit {
+        let upto = |node: &Node| match seeded(Bug::ApplyUncommitted) {
+            true => node.raft.log.len(),
+            false => node.raft.commit,
+        };
+        while self.nodes[n].applied < upto(&self.nodes[n]) {
             self.apply_next(n);
         }
         if self.nodes[n].raft.leadership() != self.nodes[n].leadership {
@@ -388,12 +397,25 @@ impl World {
         };
         self.coordinator(n, coordinator::Event::CibChanged { before, after });
         if changed {
+            self.pledge(n);
             self.configure_fencer(n);
         }
     }
 
+    /// What the node does without a lease: to its guard first, as in `route`.
+    fn pledge(&mut self, n: usize) {
+        if self.nodes[n].overlay || !self.nodes[n].up {
+            return;
+        }
+        let pledge = words::pledge(&self.nodes[n].cib, 0);
+        self.feed_guard(n);
+        self.presence(n, presence::Event::Pledge(pledge));
+    }
+
     fn configure_fencer(&mut self, n: usize) {
-        let event = devices::configured(&self.nodes[n].cib, &self.nodes[n].name, self.wall_s());
+        let lease_ms = TIMING.lease_ms + TIMING.drift_ms;
+        let node = &self.nodes[n];
+        let event = devices::configured(&node.cib, &node.name, self.wall_s(), lease_ms);
         self.fencer(n, event);
     }
 
@@ -448,6 +470,9 @@ impl World {
                 self.coordinator(n, coordinator::Event::Peer(id, peer));
                 self.tell_fencer_peers(n);
             }
+            presence::Effect::Pledged(id, pledge) => {
+                self.coordinator(n, coordinator::Event::Pledged(id, pledge));
+            }
             presence::Effect::Majority(_) => {}
             presence::Effect::Ask(to, renewal) => self.send(n, index(to), Net::Renewal(renewal)),
             presence::Effect::Answer(to, grant) => self.send(n, index(to), Net::Grant(grant)),
@@ -474,7 +499,8 @@ impl World {
 
     fn review_authority(&mut self, n: usize) {
         let node = &mut self.nodes[n];
-        let authority = node.knowledge.authority(node.mono(self.now));
+        let mono = node.mono(self.now);
+        let authority = node.knowledge.authority(mono);
         if authority == node.authority {
             return;
         }
@@ -484,16 +510,21 @@ impl World {
         let alone = matches!(authority, Authority::Alone(_));
         if alone && !matches!(was, Authority::Alone(_)) {
             node.overlay = true;
-            node.cib = coordinator::alone(&node.state, node.id);
+            let may_keep = node.presence.view(mono).may_keep;
+            node.cib = words::alone(&node.state, node.id, may_keep);
             self.abandon(n);
         } else if !alone && node.overlay {
             node.overlay = false;
             node.cib = node.state.clone();
+            self.pledge(n);
         }
         let cib = self.nodes[n].cib.clone();
         self.coordinator(n, coordinator::Event::Authority(authority, cib));
         if let Authority::Leader(_) = authority {
             let view = self.nodes[n].presence.view(self.nodes[n].mono(self.now));
+            for (id, pledge) in &view.pledges {
+                self.coordinator(n, coordinator::Event::Pledged(*id, *pledge));
+            }
             for (id, state) in words::everybody(self.nodes[n].id, &view) {
                 self.on_presence(n, presence::Effect::Peer(id, state));
             }
@@ -698,7 +729,7 @@ impl World {
                 Effect::DeviceDone { call, result } => {
                     self.tell(n, 0, Word::Executor(devices::ended(call, result)));
                 }
-                Effect::Ended(_) => {}
+                Effect::Ended(_) | Effect::Changed | Effect::Reply(..) => {}
                 Effect::Panic(_) => self.power_off(n, "panic"),
             }
         }

@@ -256,7 +256,8 @@ impl Raft {
         };
         for upto in (self.commit + 1..=self.log.len()).rev() {
             let have = self.matched.values().filter(|m| **m >= upto).count();
-            if have >= need && self.log[upto - 1].term == self.term {
+            if have >= need && (self.log[upto - 1].term == self.term || seeded(Bug::CommitOldTerm))
+            {
                 self.commit = upto;
                 return;
             }
@@ -276,12 +277,14 @@ impl Raft {
                 // A voter that heard its leader lately elects no other one, and learns of no term.
                 let bound = self.role == Role::Leader
                     || self.leader.is_some() && now < self.heard_at + self.timing.lease_ms;
-                if bound {
+                if bound && !seeded(Bug::VoteWithinLease) {
                     return;
                 }
                 self.raise(term);
                 let newer = last >= self.last() || seeded(Bug::VoteForShortLog);
-                let granted = term == self.term && newer && self.voted.is_none_or(|v| v == from);
+                let granted = term == self.term
+                    && newer
+                    && (self.voted.is_none_or(|v| v == from) || seeded(Bug::VoteTwice));
                 if granted {
                     self.voted = Some(from);
                     self.later(now, jitter);
@@ -314,7 +317,7 @@ impl Raft {
                 entries,
                 commit,
             } => {
-                if term < self.term {
+                if term < self.term && !seeded(Bug::HearOldLeader) {
                     let answer = Msg::Appended {
                         term: self.term,
                         matched: None,

@@ -104,7 +104,8 @@ impl Scenario {
             <nodes>{nodes}</nodes><resources>{resources}</resources>
             <constraints>{constraints}</constraints>
             <rsc_defaults><meta_attributes id="rd">
-            <nvpair id="rd-s" name="resource-stickiness" value="100"/></meta_attributes></rsc_defaults>
+            <nvpair id="rd-s" name="resource-stickiness" value="100"/>
+            <nvpair id="rd-f" name="failure-timeout" value="12s"/></meta_attributes></rsc_defaults>
             </configuration><status/></cib>"#,
             self.fencing
         )

@@ -149,8 +149,11 @@ impl World {
             return;
         }
         let mut out = Vec::new();
-        self.nodes[n].raft.propose(self.now, Some(write), &mut out);
+        let taken = self.nodes[n].raft.propose(self.now, Some(write), &mut out);
         self.raft_out(n, out);
+        if taken && seeded(Bug::AckBeforeCommit) {
+            self.answer(n, id, None);
+        }
     }
 
     pub(super) fn write_done(&mut self, n: usize, id: (u64, u64), result: Result<(), String>) {
@@ -198,6 +201,9 @@ impl World {
     }
 
     pub(super) fn on_reports(&mut self, n: usize, reports: Vec<executor::Report>) {
+        for report in &reports {
+            self.reported(n, report);
+        }
         let batch = Batch::new(reports, self.nodes[n].id, &self.nodes[n].name);
         for key in &batch.done {
             self.tell(

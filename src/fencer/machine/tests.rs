@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::fencer::vocab::AgentRun;
-use crate::fencer::{Device, DeviceCall, DeviceVerb, Features, LevelTarget, RunId, State};
+use crate::fencer::{
+    Device, DeviceCall, DeviceVerb, Features, LevelTarget, Question, RunId, State,
+};
 
 /// What a node's agents do, and what happened there.
 struct Net {
@@ -53,7 +55,7 @@ impl Net {
                 devices: devices.clone(),
                 levels: levels.iter().enumerate().map(level).collect(),
                 node_attributes: BTreeMap::new(),
-                watchdog_timeout_ms: 0,
+                watchdogs: BTreeMap::new(),
             };
             self.tell(node, event);
         }
@@ -103,7 +105,10 @@ impl Net {
                         self.log.push(format!("{node}: call {call} {result:?}"));
                     }
                     Effect::Panic(_) => self.log.push(format!("{node}: panic")),
-                    Effect::Ended(_) => {}
+                    Effect::Reply(ticket, reply) => {
+                        self.log.push(format!("{node}: tool {ticket} {reply:?}"));
+                    }
+                    Effect::Ended(_) | Effect::Changed => {}
                 }
             }
         }
@@ -172,6 +177,7 @@ fn request(target: &str) -> Request {
         client: "test".into(),
         allow_self: false,
         tag: "1".into(),
+        tolerance_ms: 0,
     }
 }
 
@@ -447,7 +453,7 @@ fn watchdog_when_nobody_can() {
         devices: Vec::new(),
         levels: Vec::new(),
         node_attributes: BTreeMap::new(),
-        watchdog_timeout_ms: 5000,
+        watchdogs: BTreeMap::from([("h2".into(), 5000)]),
     };
     net.tell("h1", event);
     net.fence("h1", "h2", Action::Off);
@@ -455,6 +461,13 @@ fn watchdog_when_nobody_can() {
     assert_eq!(net.log(), "");
     net.at(5000);
     assert_eq!(net.log(), "h1: done h2 by watchdog");
+    // A node that has none is not reset by it, however long one waits.
+    net.fence("h1", "h3", Action::Off);
+    let log = net.log();
+    assert!(
+        log.starts_with("h1: done h3 failed: no fence device"),
+        "{log}"
+    );
 }
 
 #[test]
@@ -607,4 +620,118 @@ mod random {
             prop_assert_eq!(check(&mut net, &proven), asked);
         }
     }
+}
+
+#[test]
+fn who_comes_learns_what_happened_and_a_cleanup_is_for_all() {
+    let mut net = Net::new(&["h1", "h2", "h3"]);
+    net.configure(&["h2"], &[("f", ALL)], &[]);
+    net.fence("h1", "h3", Action::Off);
+    net.end(0);
+    // A daemon that starts again knows nothing, and asks those that it can reach.
+    net.nodes.insert("h3".into(), Machine::new("h3".into(), 2));
+    let all = BTreeSet::from(["h1".into(), "h2".into(), "h3".into()]);
+    net.tell("h3", Event::Peers(all));
+    assert_eq!(net.nodes["h3"].history().len(), 1);
+    net.log();
+    net.tell("h3", Event::Asked(7, Question::Cleanup(Some("h3".into()))));
+    assert_eq!(net.log(), "h3: tool 7 Done");
+    for machine in net.nodes.values() {
+        assert_eq!(machine.history(), []);
+    }
+}
+
+#[test]
+fn a_tool_hears_of_devices_levels_and_the_history_of_all() {
+    let mut net = Net::new(&["h1", "h2"]);
+    let by_hand = crate::fencer::device::example("g", &[("pcmk_host_list", "h2 h9")]);
+    let ask = |net: &mut Net, question| {
+        net.tell("h1", Event::Asked(1, question));
+        net.log()
+    };
+    let second = 1_000;
+    assert_eq!(
+        ask(&mut net, Question::Register(by_hand)),
+        "h1: tool 1 Done"
+    );
+    assert_eq!(
+        ask(&mut net, Question::Registered),
+        r#"h1: tool 1 Names(["g"])"#
+    );
+    assert_eq!(
+        ask(&mut net, Question::Able("h9".into(), second)),
+        r#"h1: tool 1 Names(["g"])"#
+    );
+    assert_eq!(
+        ask(&mut net, Question::Able("h1".into(), second)),
+        "h1: tool 1 Names([])"
+    );
+    assert_eq!(
+        ask(&mut net, Question::Targets("g".into(), second)),
+        r#"h1: tool 1 Names(["h2", "h9"])"#
+    );
+    assert_eq!(
+        ask(&mut net, Question::Targets("none".into(), second)),
+        r#"h1: tool 1 NoDevice("none")"#
+    );
+    assert_eq!(
+        ask(&mut net, Question::Status("g".into(), second)),
+        "h1: g monitor -"
+    );
+    net.end(0);
+    assert_eq!(net.log(), "h1: tool 1 Done");
+    // The configuration knows nothing of it, and does not take it away.
+    net.configure(&["h1"], &[], &[]);
+    let level = |index, device: &str| Level {
+        target: LevelTarget::Node("h2".into()),
+        index,
+        devices: vec![device.into()],
+    };
+    ask(&mut net, Question::Level(level(1, "missing")));
+    net.fence("h1", "h2", Action::Off);
+    let log = net.log();
+    assert!(log.starts_with("h1: done h2 failed: "), "{log}");
+    ask(
+        &mut net,
+        Question::Unlevel(LevelTarget::Node("h2".into()), 0),
+    );
+    net.fence("h1", "h2", Action::Off);
+    assert_eq!(net.log(), "h1: g off h2");
+    net.end(0);
+    net.log();
+    net.deaf.insert("h2".into());
+    assert_eq!(ask(&mut net, Question::History { gather: true }), "");
+    net.at(1_999);
+    assert_eq!(net.log(), "");
+    net.at(2_000);
+    let log = net.log();
+    assert!(log.starts_with("h1: tool 1 History(["), "{log}");
+    assert_eq!(log.matches("Record {").count(), 2, "{log}");
+    ask(&mut net, Question::Deregister("g".into()));
+    assert_eq!(ask(&mut net, Question::Registered), "h1: tool 1 Names([])");
+}
+
+#[test]
+fn what_was_just_done_is_not_done_again_when_that_is_enough() {
+    let mut net = Net::new(&["h1"]);
+    net.configure(&["h1"], &[("f", ALL)], &[]);
+    net.at(50_000);
+    net.fence("h1", "h2", Action::Off);
+    net.end(0);
+    net.log();
+    net.at(59_000);
+    let again = |target: &str, action| Request {
+        tolerance_ms: 10_000,
+        action,
+        ..request(target)
+    };
+    net.fence_with("h1", again("h2", Action::Off));
+    assert_eq!(net.log(), "h1: done h2 by h1");
+    net.fence_with("h1", again("h2", Action::Reboot));
+    assert_eq!(net.log(), "h1: f reboot h2");
+    net.end(0);
+    net.at(70_000);
+    net.log();
+    net.fence_with("h1", again("h2", Action::Off));
+    assert_eq!(net.log(), "h1: f off h2");
 }

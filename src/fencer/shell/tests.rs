@@ -52,7 +52,7 @@ impl Lab {
             devices: vec![device],
             levels: Vec::new(),
             node_attributes: std::collections::BTreeMap::new(),
-            watchdog_timeout_ms: 0,
+            watchdogs: std::collections::BTreeMap::new(),
         };
         self.handle.send(configured).await;
         let request = Request {
@@ -64,6 +64,7 @@ impl Lab {
             client: "test".into(),
             allow_self: false,
             tag: String::new(),
+            tolerance_ms: 0,
         };
         self.handle
             .send(Event::Command(Box::new(Command::Fence(request))))

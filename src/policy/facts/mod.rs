@@ -18,7 +18,7 @@ mod mapping;
 mod meta;
 mod migration;
 pub mod node;
-mod nvset;
+pub(super) mod nvset;
 mod online;
 pub mod operation;
 pub mod options;

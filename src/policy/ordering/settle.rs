@@ -152,10 +152,11 @@ impl<'a> Settle<'a> {
         action.node
     }
 
+    /// Whether two resources have to do with each other from outside. An action without a resource, such as a gate for "one
+    /// or more", belongs to none: it waits for what is begun, as in 2.1.5. No recorded case tells. spec 3 §14.1 step 5
     fn foreign(&self, first: ActIdx, then: ActIdx) -> bool {
         let (first, then) = (self.plan.get(first).rsc, self.plan.get(then).rsc);
-        first != then
-            && !matches!((first, then), (Some(first), Some(then)) if self.is_ancestor(first, then))
+        matches!((first, then), (Some(first), Some(then)) if first != then && !self.is_ancestor(first, then))
     }
 
     fn is_ancestor(&self, above: RscIdx, mut below: RscIdx) -> bool {

@@ -134,6 +134,27 @@ fn an_ordering_restarts_what_comes_after_and_is_named_as_the_cause() {
 }
 
 #[test]
+fn a_gate_counts_what_of_a_group_is_begun() {
+    let resources = format!(
+        "<group id=\"g\">{}</group>{}",
+        primitive("a"),
+        primitive("b")
+    );
+    let order = "<rsc_order id=\"o\"><resource_set id=\"s1\" require-all=\"false\"><resource_ref id=\"g\"/></resource_set><resource_set id=\"s2\"><resource_ref id=\"b\"/></resource_set></rsc_order>";
+    let outcome = decide("", &resources, order, "", &[]);
+    let waits_for = |key: &str| -> Vec<&str> {
+        let synapse = outcome.graph.synapses.iter();
+        let inputs = synapse
+            .filter(|it| it.action.key == key)
+            .flat_map(|it| &it.inputs);
+        let keys = inputs.filter_map(|input| outcome.graph.action(*input));
+        keys.map(|action| action.key.as_str()).collect()
+    };
+    assert_eq!(waits_for("one-or-more:s1"), ["g_start_0"]);
+    assert!(waits_for("b_start_0").contains(&"one-or-more:s1"));
+}
+
+#[test]
 fn orderings_in_a_circle_end() {
     let both = primitive("a") + &primitive("b");
     let circle =

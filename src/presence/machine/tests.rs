@@ -360,3 +360,73 @@ fn a_leader_that_raft_does_not_hear_for_a_moment_is_asked_all_the_same() {
     let suspect = Effect::Peer(NodeId(3), PeerState::Suspect { heard: true });
     assert!(w.when(1, &suspect).is_none());
 }
+
+#[test]
+fn a_node_that_promised_to_let_go_may_go_on_only_under_a_lease_that_allows_it() {
+    let keeps = |lets_go| {
+        Event::Pledge(Pledge {
+            lets_go,
+            watchdog_ms: 0,
+        })
+    };
+    let mut w = World::new(3);
+    w.elect(1, 1, &[1, 2, 3]);
+    w.step(3, keeps(false));
+    w.run(500);
+    let pledged = |lets_go| {
+        let watchdog_ms = 0;
+        Effect::Pledged(
+            NodeId(3),
+            Pledge {
+                lets_go,
+                watchdog_ms,
+            },
+        )
+    };
+    assert!(w.when(1, &pledged(false)).is_some(), "{:?}", w.log);
+    let may_keep = |w: &World| w.nodes[2].view(w.now).may_keep;
+    assert!(may_keep(&w));
+    // Whether the leader has heard this, the node cannot know: from now on it is bound.
+    w.isolate(3);
+    w.step(3, keeps(true));
+    w.run(300);
+    assert!(!may_keep(&w));
+    // What it learns later changes nothing before the leader has granted a lease on it.
+    w.step(3, keeps(false));
+    w.run(3_000);
+    assert!(!may_keep(&w) && !w.held(3));
+    w.cut.clear();
+    w.run(500);
+    assert!(may_keep(&w) && w.held(3));
+    assert!(w.when(1, &pledged(true)).is_none(), "it never got there");
+}
+
+#[test]
+fn a_node_with_a_watchdog_counts_as_stopped_when_that_has_reset_it() {
+    let mut w = World::new(3);
+    w.elect(1, 1, &[1, 2, 3]);
+    let watchdog_ms = 5_000;
+    w.step(
+        3,
+        Event::Pledge(Pledge {
+            lets_go: true,
+            watchdog_ms,
+        }),
+    );
+    w.run(1_000);
+    w.isolate(3);
+    w.run(10_000);
+    let lost = w.log.iter().find_map(|(t, i, e)| match e {
+        Effect::LeaseLost(_) if *i == 3 => Some(*t),
+        _ => None,
+    });
+    let expired = w
+        .when(1, &Effect::Peer(NodeId(3), PeerState::Expired))
+        .expect("expired");
+    let reset = lost.expect("lease lost").plus(watchdog_ms);
+    assert!(
+        reset < expired,
+        "reset by {reset:?}, recovered from {expired:?}"
+    );
+    assert!(expired.since(reset) < 500);
+}

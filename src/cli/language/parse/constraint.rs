@@ -196,7 +196,7 @@ pub(super) fn ticket(
         .with("ticket", ticket);
     let sets = Sets::new("role").read(cursor, references)?;
     sets.enough(cursor, "a resource")?;
-    if let [(resource, role)] = sets.resources.as_slice() {
+    if let ([(resource, role)], false) = (sets.resources.as_slice(), sets.explicit) {
         element.set("rsc", resource);
         set_some(&mut element, "rsc-role", role.as_deref());
     } else {

@@ -292,10 +292,7 @@ fn raw(statement: &Statement) -> Result<(Place, Element), SyntaxError> {
     })?;
     let tag = element.tag().to_owned();
     let place = match tag.as_str() {
-        "meta_attributes" => Some(match element.id() {
-            Some(id) if id.starts_with("op") => Place::OpDefaults,
-            _ => Place::RscDefaults,
-        }),
+        "meta_attributes" => Some(defaults_of(&element)),
         "rsc_defaults" | "op_defaults" => {
             let place = if tag == "op_defaults" {
                 Place::OpDefaults
@@ -319,6 +316,31 @@ fn raw(statement: &Statement) -> Result<(Place, Element), SyntaxError> {
             format!("<{tag}> is no object of the configuration"),
         )
         .cure("one of primitive, template, group, clone, bundle, tag, a constraint, cluster_property_set")),
+    }
+}
+
+/// Whose defaults a set is that does not say so, as crmsh writes them: its options tell, else its id.
+fn defaults_of(set: &Element) -> Place {
+    const OF_OPERATIONS: &[&str] = &[
+        "timeout",
+        "interval",
+        "on-fail",
+        "start-delay",
+        "record-pending",
+        "enabled",
+        "interval-origin",
+    ];
+    let names = || {
+        set.children_named("nvpair")
+            .filter_map(|pair| pair.get("name"))
+    };
+    let of_operations = set.descendants().any(|part| part.is("op_expression"))
+        || names().any(|name| OF_OPERATIONS.contains(&name))
+        || (names().count() == 0 && set.id().is_some_and(|id| id.starts_with("op")));
+    if of_operations {
+        Place::OpDefaults
+    } else {
+        Place::RscDefaults
     }
 }
 

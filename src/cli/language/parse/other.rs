@@ -133,7 +133,8 @@ pub(super) fn topology(
                 .with("devices", &word.text),
         );
     }
-    if !element.has_children() {
+    // Alone, the word says that there are no levels; a target without devices is a mistake.
+    if !element.has_children() && target.attr_count() > 0 {
         return Err(cursor.missing("fence devices, for example node1: device1,device2 device3"));
     }
     Ok(element)

@@ -13,7 +13,11 @@ use self::sections::{Change, Sections, Selection};
 use self::view::View;
 use crate::{
     cib::Cib,
-    cli::{access, failure::Failure, show::Wanted},
+    cli::{
+        access,
+        failure::Failure,
+        show::{Fencing, Wanted},
+    },
     policy::facts::Facts,
     process,
     rpc::{AdminAnswer, AdminRequest, ClusterStatus},
@@ -101,6 +105,8 @@ struct Asked {
     interval: Option<Duration>,
     once: bool,
     simple: bool,
+    /// Every fencing, also what was done once more later.
+    all_fencing: bool,
     daemonize: bool,
     foreground: bool,
     pid_file: Option<PathBuf>,
@@ -263,6 +269,7 @@ impl Asked {
     }
 
     fn fence_history(&mut self, level: &str) -> Result<(), Failure> {
+        self.all_fencing = level == "3";
         self.changes.push(match level {
             "0" => Change::Exclude("fencing".into()),
             "1" => Change::Add(Sections::FENCING_FAILED | Sections::FENCING_PENDING),
@@ -273,6 +280,15 @@ impl Asked {
             }
         });
         Ok(())
+    }
+
+    fn fencing(&self, cluster: Option<&ClusterStatus>) -> Fencing {
+        let all = Fencing::of(cluster);
+        if self.all_fencing || matches!(self.form, Form::Xml | Form::OldXml) {
+            all
+        } else {
+            all.reduced()
+        }
     }
 
     /// What is to be shown, now that names can be looked up.
@@ -308,6 +324,7 @@ fn look(tool: &mut Tool, asked: &Asked) -> Result<(), Failure> {
         cluster: cluster.as_ref(),
         wanted: &wanted,
         chosen: &chosen,
+        fencing: asked.fencing(cluster.as_ref()),
     };
     if asked.form == Form::Xml {
         for element in view.elements() {
@@ -396,6 +413,7 @@ fn one_page(tool: &mut Tool, asked: &Asked, head: &html::Head) -> Result<String,
         cluster: cluster.as_ref(),
         wanted: &wanted,
         chosen: &chosen,
+        fencing: asked.fencing(cluster.as_ref()),
     };
     Ok(match asked.form {
         Form::Html => html::page(&view.blocks(), head),
@@ -434,6 +452,7 @@ pub(crate) fn xml(cib: &Cib, facts: &Facts, cluster: Option<&ClusterStatus>) -> 
             sections: Sections::ALL,
             ban_prefix: String::new(),
         },
+        fencing: Fencing::of(cluster),
     };
     let request = "crm_mon --output-as=xml";
     write::pretty(&crate::cli::show::xml::envelope(

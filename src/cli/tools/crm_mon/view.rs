@@ -5,9 +5,10 @@ use crate::{
     cib::Cib,
     cli::{
         cmd::status,
-        show::{self, Entry, Page, Wanted},
+        show::{self, Entry, Fencing, Page, Wanted},
     },
     clock,
+    fencer::State,
     policy::facts::Facts,
     rpc::ClusterStatus,
     terms::{DateTime, span, text},
@@ -21,6 +22,8 @@ pub(super) struct View<'v> {
     pub(super) cluster: Option<&'v ClusterStatus>,
     pub(super) wanted: &'v Wanted,
     pub(super) chosen: &'v Selection,
+    /// What was fenced.
+    pub(super) fencing: Fencing,
 }
 
 /// A section of text: a list, or lines that stand as they are.
@@ -111,12 +114,20 @@ impl View<'_> {
         if self.has(Sections::FAILURES) {
             lists.extend(show::failed_actions(facts, wanted));
         }
+        if self.has(Sections::FENCING_FAILED) {
+            lists.extend(self.fencing.failed(wanted));
+        }
         if self.has(Sections::TICKETS) {
             lists.extend(show::tickets(facts, wanted));
         }
         if self.has(Sections::BANS) {
             let prefix = &self.chosen.ban_prefix;
             lists.extend(show::ban_list(facts, self.root(), prefix, wanted));
+        }
+        if self.has(Sections::FENCING_SUCCEEDED) {
+            lists.extend(self.fencing.history(wanted));
+        } else if self.has(Sections::FENCING_PENDING) {
+            lists.extend(self.fencing.pending(wanted));
         }
         blocks.extend(lists.into_iter().map(Block::List));
         blocks
@@ -301,6 +312,14 @@ impl View<'_> {
         if self.has(Sections::FAILURES) {
             parts.extend(show::xml::failures(facts, wanted));
         }
+        let fencing = self.fencing.only(|record| {
+            self.has(match record.state {
+                State::Failed => Sections::FENCING_FAILED,
+                State::Done => Sections::FENCING_SUCCEEDED,
+                State::Querying | State::Executing => Sections::FENCING_PENDING,
+            })
+        });
+        parts.extend(fencing.element(wanted));
         if self.has(Sections::TICKETS) {
             parts.extend(show::xml::tickets(facts));
         }

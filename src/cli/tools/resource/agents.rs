@@ -1,11 +1,15 @@
 //! What agents there are on this machine, and what they say of themselves.
 
-use std::{collections::BTreeSet, os::unix::fs::PermissionsExt, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    os::unix::fs::PermissionsExt,
+    path::Path,
+};
 
 use crate::{
     agents,
     cli::{cmd::check, failure::Failure, show::xml::text_element, tools::Tool},
-    executor,
+    executor, fencer,
     terms::{AgentName, CrmExit},
     xml::Element,
 };
@@ -107,6 +111,39 @@ pub(crate) fn fence_agents() -> BTreeSet<String> {
         .flat_map(|folder| programs(folder))
         .filter(|name| name.starts_with("fence_"))
         .collect()
+}
+
+/// What a fence agent says of parameters: its exit status or why there is none, and its words.
+pub(crate) fn validate_fence_agent(
+    agent: &str,
+    params: &BTreeMap<String, String>,
+    timeout_ms: u64,
+) -> Result<(Result<i32, String>, String), Failure> {
+    let place = check::place();
+    let mut agents = place.fence_agents.clone();
+    agents.push(place.own_agents.join("fence"));
+    let place = fencer::agent::Place {
+        agents,
+        path: place.path(),
+        secrets: place.secrets.clone(),
+        extra_env: place.extra_env.clone(),
+    };
+    let action = ("action".to_owned(), "validate-all".to_owned());
+    let ours = |name: &str| name.starts_with("pcmk_") || name == "action";
+    let params = params.iter().filter(|(name, _)| !ours(name));
+    let params = params.map(|(name, value)| (name.clone(), value.clone()));
+    let run = fencer::AgentRun {
+        agent: agent.to_owned(),
+        device: "validate".into(),
+        action: action.1.clone(),
+        input: std::iter::once(action).chain(params).collect(),
+        timeout_ms,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let (result, said) = runtime.block_on(fencer::agent::run(&place, &run));
+    Ok((result.map_err(|why| why.to_string()), said))
 }
 
 /// `--show-metadata CLASS[:PROVIDER]:TYPE`.

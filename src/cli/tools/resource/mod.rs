@@ -30,7 +30,7 @@ use crate::{
 
 use super::{Options, Tool, output::Format};
 
-pub(super) use agents::fence_agents;
+pub(super) use agents::{fence_agents, validate_fence_agent};
 
 const OPTIONS: &[(char, &str, bool)] = &[
     ('?', "help", false),
