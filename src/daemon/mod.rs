@@ -18,6 +18,7 @@ mod service;
 pub mod simulation;
 mod start;
 mod stop;
+mod survivor;
 mod words;
 
 pub use command::{Init, Join, Token, init, join, links, stop, token, unit};

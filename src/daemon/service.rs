@@ -176,13 +176,14 @@ impl Service {
         grant: Grant,
         request: AdminRequest,
     ) -> Result<AdminAnswer, Failure> {
-        if self.is_alone() {
+        if self.is_alone() || self.is_undecided() {
             match &request {
                 // The cluster's answer is out of reach: this node's own view is what there is.
                 AdminRequest::Query { command, .. } => return self.query(&caller, command),
                 AdminRequest::Write { .. }
                 | AdminRequest::Token { .. }
                 | AdminRequest::Remove { .. }
+                | AdminRequest::TwoNode { .. }
                 | AdminRequest::SetRole { .. } => self.need_majority()?,
                 _ => {}
             }
@@ -229,7 +230,12 @@ impl Service {
                 Ok(AdminAnswer::Done)
             }
             (None, AdminRequest::Confirm { node }) => {
-                let target = self.name_of(self.member(&node)?);
+                let id = self.member(&node)?;
+                if self.raft.two_node().is_some_and(|now| now.peer == id) {
+                    let done = self.raft.peer_is_off(id, &caller.user);
+                    done.map_err(|why| (CrmExit::UNSAFE, format!("`{node}`: {why}")))?;
+                }
+                let target = self.name_of(id);
                 let command = fencer::Command::Confirm {
                     target,
                     client: caller.user,
@@ -278,7 +284,25 @@ impl Service {
         }
     }
 
+    /// Of two nodes without a witness, this one can neither lead nor follow now.
+    fn is_undecided(&self) -> bool {
+        let leads = self.raft.leadership().borrow().leader.is_some();
+        !leads && self.raft.two_node().is_some()
+    }
+
     fn need_majority(&self) -> Result<(), Failure> {
+        if self.is_undecided() {
+            let picture = self.raft.two_node();
+            let text = picture.map(|now| now.text(self.name_of(now.peer).as_str()));
+            return Err((
+                CrmExit::QUORUM,
+                format!(
+                    "nothing can be changed here now: {} {}",
+                    self.name,
+                    text.unwrap_or_default()
+                ),
+            ));
+        }
         if self.is_alone() {
             return Err((
                 CrmExit::QUORUM,
@@ -486,6 +510,24 @@ impl Service {
             .collect()
     }
 
+    /// How two nodes without a witness stand, in words; a hint where the mode is off.
+    fn two_node(&self) -> Option<serde_json::Value> {
+        let state = self.raft.local();
+        let votes: Vec<_> = state.members.values().filter(|m| m.role.votes()).collect();
+        let hint = "of two voters without a witness, the loss of either stops the cluster: add a third machine that only \
+                    votes (`systole token --role witness`), or configure fencing and type `crm cluster two-node on`";
+        match self.raft.two_node() {
+            Some(now) => {
+                let text = now.text(self.name_of(now.peer).as_str());
+                Some(serde_json::json!({ "on": true, "now": now, "text": text }))
+            }
+            None if votes.len() == 2 => {
+                Some(serde_json::json!({ "on": state.two_node, "text": hint }))
+            }
+            None => None,
+        }
+    }
+
     /// What raft does not know: leases, what the coordinator does, what runs.
     fn add_to_status(&self, status: &mut ClusterStatus) {
         let (view, picture) = (self.presence.view(), self.coordinator.picture());
@@ -520,6 +562,8 @@ impl Service {
             },
             "executor": { "running": running },
             "watchdog": *self.shared.watchdog.lock().expect("no panic while held"),
+            "two_node": self.two_node(),
+            "voters": self.raft.voters().into_iter().flatten().collect::<std::collections::BTreeSet<_>>(),
             "fencing": { "history": *self.fencer.history() },
             "version": env!("CARGO_PKG_VERSION"),
         });

@@ -27,7 +27,7 @@ pub use handle::{Changes, Config, Raft};
 pub use history::{History, HistoryEntry};
 pub use state::State;
 pub use store::{Identity, Store};
-pub use survivor::Want;
+pub use survivor::{Loss, Want};
 pub use two_node::{Phase as TwoNodePhase, Picture as TwoNodePicture};
 pub use vocab::{
     Answer, Body, Change, ClientWrite, ClusterChange, Error, Leadership, Member, MemberRole,

@@ -38,6 +38,17 @@ pub enum Want {
     },
 }
 
+/// The peer without which this node went on since it was started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loss {
+    /// Counts.
+    pub number: u64,
+    /// Who is dead.
+    pub peer: NodeId,
+    /// How that is known.
+    pub by: String,
+}
+
 /// What is written before a node goes on alone, and with the decision.
 #[derive(Serialize, Deserialize)]
 struct Record {
@@ -72,6 +83,8 @@ struct Inside {
     led: bool,
     failed: Option<(Mono, String)>,
     proof: Option<Proof>,
+    /// How many proofs there were.
+    losses: u64,
 }
 
 impl TwoNode {
@@ -99,6 +112,7 @@ impl TwoNode {
             led: false,
             failed: None,
             proof: None,
+            losses: 0,
         };
         let it = Self {
             inside: Mutex::new(inside),
@@ -242,19 +256,24 @@ impl Raft {
         let answered = Mono(two_node.answered.load(Ordering::Relaxed));
         (phase != Phase::Off).then(|| Picture {
             phase,
+            peer: inside.peer.unwrap_or(self.inner.me),
             silent_ms: Mono::now().since(answered),
             failure: inside.failed.as_ref().map(|(_, why)| why.clone()),
             proof: inside.proof.as_ref().map(ToString::to_string),
         })
     }
 
-    /// The peer without which this node went on since it was started, and how its death is known; none once it is back.
-    pub fn lost_peer(&self) -> Option<(NodeId, String)> {
+    /// The peer without which this node went on, and how its death is known; none once another life of it speaks.
+    pub fn lost_peer(&self) -> Option<Loss> {
         let inside = self.inner.two_node.inside();
         let proof = inside.proof.as_ref()?;
         let alone = inside.machine.phase() == Phase::Alone;
         alone.then_some(())?;
-        Some((inside.peer?, proof.to_string()))
+        Some(Loss {
+            number: inside.losses,
+            peer: inside.peer?,
+            by: proof.to_string(),
+        })
     }
 }
 
@@ -387,7 +406,11 @@ impl Inner {
 
     fn note(&self, inside: &mut Inside, event: Event, hello: Hello) {
         inside.peers_term = inside.peers_term.max(hello.term);
+        let dead = inside.machine.peer_life();
         let _ = self.two_node.step(inside, event);
+        if inside.machine.phase() == Phase::Alone && inside.machine.peer_life() != dead {
+            inside.proof = None;
+        }
     }
 
     /// Asks the peer how it stands; false without an answer.
@@ -461,6 +484,7 @@ impl Inner {
                     Ok(()) => {
                         let mut inside = self.two_node.inside();
                         inside.proof = Some(proof);
+                        inside.losses += 1;
                         let _ = self.two_node.step(&mut inside, Event::ProofWritten);
                     }
                     Err(e) => tracing::error!("the peer's death can't be written down: {e}"),

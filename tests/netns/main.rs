@@ -19,6 +19,7 @@ use systole::demo::enclose::{Side, enclose};
 
 mod cluster;
 mod service;
+mod two_nodes;
 mod vip;
 
 /// A scenario fails by panicking.
@@ -27,7 +28,13 @@ type Scenario = (&'static str, fn());
 const SCENARIO: &str = "SYSTOLE_SCENARIO";
 
 fn scenarios() -> Vec<Scenario> {
-    [vip::SCENARIOS, service::SCENARIOS, cluster::SCENARIOS].concat()
+    [
+        vip::SCENARIOS,
+        service::SCENARIOS,
+        cluster::SCENARIOS,
+        two_nodes::SCENARIOS,
+    ]
+    .concat()
 }
 
 /// Says that a scenario needs something that this machine lacks. A failure where all must be there.

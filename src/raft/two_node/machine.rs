@@ -87,6 +87,11 @@ impl Machine {
         self.phase
     }
 
+    /// The newest life of the peer that spoke.
+    pub(crate) fn peer_life(&self) -> Option<u64> {
+        self.peer
+    }
+
     /// May raft talk to others, stand for election, lead?
     pub(crate) fn open(&self) -> bool {
         match self.phase {

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::terms::NodeId;
+
 /// Place of an entry in the log. Of two that say who votes, the greater one is the newer one.
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
@@ -144,10 +146,56 @@ pub enum Phase {
 pub struct Picture {
     /// Where this node stands.
     pub phase: Phase,
+    /// The other one.
+    pub peer: NodeId,
     /// For how long the peer has not answered, in milliseconds.
     pub silent_ms: u64,
     /// Why the last attempt at fencing failed.
     pub failure: Option<String>,
     /// How the peer's death was proven, since this daemon started.
     pub proof: Option<String>,
+}
+
+impl Picture {
+    /// The same in words, with what to do; `peer` is its name.
+    pub fn text(&self, peer: &str) -> String {
+        let type_here = format!("`crm cluster confirm-off {peer}`");
+        match self.phase {
+            Phase::Off => "off".into(),
+            Phase::Waiting => format!(
+                "waits: since it started it has not met {peer}, which may have gone on alone; start {peer}, or, if \
+                 {peer} is off and did not run without this node, type {type_here} here"
+            ),
+            Phase::Following => {
+                format!("follows {peer}, whose log is newer; votes again when it has caught up")
+            }
+            Phase::Together => match &self.failure {
+                None => {
+                    format!("{peer} and this node vote; one that fences the other goes on alone")
+                }
+                Some(why) => format!(
+                    "{peer} does not answer and could not be fenced ({why}), which is tried again; if {peer} is off, \
+                     type {type_here} here"
+                ),
+            },
+            Phase::Fencing => format!(
+                "{peer} does not answer and is being fenced; if it is off, type {type_here} here"
+            ),
+            Phase::Deciding => format!("{peer} is dead: goes on alone in a moment"),
+            Phase::Alone => {
+                let proof = self.proof.as_ref();
+                let proof = proof
+                    .map(|by| format!(" ({peer}: {by})"))
+                    .unwrap_or_default();
+                format!(
+                    "goes on alone{proof}; {peer} votes again when it is back and has caught up"
+                )
+            }
+            Phase::Superseded => format!(
+                "stopped for good: {peer} went on alone after this node did, so what is here is not the cluster's any \
+                 more; remove this node there (`crm cluster remove`), delete its data directory and join again"
+            ),
+            Phase::Leaving => "leaves".into(),
+        }
+    }
 }

@@ -135,9 +135,10 @@ async fn the_loss_of_either_is_survived_after_it_was_fenced_and_only_then() {
         assert!(survivor.term_seen() > term);
         assert_eq!(survivor.voters(), [BTreeSet::from([survivor.node()])]);
         assert_eq!(value(&survivor, "kept"), Some(word));
+        let loss = survivor.lost_peer().expect("known");
         assert_eq!(
-            survivor.lost_peer(),
-            Some((lost, "fenced by the switch".into()))
+            (loss.peer, loss.by.as_str()),
+            (lost, "fenced by the switch")
         );
         assert!(done(
             &survivor.propose(set("alone", "1")).await.expect("written")
@@ -243,7 +244,7 @@ async fn one_that_leaves_is_not_fenced() {
             stays.leadership().borrow().mine
         })
         .await;
-    assert_eq!(stays.lost_peer(), Some((leader, "it left".into())));
+    assert_eq!(stays.lost_peer().expect("known").by, "it left");
     cluster.kill(leader).await;
     assert!(done(
         &stays.propose(set("alone", "1")).await.expect("written")
