@@ -16,6 +16,7 @@ mod route;
 mod service;
 #[cfg(feature = "simulation")]
 pub mod simulation;
+mod spare;
 mod start;
 mod stop;
 mod survivor;

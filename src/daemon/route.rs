@@ -87,6 +87,8 @@ pub(super) struct Router {
     pub(super) pledged: Option<Pledge>,
     /// The loss of the peer of two that the coordinator was told of.
     pub(super) loss_told: Option<u64>,
+    /// When it is next looked for voters that are gone for good.
+    pub(super) spare_at: Mono,
     /// How long a lease can last from now on, with a margin.
     pub(super) lease_ms: u64,
     /// Within which time each node is reset by its watchdog, as the fencer was told.
@@ -713,6 +715,7 @@ impl Router {
         // The mode may have been switched on, or the two have just met.
         self.pledge().await;
         self.feed_guard();
+        self.look_for_spare(now);
         self.look_at_watchdog().await;
     }
 

@@ -217,6 +217,7 @@ async fn node(options: &Options) -> anyhow::Result<()> {
         voters: Vec::new(),
         pledged: None,
         loss_told: None,
+        spare_at: Mono::now(),
         lease_ms: timing.presence.lease_ms + timing.presence.drift_ms,
         watchdogs: BTreeMap::new(),
         watchdog: Look::new(config.watchdog.is_some()),

@@ -13,6 +13,7 @@ mod log;
 mod machine;
 mod membership;
 mod network;
+mod spare;
 mod state;
 mod store;
 mod survivor;
@@ -25,6 +26,7 @@ mod tests;
 
 pub use handle::{Changes, Config, Raft};
 pub use history::{History, HistoryEntry};
+pub use spare::{Seen, spare};
 pub use state::State;
 pub use store::{Identity, Store};
 pub use survivor::{Loss, Want};

@@ -21,6 +21,7 @@ mod cluster;
 mod service;
 mod two_nodes;
 mod vip;
+mod voters;
 
 /// A scenario fails by panicking.
 type Scenario = (&'static str, fn());
@@ -33,6 +34,7 @@ fn scenarios() -> Vec<Scenario> {
         service::SCENARIOS,
         cluster::SCENARIOS,
         two_nodes::SCENARIOS,
+        voters::SCENARIOS,
     ]
     .concat()
 }
