@@ -284,10 +284,15 @@ impl Service {
         }
     }
 
-    /// Of two nodes without a witness, this one can neither lead nor follow now.
+    /// Of two nodes without a witness, this one can neither lead nor follow before somebody does something.
     fn is_undecided(&self) -> bool {
-        let leads = self.raft.leadership().borrow().leader.is_some();
-        !leads && self.raft.two_node().is_some()
+        use crate::raft::TwoNodePhase::{Superseded, Waiting};
+        let led = self.raft.leadership().borrow().leader.is_some();
+        let stuck = self
+            .raft
+            .two_node()
+            .is_some_and(|now| matches!(now.phase, Waiting | Superseded) || now.failure.is_some());
+        !led && stuck
     }
 
     fn need_majority(&self) -> Result<(), Failure> {
@@ -521,7 +526,7 @@ impl Service {
                 let text = now.text(self.name_of(now.peer).as_str());
                 Some(serde_json::json!({ "on": true, "now": now, "text": text }))
             }
-            None if votes.len() == 2 => {
+            None if votes.len() == 2 && votes.iter().all(|m| m.role.runs_resources()) => {
                 Some(serde_json::json!({ "on": state.two_node, "text": hint }))
             }
             None => None,

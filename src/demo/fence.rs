@@ -104,9 +104,9 @@ impl Switch {
                 thread::sleep(self.delay);
                 // A kernel answers for its addresses until the last of its processes is gone, and a little longer.
                 let service = self.service_network.then(|| format!("{host}.svc"));
-                let cables = std::iter::once(host.to_owned()).chain(service);
+                let mut cables = std::iter::once(host.to_owned()).chain(service);
                 let cut = match power {
-                    Some(_) => cables.map(|cable| unplug(&cable)).collect(),
+                    Some(_) => cables.try_for_each(|cable| unplug(&cable)),
                     None => Ok(()),
                 };
                 match cut {

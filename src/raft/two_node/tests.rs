@@ -38,13 +38,16 @@ const PEOPLE: Bound = Bound {
     leaves: 1,
     ..Bound::NONE
 };
-/// Looked at only when asked to (`SYSTOLE_EXPLORE=large`): half an hour, unoptimised.
+/// States of a large bound that are looked at, the nearest ones first.
+const LARGEST: usize = 2_000_000;
+/// Looked at only when asked to (`SYSTOLE_EXPLORE=large`), as far as memory goes: some minutes, unoptimised.
 const LARGE: [Bound; 4] = [
     Bound {
         cuts: 1,
         writes: 1,
         elections: 2,
         shots: 2,
+        states: LARGEST,
         ..Bound::NONE
     },
     Bound {
@@ -53,6 +56,7 @@ const LARGE: [Bound; 4] = [
         writes: 1,
         elections: 2,
         shots: 1,
+        states: LARGEST,
         ..Bound::NONE
     },
     Bound {
@@ -63,6 +67,7 @@ const LARGE: [Bound; 4] = [
         lost_shots: 1,
         false_alarms: 1,
         lost_votes: 1,
+        states: LARGEST,
         ..Bound::NONE
     },
     Bound {
@@ -72,6 +77,7 @@ const LARGE: [Bound; 4] = [
         shots: 1,
         confirmations: 1,
         leaves: 1,
+        states: LARGEST,
         ..Bound::NONE
     },
 ];
@@ -80,9 +86,16 @@ fn nothing_is_wrong(bounds: &[Bound]) -> BTreeSet<Phase> {
     let mut phases = BTreeSet::new();
     for bound in bounds {
         let report = explore(*bound);
-        println!("{} states: {bound:?}", report.states);
+        println!(
+            "{} states, all: {}: {bound:?}",
+            report.states, report.complete
+        );
         assert_eq!(report.wrong, None);
-        assert!(report.complete, "the bound has more states than allowed");
+        let large = bound.states == LARGEST;
+        assert!(
+            report.complete || large,
+            "the bound has more states than allowed"
+        );
         phases.extend(report.phases);
     }
     phases
