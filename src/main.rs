@@ -71,6 +71,13 @@ enum Command {
         /// Where the links are made
         dir: PathBuf,
     },
+    /// Write RELAX NG files of what a CIB may hold, which other shells and editors read
+    #[command(after_help = "Example:\n  systole schemas /usr/share/pacemaker")]
+    Schemas {
+        /// Where the files are written
+        #[arg(default_value = cli::schemas::USUAL)]
+        dir: PathBuf,
+    },
     /// Print completions for a shell
     #[command(
         after_help = "Examples:\n  systole completions bash > /etc/bash_completion.d/systole\n  \
@@ -84,13 +91,24 @@ enum Command {
         #[arg(default_value = "systole", value_parser = ["systole", "crm"])]
         program: String,
     },
-    /// Whole nodes in a simulated world (only with the feature `simulation`)
-    #[cfg(feature = "simulation")]
-    #[command(subcommand, hide = true)]
-    Lab(daemon::simulation::Lab),
+    /// Break a cluster of namespaces on this machine for minutes or hours, and audit it
+    #[command(subcommand)]
+    Lab(Lab),
     /// Stop what a dead daemon left running (started by the daemon)
     #[command(hide = true)]
     Guard(Dir),
+}
+
+#[derive(Debug, Subcommand)]
+enum Lab {
+    /// Faults one after another and on top of each other, and audits in between
+    #[command(disable_help_flag = true)]
+    Chaos(Rest),
+    /// Run whole nodes in a simulated world with faults
+    #[cfg(feature = "simulation")]
+    #[command(after_help = "Examples:\n  systole lab sim --seeds 1000\n  \
+        systole lab sim --from 17 --seeds 1 --scenario three --trace")]
+    Sim(daemon::simulation::Sim),
 }
 
 #[derive(Debug, Args)]
@@ -151,12 +169,13 @@ fn main() -> ExitCode {
         Command::Stop(dir) => daemon::stop(dir.dir.as_deref()),
         Command::Guard(dir) => daemon::guard_process(dir.dir.as_deref()),
         #[cfg(feature = "simulation")]
-        Command::Lab(lab) => daemon::simulation::lab(&lab),
+        Command::Lab(Lab::Sim(sim)) => daemon::simulation::lab(&sim),
         Command::Unit => daemon::unit(),
         Command::Completions { shell, program } => {
             cli::completions::print(shell, &program, Systole::command())
         }
         Command::Links { dir } => daemon::links(&dir),
+        Command::Schemas { dir } => daemon::schemas(&dir),
         Command::Agent(rest) => {
             let name = rest
                 .args
@@ -166,7 +185,7 @@ fn main() -> ExitCode {
             eprintln!("systole agent: there is no agent `{name}`; there is IPaddr2");
             ExitCode::from(5)
         }
-        Command::Crm(_) | Command::Simulate(_) | Command::Demo(_) => {
+        Command::Crm(_) | Command::Simulate(_) | Command::Demo(_) | Command::Lab(Lab::Chaos(_)) => {
             unreachable!("opened by a door")
         }
     }

@@ -28,6 +28,8 @@ use tokio::time::Instant;
 pub struct Spec {
     /// Absolute path of the program.
     pub program: PathBuf,
+    /// The name that it is called by; none is its path.
+    pub called: Option<OsString>,
     /// Arguments after the program's name.
     pub args: Vec<OsString>,
     /// The whole environment; nothing is inherited.
@@ -54,6 +56,7 @@ impl Spec {
     pub fn new(program: impl Into<PathBuf>) -> Self {
         Self {
             program: program.into(),
+            called: None,
             args: Vec::new(),
             env: Vec::new(),
             stdin: None,
@@ -255,6 +258,9 @@ fn spawn(spec: &Spec) -> io::Result<Child> {
         .args(&spec.args)
         .env_clear()
         .envs(spec.env.iter().map(|(k, v)| (k, v)));
+    if let Some(name) = &spec.called {
+        command.arg0(name);
+    }
     command.current_dir("/").process_group(0);
     command.stdin(if spec.stdin.is_some() {
         Stdio::piped()

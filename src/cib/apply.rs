@@ -8,7 +8,7 @@ use super::{
     Change, Cib, Command, Error, Patch, Version,
     acl::Acl,
     ops::{self, Counters},
-    patch, schema,
+    patch, schema, upgrade,
 };
 use crate::{
     terms::{DateTime, FEATURE_SET, text},
@@ -85,6 +85,13 @@ fn change(cib: &Cib, command: &Command) -> Result<Changed, Error> {
     let old = cib.root();
     let outcome = ops::perform(old, command)?;
     let mut new = outcome.root;
+    let resources = |root: &Element| root.descend(&["configuration", "resources"]).cloned();
+    let same = resources(old)
+        .zip(resources(&new))
+        .is_some_and(|(a, b)| a.ptr_eq(&b));
+    if !same && let Some(mended) = upgrade::todays_words(&new) {
+        new = mended;
+    }
     let mut patch = patch::diff(old, &new);
     if patch.changes.is_empty() {
         return Ok((cib.clone(), outcome.answer, patch));

@@ -4,6 +4,7 @@
 //!
 //! The status section may hold anything: it is written by programs, and by newer ones too.
 
+mod rng;
 mod table;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,6 +32,24 @@ pub fn version(name: &str) -> Option<(u32, u32)> {
         .iter()
         .any(|(m, minors)| *m == major && minors.contains(&minor));
     known.then_some((major, minor))
+}
+
+/// The names of the schemas that we know, oldest first.
+pub fn names() -> impl Iterator<Item = String> {
+    let all = SERIES
+        .iter()
+        .flat_map(|(major, minors)| minors.iter().map(move |minor| (major, minor)));
+    all.map(|(major, minor)| format!("pacemaker-{major}.{minor}"))
+}
+
+/// What a schema allows, as RELAX NG; nothing if we don't know it.
+pub fn rng(name: &str) -> Option<String> {
+    let name = if name == "pacemaker-next" {
+        SCHEMA
+    } else {
+        name
+    };
+    version(name).map(rng::grammar)
 }
 
 /// All that is wrong with a CIB; nothing if it asks not to be checked (`validate-with="none"`).
@@ -147,9 +166,20 @@ impl<'a> Checker<'a> {
                 }
             }
         }
-        for rule in rules.children.iter().filter(|rule| rule.required) {
-            if element.child(rule.name).is_none() {
-                self.report(element, format!("it must have a <{}>", rule.name));
+        for rule in &rules.children {
+            let mut found = element.children_named(rule.name);
+            match (found.next(), found.next()) {
+                (None, _) if rule.required => {
+                    self.report(element, format!("it must have a <{}>", rule.name));
+                }
+                (_, Some(second)) if rule.once => {
+                    let problem = format!(
+                        "there may be only one in <{}>; put what is in it into the other one",
+                        element.tag()
+                    );
+                    self.report(second, problem);
+                }
+                _ => {}
             }
         }
         self.combination(element);
@@ -324,11 +354,13 @@ impl<'a> Checker<'a> {
                 "there must be exactly one primitive or group in it"
             }
             "bundle"
-                if !["docker", "podman", "rkt"]
+                if ["docker", "podman", "rkt"]
                     .iter()
-                    .any(|tag| element.child(tag).is_some()) =>
+                    .filter(|tag| element.child(tag).is_some())
+                    .count()
+                    != 1 =>
             {
-                "it needs a <podman> or <docker>"
+                "it needs a <podman> or a <docker>"
             }
             "rsc_location" if !has("rsc") && !has("rsc-pattern") && !sets => {
                 "it needs rsc, rsc-pattern or a <resource_set>"

@@ -39,6 +39,22 @@ pub fn latest(root: &Element) -> Result<Element, Violation> {
     Ok(new)
 }
 
+/// Words of older schemas in a document of the newest one, put into today's: shells that are older than the schema write
+/// a `<master>` where it has a promotable `<clone>`. Nothing if there is nothing to put right.
+pub fn todays_words(root: &Element) -> Option<Element> {
+    let old = |element: &Element| element.is("master");
+    let resources = root.descend(&["configuration", "resources"])?;
+    if root.get("validate-with") != Some(SCHEMA) || !resources.descendants().any(old) {
+        return None;
+    }
+    let mut new = root.clone();
+    each(section(&mut new, "resources")?, &old, &mut |master| {
+        master.set_tag("clone");
+        add_pair(master, "meta_attributes", "promotable", "true");
+    });
+    Some(new)
+}
+
 /// Whether there is anything newer for this document.
 pub fn is_latest(root: &Element) -> bool {
     matches!(

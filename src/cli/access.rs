@@ -144,7 +144,7 @@ impl Access for File {
         let applied = cib::apply(&cib, &command.at(time_s));
         let answer = applied.answer?;
         if applied.patch.is_some() {
-            store(&self.path, &write::pretty(applied.cib.root()))?;
+            store_in_place(&self.path, &write::pretty(applied.cib.root()))?;
             self.read = Some(applied.cib);
         }
         Ok(answer)
@@ -163,6 +163,38 @@ impl Access for File {
     }
 }
 
+/// Change the content of a file that stays the same file: pcs gives the name of one that it holds open, and reads there
+/// what came of it. The new content is beside it until it is in it, so that it is whole somewhere at any time.
+fn store_in_place(path: &Path, text: &str) -> Result<(), Failure> {
+    let Ok(mut file) = fs::OpenOptions::new().write(true).open(path) else {
+        return store(path, text);
+    };
+    let beside = beside(path);
+    store(&beside, text)?;
+    let written = file
+        .write_all(text.as_bytes())
+        .and_then(|()| file.set_len(text.len() as u64))
+        .and_then(|()| file.sync_all());
+    match written {
+        // What is left beside it can be read by nobody but us.
+        Ok(()) => drop(fs::remove_file(&beside)),
+        Err(error) => {
+            return Err(Failure::new(
+                Failure::from(std::io::Error::from(error.kind())).exit,
+                format!("failed to write {}: {error}", path.display()),
+            )
+            .cure(format!("the new content is in {}", beside.display())));
+        }
+    }
+    Ok(())
+}
+
+/// A new name in the same directory.
+fn beside(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.{}", Uuid::new_v4()))
+}
+
 /// Replace a file at once: whoever reads it sees the old or the new one, whole.
 pub(crate) fn store(path: &Path, text: &str) -> Result<(), Failure> {
     let failed = |error: std::io::Error| {
@@ -173,12 +205,7 @@ pub(crate) fn store(path: &Path, text: &str) -> Result<(), Failure> {
         )
     };
     let mode = fs::metadata(path).map_or(0o600, |data| data.permissions().mode() & 0o777);
-    let name = path
-        .file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned();
-    let beside = path.with_file_name(format!(".{name}.{}", Uuid::new_v4()));
+    let beside = beside(path);
     let mut file = fs::OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -281,5 +308,25 @@ impl Access for Daemon {
 
     fn live(&self) -> bool {
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_holds_the_file_open_reads_what_was_written() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("cib.xml");
+        let long = format!("<cib>{}</cib>", " ".repeat(100));
+        store_in_place(&path, &long).expect("a new file");
+        let mut held = fs::File::open(&path).expect("it is there");
+        store_in_place(&path, "<cib/>").expect("it can be written");
+        let mut text = String::new();
+        held.read_to_string(&mut text).expect("it can be read");
+        assert_eq!(text, "<cib/>");
+        let entries = fs::read_dir(folder.path()).expect("a folder").count();
+        assert_eq!(entries, 1, "nothing is left beside it");
     }
 }

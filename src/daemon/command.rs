@@ -146,6 +146,15 @@ pub fn links(dir: &Path) -> ExitCode {
     })
 }
 
+/// Writes the files by which other programs check a CIB.
+pub fn schemas(dir: &Path) -> ExitCode {
+    finish("schemas", || {
+        let written =
+            crate::cli::schemas::write(dir).map_err(|e| (CrmExit::CANNOT_CREATE, e.to_string()))?;
+        Ok(format!("{written} schemas in {}", dir.display()))
+    })
+}
+
 /// Prints the systemd unit.
 pub fn unit() -> ExitCode {
     finish("unit", || {

@@ -1,15 +1,17 @@
-//! Between the loop and those who speak for the cluster to the outside: the attribute manager, and
-//! alerts.
+//! Between the loop and those who speak for the cluster to the outside: the attribute manager, alerts,
+//! and a file that clients read.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use super::route::Router;
 use crate::alerts::{Happened, Moment, What};
 use crate::attributes::{Effect, Event, Message};
 use crate::cib::{self, status::node_state::NodeState};
+use crate::cli::tools::corosync::conf;
 use crate::clock::wall_s;
 use crate::raft::Member;
-use crate::rpc::PeerRequest;
+use crate::rpc::{NodeConfig, PeerRequest};
 use crate::terms::{ExecStatus, NodeId, NodeName};
 use crate::{executor, fencer};
 
@@ -20,6 +22,30 @@ pub(super) fn members(members: &BTreeMap<NodeId, Member>) -> Event {
         nodes: members.values().map(|m| (m.id, m.name.clone())).collect(),
         witnesses: members.values().filter(witness).map(|m| m.id).collect(),
     }
+}
+
+/// Writes down who belongs to the cluster.
+pub(super) type Describe = Box<dyn Fn(&BTreeMap<NodeId, Member>) + Send + Sync>;
+
+/// Keeps `corosync.conf` in the node's directory. Nothing here needs it, so a full disk is only mentioned.
+pub(super) fn describe(data: &Path, config: &NodeConfig) -> Describe {
+    let path = data.join(conf::NAME);
+    let (cluster, uuid) = (
+        config.cluster_name.clone(),
+        config.cluster.simple().to_string(),
+    );
+    Box::new(move |members| {
+        let text = conf::text(&cluster, &uuid, members.values());
+        if std::fs::read_to_string(&path).is_ok_and(|old| old == text) {
+            return;
+        }
+        if let Err(error) = std::fs::write(&path, text) {
+            tracing::warn!(
+                "clients don't find the members in {}: {error}",
+                path.display()
+            );
+        }
+    })
 }
 
 impl Router {

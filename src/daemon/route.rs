@@ -75,6 +75,8 @@ pub(super) struct Router {
     pub(super) lost_at: Option<Mono>,
     pub(super) killed: bool,
     pub(super) feeder: Arc<std::sync::Mutex<Feeder>>,
+    /// Keeps the file in which clients look for the members.
+    pub(super) describe: outside::Describe,
     /// Starts a guard where there is none any more, and when that was done last.
     pub(super) new_guard: Box<dyn Fn() + Send + Sync>,
     pub(super) new_guard_at: Mono,
@@ -298,6 +300,7 @@ impl Router {
                 .collect(),
         );
         self.attributes.send(outside::members(&members)).await;
+        (self.describe)(&members);
         let running: Vec<_> = members
             .values()
             .filter(|m| m.role.runs_resources())

@@ -207,6 +207,7 @@ async fn node(options: &Options) -> anyhow::Result<()> {
         lost_at: None,
         killed: false,
         feeder: Arc::clone(&feeder),
+        describe: super::outside::describe(&paths.data, &config),
         new_guard: {
             let data = paths.data.clone();
             Box::new(move || spawn_guard(&data, &program))
@@ -355,8 +356,18 @@ fn place(paths: &Paths, name: &NodeName) -> Place {
         fence_agents: vec!["/usr/sbin".into()],
         bus: None,
         units: "/run/systemd/system".into(),
-        extra_env: vec![("SYSTOLE_DIR".into(), dir.display().to_string())],
+        extra_env: reached_by(paths),
     }
+}
+
+/// How the tools that agents call find this daemon. In the usual places they look there by themselves, and the directory
+/// would lead them to a socket that is not in it.
+fn reached_by(paths: &Paths) -> Vec<(String, String)> {
+    let dir = Some(paths.data.clone());
+    if Paths::new(dir).socket != paths.socket {
+        return Vec::new();
+    }
+    vec![("SYSTOLE_DIR".into(), paths.data.display().to_string())]
 }
 
 /// The greatest call id that the CIB has of this node.
@@ -575,4 +586,16 @@ fn stop_all(place: &Place, calls: &[guard::StopCall]) -> bool {
         let stopped = futures_util::future::join_all(stops).await;
         stopped.into_iter().all(|stopped| stopped)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tools_of_agents_look_where_the_socket_is() {
+        assert_eq!(reached_by(&Paths::new(None)), []);
+        let own = reached_by(&Paths::new(Some("/srv/n1".into())));
+        assert_eq!(own, [("SYSTOLE_DIR".to_owned(), "/srv/n1".to_owned())]);
+    }
 }

@@ -448,6 +448,9 @@ pub async fn run_agent(
     if systemd::is_unit(&call.agent) {
         return systemd::run(place, &call, stop).await;
     }
+    if is_connection(&call.agent) {
+        return connection(&call.task);
+    }
     let program = match find::find(place, &call.agent) {
         Ok(program) => program,
         Err(error) => return not_found(&call, &error),
@@ -461,6 +464,10 @@ pub async fn run_agent(
         secrets::leave_out(&mut call.params);
     }
     let ocf = call.agent.class.eq_ignore_ascii_case("ocf");
+    if ocf && matches!(call.task.as_str(), "reload" | "reload-agent") {
+        let metadata = read_metadata(place, &call.agent).await;
+        call.task = reload_task(metadata.ok().as_ref()).to_owned();
+    }
     let mut spec = if ocf {
         ocf::spec(place, program.clone(), &call)
     } else {
@@ -474,6 +481,39 @@ pub async fn run_agent(
         ocf::outcome(&ended, &program, call.timeout_ms)
     } else {
         lsb::outcome(&ended, &program, call.timeout_ms, call.task == "monitor")
+    }
+}
+
+/// The connection to a remote node is the cluster's own affair; the agent of that name only describes it.
+fn is_connection(agent: &AgentName) -> bool {
+    let of_pacemaker = agent.provider.as_deref() == Some("pacemaker");
+    agent.class.eq_ignore_ascii_case("ocf") && of_pacemaker && &*agent.kind == "remote"
+}
+
+/// None is made, so none is there. Its agent would answer a stop with an error, and what was never there would be
+/// stopped again and again.
+fn connection(task: &str) -> Outcome {
+    match task {
+        "monitor" => Outcome::done(OcfExit::NOT_RUNNING.0),
+        "stop" => Outcome::done(OcfExit::OK.0),
+        _ => {
+            let why = "connections to remote nodes are not made yet";
+            Outcome::failed(
+                ExecStatus::NotSupported,
+                OcfExit::UNIMPLEMENTED,
+                why.to_owned(),
+            )
+        }
+    }
+}
+
+/// Agents from before OCF 1.1 call it `reload`. // spec cluster §13.3
+fn reload_task(metadata: Option<&Metadata>) -> &'static str {
+    let supports = |name: &str| metadata.is_some_and(|it| it.actions.iter().any(|a| a == name));
+    if supports("reload") && !supports("reload-agent") {
+        "reload"
+    } else {
+        "reload-agent"
     }
 }
 

@@ -8,7 +8,7 @@ use crate::process::{self, Ended, How, Spec};
 use crate::terms::{span, text};
 use crate::xml::{self, Element, Limits};
 
-use super::vocab::{AgentRun, Failure, Features};
+use super::vocab::{AgentRun, Device, Failure, Features};
 
 /// Where fence agents and their secrets are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,6 +121,20 @@ fn secret(place: &Place, run: &AgentRun, name: &str, value: &str) -> Option<Stri
     process::secrets::resolve(&place.secrets, run.device.as_str(), &mut params).ok()?;
     let [(_, value)] = params;
     Some(value)
+}
+
+/// Asks a device for an action that has no target.
+pub async fn ask(place: &Place, device: &Device, action: &str, timeout_ms: u64) -> Result {
+    let features = features(place, &device.agent).await.ok();
+    let (action, input) = device.input(action, None, features.as_ref());
+    let call = AgentRun {
+        agent: device.agent.clone(),
+        device: device.id.clone(),
+        action,
+        input,
+        timeout_ms,
+    };
+    run(place, &call).await
 }
 
 /// How long an agent may take to describe itself.

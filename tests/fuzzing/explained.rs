@@ -34,7 +34,7 @@ struct Explained {
     touches: fn(&Case<'_>) -> Tops,
 }
 
-const EXPLAINED: [Explained; 7] = [
+const EXPLAINED: [Explained; 8] = [
     Explained {
         what: "preferences are merged otherwise for negative scores, along chains, in groups and clones",
         spec: "spec 2 §10.5.1, §13.4, §22",
@@ -69,6 +69,11 @@ const EXPLAINED: [Explained; 7] = [
         what: "what runs, unmanaged, on a node that is away counts for its group and clone, too",
         spec: "spec 1 §26 step 3, case unmanaged-promoted",
         touches: unmanaged_on_lost_nodes,
+    },
+    Explained {
+        what: "an unmanaged instance too many takes no place of its clone",
+        spec: "spec 2 §13.4, assign-instance step 2",
+        touches: unmanaged_and_too_many,
     },
 ];
 
@@ -168,13 +173,16 @@ impl<'c> Case<'c> {
         }
     }
 
-    /// Whether two nodes are the best for it. What instances think of nodes is not compared, so it is not looked at.
+    /// Whether two nodes are the best for it among those that can run something. What instances think of nodes is not compared, so it is not looked at.
     fn has_equals(&self, rsc: &str, scores: &[String]) -> bool {
         let score = |line: &String| {
             let rest = line
                 .strip_prefix(rsc)?
                 .strip_prefix(" allocation score on ")?;
             let (node, score) = rest.split_once(": ")?;
+            if !self.usable(node) {
+                return None;
+            }
             let score = match score {
                 "INFINITY" => 1_000_000,
                 "-INFINITY" => -1_000_000,
@@ -256,6 +264,15 @@ impl<'c> Case<'c> {
         rows.collect()
     }
 
+    /// Whether a node can run anything.
+    fn usable(&self, name: &str) -> bool {
+        let node = self.facts.node_by_name(name);
+        node.map(|node| &self.facts.nodes[node])
+            .is_some_and(|node| {
+                node.online && !node.unclean && !node.pending && !node.shutdown && !node.standby
+            })
+    }
+
     /// On a node that can't run anything 2.1 lets a rule with `or` say nothing. (spec 2 §7.4)
     fn without_rules_on_unusable_nodes(&self) -> (Vec<String>, Vec<String>) {
         let ruled = |one: &&Element| {
@@ -267,20 +284,11 @@ impl<'c> Case<'c> {
         let rules = self.cib.descendants().filter(ruled);
         let tops: Tops = rules.flat_map(|one| self.named_in(one)).collect();
         let tops = self.linked(&tops);
-        let usable = |name: &str| {
-            let node = self
-                .facts
-                .node_by_name(name)
-                .map(|node| &self.facts.nodes[node]);
-            node.is_some_and(|node| {
-                node.online && !node.unclean && !node.pending && !node.shutdown && !node.standby
-            })
-        };
         let kept = |line: &&String| {
             let mut words = line.split_whitespace();
             let top = words.next().and_then(|rsc| self.top(rsc));
             let node = words.find(|word| word.ends_with(':')).unwrap_or_default();
-            top.is_none_or(|top| !tops.contains(top)) || usable(node.trim_end_matches(':'))
+            top.is_none_or(|top| !tops.contains(top)) || self.usable(node.trim_end_matches(':'))
         };
         let keep = |lines: &[String]| lines.iter().filter(kept).cloned().collect();
         (keep(&self.theirs.scores), keep(&self.ours.scores))
@@ -406,6 +414,17 @@ fn unmanaged_on_lost_nodes(case: &Case<'_>) -> Tops {
     let there = |rsc: &RscIdx| {
         let it = &case.facts.rscs[*rsc];
         it.is_primitive() && it.parent.is_some() && !it.flags.managed && it.active.iter().any(lost)
+    };
+    let all = case.facts.rscs.indexes().filter(there);
+    all.filter_map(|rsc| case.top_named(rsc)).collect()
+}
+
+/// Clones of more instances than they should have, which run and are not managed.
+fn unmanaged_and_too_many(case: &Case<'_>) -> Tops {
+    let there = |rsc: &RscIdx| {
+        let it = &case.facts.rscs[*rsc];
+        let runs = it.is_primitive() && !it.active.is_empty();
+        runs && it.parent.is_some() && it.flags.removed && !it.flags.managed
     };
     let all = case.facts.rscs.indexes().filter(there);
     all.filter_map(|rsc| case.top_named(rsc)).collect()

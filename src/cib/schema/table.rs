@@ -1,5 +1,5 @@
-//! The table: `ELEMENT | ATTRIBUTES | CHILDREN`. Behind a name, `!` is "must be there", `:` begins the kind of a value, and
-//! `<N` or `>N.M` say that only schemas before or from a version on have it.
+//! The table: `ELEMENT | ATTRIBUTES | CHILDREN`. Behind a name, `!` is "must be there, once", `?` is "at most once", `:`
+//! begins the kind of a value, and `<N` or `>N.M` say that only schemas before or from a version on have it.
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
@@ -24,6 +24,8 @@ pub(super) struct Attribute {
 pub(super) struct Child {
     pub(super) name: &'static str,
     pub(super) required: bool,
+    /// Whether there may be only one.
+    pub(super) once: bool,
     span: Versions,
 }
 
@@ -83,8 +85,8 @@ cib | validate-with admin_epoch:number epoch:number num_updates:number crm_featu
       remote-clear-port cib_feature_revision ccm_transition num_peers generated ignore_dtd dc_uuid \
     | configuration! status!
 status ||
-configuration || crm_config! nodes! resources! constraints! rsc_defaults op_defaults acls fencing-topology>1.2 \
-      tags>1.3 alerts>2.5
+configuration || crm_config! nodes! resources! constraints! rsc_defaults? op_defaults? acls? \
+      fencing-topology?>1.2 tags?>1.3 alerts?>2.5
 crm_config || cluster_property_set
 rsc_defaults || meta_attributes
 op_defaults || meta_attributes
@@ -96,9 +98,9 @@ nvpair | id:id id-ref:same name value |
 nodes || node
 node | id! uname! type:choice(normal,member,ping,remote) description score:score | instance_attributes utilization
 resources || primitive template group clone bundle master<4.0
-template | id:id! class! provider type! description | instance_attributes meta_attributes utilization operations
+template | id:id! class! provider type! description | instance_attributes meta_attributes utilization operations?
 primitive | id:id! class provider type template:template description \
-    | instance_attributes meta_attributes utilization operations
+    | instance_attributes meta_attributes utilization operations?
 operations | id:id id-ref:same | op
 op | id:id! name! interval:span! timeout:span description start-delay:span interval-origin enabled:boolean \
      record-pending:boolean role:role requires<3.0 \
@@ -107,7 +109,8 @@ op | id:id! name! interval:span! timeout:span description start-delay:span inter
 group | id:id! description | primitive instance_attributes meta_attributes
 clone | id:id! description | primitive group instance_attributes meta_attributes
 master | id:id! description | primitive group instance_attributes meta_attributes
-bundle | id:id! description | docker podman rkt<4.0 network storage primitive meta_attributes
+bundle | id:id! description | docker? podman? rkt?<4.0 network? storage? primitive? \
+  meta_attributes
 docker | image! replicas:number replicas-per-host:number masters:number<4.0 promoted-max:number network \
          run-command options |
 podman | image! replicas:number replicas-per-host:number masters:number<4.0 promoted-max:number network \
@@ -160,9 +163,9 @@ tags || tag
 tag | id:id! description | obj_ref
 obj_ref | id:anything! |
 alerts || alert
-alert | id:id! path! description | meta_attributes instance_attributes select recipient
+alert | id:id! path! description | meta_attributes instance_attributes select? recipient
 recipient | id:id! value! description | meta_attributes instance_attributes
-select || select_nodes select_fencing select_resources select_attributes
+select || select_nodes? select_fencing? select_resources? select_attributes?
 select_nodes ||
 select_fencing ||
 select_resources ||
@@ -200,9 +203,14 @@ fn read_line(line: &'static str) -> (&'static str, Rules) {
     let children = column().split_whitespace().map(|word| {
         let (word, span) = read_versions(word);
         let (name, required) = read_required(word);
+        let (name, once) = match name.strip_suffix('?') {
+            Some(name) => (name, true),
+            None => (name, required),
+        };
         Child {
             name,
             required,
+            once,
             span,
         }
     });

@@ -88,6 +88,24 @@ fn a_master_is_a_promotable_clone() {
 }
 
 #[test]
+fn a_master_in_a_document_of_today_is_put_right() {
+    let document = |clone: &str| {
+        let text = format!(
+            "<cib validate-with=\"{SCHEMA}\"><configuration><resources>{clone}</resources></configuration></cib>"
+        );
+        crate::xml::parse(&text, &Limits::CIB).unwrap()
+    };
+    let master = document(
+        r#"<master id="m"><meta_attributes id="a"><nvpair id="b" name="notify" value="true"/></meta_attributes><primitive id="p" class="ocf" provider="x" type="y"/></master>"#,
+    );
+    let clone = document(
+        r#"<clone id="m"><meta_attributes id="a"><nvpair id="b" name="notify" value="true"/><nvpair id="a-promotable" name="promotable" value="true"/></meta_attributes><primitive id="p" class="ocf" provider="x" type="y"/></clone>"#,
+    );
+    assert_eq!(todays_words(&master), Some(clone.clone()));
+    assert_eq!(todays_words(&clone), None);
+}
+
+#[test]
 fn defaults_move_and_keep_precedence() {
     let new = upgrade(
         "pacemaker-2.5",

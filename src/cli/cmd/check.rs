@@ -421,14 +421,21 @@ pub(crate) fn place() -> Place {
     let folder = |name: &str, default: &str| {
         PathBuf::from(std::env::var_os(name).unwrap_or_else(|| default.into()))
     };
+    // A daemon lays these out in its directory; clients start tools with an empty environment.
+    let data = crate::rpc::Paths::from_env().data;
+    let own = |name: &str, below: &str| {
+        std::env::var_os(name).map_or_else(|| data.join(below), PathBuf::from)
+    };
+    let own_agents = own("SYSTOLE_AGENTS", "agents");
+    let fence = own_agents.join("fence");
     Place {
         node: "localhost".into(),
         ocf_root: folder("OCF_ROOT", "/usr/lib/ocf"),
-        own_agents: folder("SYSTOLE_AGENTS", "/usr/lib/systole/agents"),
-        tools: folder("HA_SBIN_DIR", "/usr/lib/systole/sbin"),
-        rsctmp: folder("HA_RSCTMP", "/run/resource-agents"),
-        secrets: PathBuf::from("/var/lib/systole/secrets"),
-        fence_agents: vec!["/usr/sbin".into(), "/usr/local/sbin".into()],
+        own_agents,
+        tools: own("HA_SBIN_DIR", "tools"),
+        rsctmp: own("HA_RSCTMP", "run/rsctmp"),
+        secrets: data.join("secrets"),
+        fence_agents: vec!["/usr/sbin".into(), "/usr/local/sbin".into(), fence],
         bus: None,
         units: "/run/systemd/system".into(),
         extra_env: Vec::new(),

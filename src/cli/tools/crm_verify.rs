@@ -4,6 +4,7 @@
 use std::{io::Read, path::PathBuf};
 
 use crate::{
+    cib::upgrade,
     cli::{access, cmd::check, failure::Failure},
     terms::CrmExit,
     xml::{self, Element, Limits, write},
@@ -71,6 +72,8 @@ pub fn run(tool: &mut Tool, args: &[String]) -> Result<(), Failure> {
     if let Some(path) = &save {
         access::store(path, &write::pretty(&root))?;
     }
+    // The cluster would do the same before it looks.
+    let root = upgrade::todays_words(&root).unwrap_or(root);
     let (errors, warnings) = check::without_agents(&root, !live);
     if errors.is_empty() && warnings.is_empty() {
         return Ok(());

@@ -8,6 +8,7 @@ pub mod admin;
 pub mod attribute;
 pub mod cibadmin;
 pub mod codes;
+pub(crate) mod corosync;
 pub mod crm_mon;
 pub mod crm_verify;
 pub mod daemon;
@@ -15,6 +16,7 @@ pub mod diff;
 pub mod iso8601;
 pub mod node;
 pub(crate) mod output;
+pub mod report;
 pub mod resource;
 pub mod rule;
 pub mod shadow;
@@ -47,6 +49,9 @@ type Run = fn(&mut Tool, &[String]) -> Result<(), Failure>;
 const TOOLS: &[(&str, Run)] = &[
     ("attrd_updater", updater::run),
     ("cibadmin", cibadmin::run),
+    ("corosync-cfgtool", corosync::cfgtool::run),
+    ("corosync-cmapctl", corosync::cmapctl::run),
+    ("corosync-quorumtool", corosync::quorumtool::run),
     ("crm_attribute", attribute::run),
     ("crm_diff", diff::run),
     ("crm_error", codes::run),
@@ -55,6 +60,7 @@ const TOOLS: &[(&str, Run)] = &[
     ("crm_mon", crm_mon::run),
     ("crm_verify", crm_verify::run),
     ("crm_node", node::run),
+    ("crm_report", report::run),
     ("crm_resource", resource::run),
     ("crm_rule", rule::run),
     ("crm_ticket", ticket::run),
@@ -80,6 +86,15 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 /// Run when the program was called by the name of a tool.
 pub fn called_as(name: &str, args: &[String]) -> Option<CrmExit> {
     let (name, run) = TOOLS.iter().find(|(known, _)| *known == name)?;
+    // There is nothing that `--help` would leave out. Clients look here for what a tool can do.
+    let all = |word: &String| {
+        if word == "--help-all" {
+            "--help".to_owned()
+        } else {
+            word.clone()
+        }
+    };
+    let args: &[String] = &args.iter().map(all).collect::<Vec<_>>();
     let mut tool = Tool {
         access: entry::reach(None),
         out: Box::new(std::io::stdout()),

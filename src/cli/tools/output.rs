@@ -7,7 +7,7 @@
 use std::io::Write;
 
 use crate::{
-    cli::{failure::Failure, show},
+    cli::{dialect, failure::Failure, show},
     terms::CrmExit,
     xml::{Element, write},
 };
@@ -117,6 +117,7 @@ impl Tool {
             let answer = std::mem::take(&mut self.answer);
             let document =
                 show::xml::envelope(&answer.request, answer.elements, exit, &answer.errors);
+            let document = dialect::spoken_here(document);
             self.out
                 .write_all(write::pretty(&document).as_bytes())
                 .and_then(|()| self.out.flush())

@@ -58,6 +58,10 @@ impl Machine {
         t.downed.extend(action.downed.iter().cloned());
         match action.kind {
             ActionKind::Pseudo => self.confirm(action.id),
+            // No agent can forget a history: graphs have it among what agents do all the same.
+            ActionKind::Resource if action.task == "delete" => {
+                self.cluster_action(key, &action, effects);
+            }
             ActionKind::Resource => self.order(key, action, effects),
             ActionKind::Cluster => self.cluster_action(key, &action, effects),
         }
@@ -136,7 +140,14 @@ impl Machine {
                     .as_ref()
                     .map(|r| r.id.to_string())
                     .unwrap_or_default();
-                if let (false, Some(id)) = (action.by_cib, self.id_of(&name)) {
+                let at = place(action).and_then(|name| self.id_of(name));
+                let alone = matches!(self.authority, Authority::Alone(_));
+                if alone && at != Some(self.settings.me) {
+                    let why = format!("no quorum: {name} is not asked to forget {rsc}");
+                    self.fail(action.id, &why, effects);
+                    return;
+                }
+                if let (false, Some(id)) = (action.by_cib, at) {
                     effects.push(Effect::Tell(id, key, Deed::Forget(rsc.clone())));
                 }
                 let uuid = action

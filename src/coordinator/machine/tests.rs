@@ -523,3 +523,23 @@ fn what_waits_for_something_outside_the_graph_ends_the_transition_quietly() {
     );
     assert!(!w.machine.picture().busy);
 }
+
+#[test]
+fn what_is_to_be_forgotten_is_asked_of_no_agent() {
+    let mut w = World::new(&[]);
+    w.lead();
+    w.plan(vec![run(1, "stop", 2, &[])]);
+    let stop = Arc::clone(&w.orders[0]);
+    w.result(&stop, 0);
+    w.plan(vec![run(1, "delete", 2, &[])]);
+    assert_eq!(w.orders.len(), 1, "{:?}", w.orders);
+    assert_eq!(w.told, [(NodeId(2), Deed::Forget("vip".to_owned()))]);
+    let forgotten = |cib: &Cib| {
+        let node = cib.status()?.child_by_id("node_state", "2")?;
+        let resources = node.descend(&["lrm", "lrm_resources"])?;
+        Some(resources.child_by_id("lrm_resource", "vip").is_none())
+    };
+    assert_eq!(forgotten(&w.cib), Some(true));
+    w.plan(vec![]);
+    assert!(!w.machine.picture().busy);
+}

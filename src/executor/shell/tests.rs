@@ -60,6 +60,11 @@ impl Lab {
     }
 
     async fn order(&mut self, agent: &str, op: &str, timeout_ms: u64) {
+        let agent = AgentName::new("ocf", Some("test"), agent);
+        self.order_of(agent, op, timeout_ms).await;
+    }
+
+    async fn order_of(&mut self, agent: AgentName, op: &str, timeout_ms: u64) {
         self.orders += 1;
         let key = TransitionKey {
             action: self.orders,
@@ -75,7 +80,7 @@ impl Lab {
             term: Term(1),
             key,
             op: op.parse().expect("an operation key"),
-            agent: AgentName::new("ocf", Some("test"), agent),
+            agent,
             node: NodeName::from("lab"),
             feature_set: "3.20".into(),
             params: params.map(|(name, value)| (name.to_owned(), value)).into(),
@@ -109,6 +114,44 @@ impl Lab {
         self.order(agent, "r_stop_0", timeout_ms).await;
         let execution = self.result().await;
         (execution.status, execution.rc.0, execution.exit_reason)
+    }
+}
+
+/// What is left of a bundle's connection is stopped, although the agent of that name can't.
+#[tokio::test]
+async fn a_connection_to_a_remote_node_is_not_its_agents_affair() {
+    let mut lab = Lab::new();
+    let folder = lab.dir.path().join("ocf/resource.d/pacemaker");
+    std::fs::create_dir_all(&folder).expect("writable");
+    let script = folder.join("remote");
+    std::fs::write(&script, "#!/bin/sh\nexit 1\n").expect("writable");
+    let mode = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(&script, mode).expect("ours");
+    let remote = AgentName::new("ocf", Some("pacemaker"), "remote");
+    for (op, rc) in [
+        ("r_monitor_0", OcfExit::NOT_RUNNING),
+        ("r_stop_0", OcfExit::OK),
+        ("r_start_0", OcfExit::UNIMPLEMENTED),
+    ] {
+        lab.order_of(remote.clone(), op, 5000).await;
+        assert_eq!(lab.result().await.rc, rc, "{op}");
+    }
+}
+
+/// Agents from before OCF 1.1 know no `reload-agent`, and answer it with "not implemented".
+#[tokio::test]
+async fn an_agent_is_reloaded_by_the_name_that_it_knows() {
+    let mut lab = Lab::new();
+    for (agent, action) in [("old", "reload"), ("new", "reload-agent")] {
+        let text = format!(
+            "#!/bin/sh\ncase $1 in\n{action}) exit 0;;\nmeta-data) echo '<resource-agent name=\"{agent}\"><actions>\
+             <action name=\"{action}\"/></actions></resource-agent>';;\n*) exit 3;;\nesac\n"
+        );
+        lab.agent(agent, &text, 0o755);
+        lab.order(agent, "r_reload-agent_0", 5000).await;
+        let execution = lab.result().await;
+        assert_eq!(execution.rc.0, 0, "{action}");
+        assert_eq!(execution.op.to_string(), "r_start_0", "recorded as a start");
     }
 }
 

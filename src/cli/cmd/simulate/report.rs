@@ -1,5 +1,6 @@
 //! What a run shows, for people as text or for programs as XML.
 
+use crate::cli::dialect;
 use crate::cli::show::{self, Entry, Page, Wanted, xml};
 use crate::policy::Outcome;
 use crate::policy::facts::Facts;
@@ -36,7 +37,8 @@ impl Report {
         match self.format {
             Format::Text => self.page.into_text(),
             Format::Xml => {
-                write::pretty(&xml::envelope(request, self.elements, exit, &self.errors))
+                let document = xml::envelope(request, self.elements, exit, &self.errors);
+                write::pretty(&dialect::spoken_here(document))
             }
             Format::Nothing => String::new(),
         }

@@ -3,6 +3,7 @@
 //! Leaves: one page, or one after the other.
 //! May touch: the file that is named as the output, and the terminal.
 
+mod external;
 mod html;
 mod sections;
 mod view;
@@ -110,6 +111,9 @@ struct Asked {
     daemonize: bool,
     foreground: bool,
     pid_file: Option<PathBuf>,
+    /// Called for operations that end, and for whom.
+    agent: Option<String>,
+    recipient: String,
 }
 
 /// Run it.
@@ -256,7 +260,9 @@ impl Asked {
             "daemonize" => self.daemonize = true,
             "foreground" => self.foreground = true,
             "pid-file" => self.pid_file = Some(PathBuf::from(value)),
-            "external-agent" | "external-recipient" | "watch-fencing" => {
+            "external-agent" => self.agent = Some(value),
+            "external-recipient" => self.recipient = value,
+            "watch-fencing" => {
                 let text = format!("--{name} is not there");
                 return Err(Failure::new(CrmExit::UNIMPLEMENTED, text).cure(
                     "let the cluster itself tell: an alert in the CIB calls a program for every event",
@@ -365,9 +371,19 @@ fn read(tool: &mut Tool) -> Result<(Cib, Option<ClusterStatus>), Failure> {
 /// How often the cluster is looked at if nothing is said.
 const INTERVAL: Duration = Duration::from_secs(5);
 
+/// An agent is to hear of an operation before another one takes its place in the history.
+const AGENT_INTERVAL: Duration = Duration::from_millis(500);
+
 /// A new page whenever the time is up: over the old one on a terminal, in place of the old one in a file.
 fn again_and_again(tool: &mut Tool, asked: &Asked) -> Result<(), Failure> {
-    let pause = asked.interval.unwrap_or(INTERVAL);
+    let pause = match asked.agent {
+        Some(_) => AGENT_INTERVAL,
+        None => asked.interval.unwrap_or(INTERVAL),
+    };
+    let mut watch = asked
+        .agent
+        .as_ref()
+        .map(|agent| external::Watch::new(agent, &asked.recipient));
     let terminal =
         asked.form == Form::Console && asked.output_to.is_none() && std::io::stdout().is_terminal();
     if let Some(path) = &asked.pid_file {
@@ -381,7 +397,7 @@ fn again_and_again(tool: &mut Tool, asked: &Asked) -> Result<(), Failure> {
     };
     let mut known = false;
     loop {
-        let text = match one_page(tool, asked, &head) {
+        let text = match one_page(tool, asked, &head, &mut watch) {
             Ok(text) => text,
             // What was wrong from the start is an error; a cluster that goes away may come back.
             Err(failure) if !known => return Err(failure),
@@ -403,8 +419,16 @@ fn again_and_again(tool: &mut Tool, asked: &Asked) -> Result<(), Failure> {
     }
 }
 
-fn one_page(tool: &mut Tool, asked: &Asked, head: &html::Head) -> Result<String, Failure> {
+fn one_page(
+    tool: &mut Tool,
+    asked: &Asked,
+    head: &html::Head,
+    watch: &mut Option<external::Watch>,
+) -> Result<String, Failure> {
     let (cib, cluster) = read(tool)?;
+    for wrong in watch.iter_mut().map(|watch| watch.look(&cib)) {
+        wrong?.iter().for_each(|wrong| tool.error(wrong));
+    }
     let facts = crate::cli::cmd::facts_of(&cib);
     let (wanted, chosen) = asked.selection(&facts)?;
     let view = View {
@@ -423,7 +447,7 @@ fn one_page(tool: &mut Tool, asked: &Asked, head: &html::Head) -> Result<String,
 
 /// Go on in the background, as a process of its own.
 fn detach(asked: &Asked, args: &[String]) -> Result<(), Failure> {
-    if asked.output_to.is_none() {
+    if asked.output_to.is_none() && asked.agent.is_none() {
         let text = "--daemonize has nowhere to write to";
         return Err(Failure::usage(text).cure("add --output-to=FILE"));
     }
@@ -455,10 +479,6 @@ pub(crate) fn xml(cib: &Cib, facts: &Facts, cluster: Option<&ClusterStatus>) -> 
         fencing: Fencing::of(cluster),
     };
     let request = "crm_mon --output-as=xml";
-    write::pretty(&crate::cli::show::xml::envelope(
-        request,
-        view.elements(),
-        CrmExit::OK,
-        &[],
-    ))
+    let document = crate::cli::show::xml::envelope(request, view.elements(), CrmExit::OK, &[]);
+    write::pretty(&crate::cli::dialect::spoken_here(document))
 }

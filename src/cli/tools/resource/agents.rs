@@ -120,10 +120,8 @@ pub(crate) fn validate_fence_agent(
     timeout_ms: u64,
 ) -> Result<(Result<i32, String>, String), Failure> {
     let place = check::place();
-    let mut agents = place.fence_agents.clone();
-    agents.push(place.own_agents.join("fence"));
     let place = fencer::agent::Place {
-        agents,
+        agents: place.fence_agents.clone(),
         path: place.path(),
         secrets: place.secrets.clone(),
         extra_env: place.extra_env.clone(),

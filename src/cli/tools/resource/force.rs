@@ -6,6 +6,7 @@ use crate::{
     cli::{
         cmd::{check, facts_of},
         failure::Failure,
+        show::xml::text_element,
         tools::{Tool, local_node},
     },
     executor::{self, Invocation},
@@ -60,7 +61,12 @@ pub(super) fn run(tool: &mut Tool, asked: &Asked) -> Result<(), Failure> {
     let outcome = runtime.block_on(async {
         let limit = Duration::from_millis(timeout_ms);
         let stop = std::future::pending();
-        let run = executor::shell::run_agent(&place, call, None, None, stop);
+        let run = async {
+            match call.agent.is_fencing() {
+                true => super::fence_device::run(&place, &call).await,
+                false => executor::shell::run_agent(&place, call, None, None, stop).await,
+            }
+        };
         // The agent's own timeout comes first; this is for an agent that nothing can end.
         tokio::time::timeout(limit + Duration::from_secs(5), run).await
     });
@@ -171,6 +177,13 @@ fn of_options(asked: &Asked) -> Result<Subject, Failure> {
     })
 }
 
+/// What an agent had to say about its failure, where clients look for it.
+fn said(code: i32, text: &str) -> Element {
+    Element::new("command")
+        .with("code", code.to_string())
+        .with_child(text_element("output", text).with("source", "stderr"))
+}
+
 fn tell(
     tool: &mut Tool,
     asked: &Asked,
@@ -206,23 +219,25 @@ fn tell(
                 .with("value", value),
         );
     }
-    tool.element(
-        Element::new("resource-agent-action")
-            .with("action", command)
-            .with("class", &agent.class)
-            .with("type", &agent.kind)
-            .with_some("rsc", subject.rsc.as_deref())
-            .with_some("provider", agent.provider.as_deref())
-            .with_child(overrides)
-            .with_child(
-                Element::new("agent-status")
-                    .with("code", rc.0.to_string())
-                    .with("message", rc.text())
-                    .with("execution_code", status.code().to_string())
-                    .with("execution_message", status.text())
-                    .with_some("reason", reason),
-            ),
-    );
+    let mut action = Element::new("resource-agent-action")
+        .with("action", command)
+        .with("class", &agent.class)
+        .with("type", &agent.kind)
+        .with_some("rsc", subject.rsc.as_deref())
+        .with_some("provider", agent.provider.as_deref())
+        .with_child(overrides)
+        .with_child(
+            Element::new("agent-status")
+                .with("code", rc.0.to_string())
+                .with("message", rc.text())
+                .with("execution_code", status.code().to_string())
+                .with("execution_message", status.text())
+                .with_some("reason", reason),
+        );
+    if let Some(reason) = reason {
+        action.push(said(rc.0, reason));
+    }
+    tool.element(action);
     if rc == OcfExit::OK {
         Ok(())
     } else {

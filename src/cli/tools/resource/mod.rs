@@ -7,6 +7,7 @@
 mod agents;
 mod constraints;
 mod digests;
+mod fence_device;
 mod force;
 mod locations;
 mod look;
@@ -16,7 +17,14 @@ mod params;
 mod why;
 
 use crate::{
-    cib::Cib,
+    cib::{
+        Cib,
+        status::{
+            history,
+            node_state::Place,
+            record::{self, Counting, Execution},
+        },
+    },
     cli::{
         args::Resource,
         cmd::{self, change, change::Set},
@@ -24,7 +32,7 @@ use crate::{
         shell::Shell,
     },
     policy::{RscIdx, facts::Facts},
-    terms::{CrmExit, OcfExit},
+    terms::{AgentName, CrmExit, ExecStatus, FEATURE_SET, OcfExit, OpKey, TransitionKey},
     xml::Element,
 };
 
@@ -362,14 +370,49 @@ fn fail(tool: &mut Tool, asked: &Asked) -> Result<(), Failure> {
     let cib = tool.access.cib()?;
     let facts = cmd::facts_of(&cib);
     found(&facts, &cib, id)?;
-    known_node(&facts, node)?;
-    Err(Failure::new(
-        CrmExit::UNAVAILABLE,
-        format!("{id} on {node} can't be declared as failed: only its agent decides that"),
-    )
-    .cure(format!(
-        "crm_resource --restart -r {id} recovers it; --force-check asks its agent"
-    )))
+    let node = &facts.nodes[known_node(&facts, node)?];
+    let leaves = facts.leaves(found(&facts, &cib, id)?);
+    let [leaf] = leaves.as_slice() else {
+        return Err(
+            Failure::usage(format!("{id} has no agent of its own")).cure("name one of its members")
+        );
+    };
+    let it = &facts.rscs[*leaf];
+    let provider = it.agent.provider.as_deref();
+    let execution = Execution {
+        agent: AgentName::new(&it.agent.class, provider, &it.agent.kind),
+        op: OpKey::new(it.xml_id.clone(), "asyncmon", 0),
+        key: TransitionKey {
+            action: 0,
+            transition: -1,
+            target_rc: 0,
+            uuid: uuid::Uuid::new_v4().to_string(),
+        },
+        call_id: next_call(&cib, &node.id),
+        status: ExecStatus::Done,
+        rc: OcfExit::ERROR,
+        exit_reason: "declared as failed by crm_resource --fail".to_owned(),
+        last_rc_change_s: Some(crate::clock::wall_s()),
+        exec_ms: Some(0),
+        queue_ms: Some(0),
+        digests: record::Digests::default(),
+        feature_set: FEATURE_SET.to_owned(),
+        node: node.name.clone(),
+        notify: None,
+        migrate: None,
+        container: None,
+        shutdown_lock: None,
+        ignore_failure: false,
+    };
+    let place = Place::new(&node.id, node.name.clone());
+    let command = record::result(&place, &execution, Counting::of(&cib));
+    tool.access.write(command).map(drop)
+}
+
+/// It counts as the newest of what the node did.
+fn next_call(cib: &Cib, node: &str) -> i64 {
+    let entries = history::of_node(cib, node);
+    entries.iter().map(|entry| entry.call_id).max().unwrap_or(0) + 1
 }
 
 /// Take a resource out of the configuration.
