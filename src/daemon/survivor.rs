@@ -141,6 +141,13 @@ impl Router {
         let Some(member) = members.get(&loss.peer) else {
             return;
         };
+        let states = self.cib.status().into_iter().flat_map(Element::children);
+        let left = states
+            .filter(|s| s.is("node_state") && s.id() == Some(loss.peer.to_string().as_str()))
+            .any(|s| s.get("expected") == Some("down"));
+        if left {
+            return; // As everybody knows already.
+        }
         self.coordinator.tell(coordinator::Event::FencedOutside {
             target: member.name.clone(),
             by: loss.by,

@@ -45,7 +45,7 @@ pub struct Loss {
     pub number: u64,
     /// Who is dead.
     pub peer: NodeId,
-    /// How that is known.
+    /// Who did it, or whose word it is.
     pub by: String,
 }
 
@@ -272,7 +272,7 @@ impl Raft {
         Some(Loss {
             number: inside.losses,
             peer: inside.peer?,
-            by: proof.to_string(),
+            by: proof.by().to_owned(),
         })
     }
 }
@@ -334,6 +334,9 @@ impl Inner {
             index: id.index,
         });
         let voters: BTreeSet<NodeId> = stored.membership().voter_ids().collect();
+        if voters.is_empty() {
+            return; // An openraft that has just begun says nothing yet.
+        }
         let seat = match peer {
             None => Seat::Other,
             Some(peer) if voters.iter().any(|id| *id != self.me && *id != peer) => Seat::Other,

@@ -67,6 +67,17 @@ pub(crate) enum Proof {
     Left,
 }
 
+impl Proof {
+    /// Who did it, or whose word it is.
+    pub(crate) fn by(&self) -> &str {
+        match self {
+            Self::Device(by) => by,
+            Self::Human(_) => "a human",
+            Self::Left => "its own word",
+        }
+    }
+}
+
 impl std::fmt::Display for Proof {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
