@@ -90,10 +90,24 @@ pub enum Bug {
     VoteWithinLease,
     /// The executor does not hear of a new term before the vote is answered.
     TermNotTold,
+    /// Two nodes: a shot at an earlier life of the peer counts although a new one has spoken.
+    TwoNodeLateShot,
+    /// Two nodes: a node that starts does not wait for its peer.
+    TwoNodeStartsAtOnce,
+    /// Two nodes: a shot whose result is unknown counts as a hit.
+    TwoNodeUnknownIsDead,
+    /// Two nodes: whose log is newer does not matter.
+    TwoNodeAnyLog,
+    /// Two nodes: a peer that asks is not told that its death has just been proven.
+    TwoNodeSilentDecision,
+    /// Two nodes: the survivor keeps its old term.
+    TwoNodeOldTerm,
+    /// Two nodes: the survivor acts before its decision is on disk.
+    TwoNodeActsBeforeDisk,
 }
 
 impl Bug {
-    /// All of them.
+    /// All that simulations of whole nodes look for.
     pub const ALL: [Self; 42] = [
         Self::AckBeforeFsync,
         Self::VoteForShortLog,
@@ -137,6 +151,17 @@ impl Bug {
         Self::HearOldLeader,
         Self::VoteWithinLease,
         Self::TermNotTold,
+    ];
+
+    /// Those of two nodes without a witness, which every interleaving of two nodes must show.
+    pub const TWO_NODE: [Self; 7] = [
+        Self::TwoNodeLateShot,
+        Self::TwoNodeStartsAtOnce,
+        Self::TwoNodeUnknownIsDead,
+        Self::TwoNodeAnyLog,
+        Self::TwoNodeSilentDecision,
+        Self::TwoNodeOldTerm,
+        Self::TwoNodeActsBeforeDisk,
     ];
 }
 

@@ -709,6 +709,25 @@ pub enum Cluster {
         #[arg(value_parser = ["voter", "learner", "witness"])]
         role: String,
     },
+    /// Two voters without a witness: one that has fenced the other goes on alone
+    #[command(
+        name = "two-node",
+        after_help = "Examples:\n  crm cluster two-node on\n  crm cluster two-node off"
+    )]
+    TwoNode {
+        /// On or off
+        #[arg(value_parser = ["on", "off"])]
+        mode: String,
+    },
+    /// Vouch for the other one of two nodes being off, and not having gone on alone
+    #[command(
+        name = "confirm-off",
+        after_help = "Example:\n  crm cluster confirm-off node2"
+    )]
+    ConfirmOff {
+        /// The node
+        node: String,
+    },
     /// Hand over leadership
     #[command(
         name = "step-down",

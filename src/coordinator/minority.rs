@@ -36,6 +36,20 @@ pub fn stopping(cib: &Cib) -> Cib {
     .cib
 }
 
+/// What a majority would see if this node were lost without a word.
+pub fn without(cib: &Cib, lost: NodeId) -> Cib {
+    let mut root = cib.root().clone();
+    root.set("have-quorum", "1");
+    let lost = lost.to_string();
+    if let Some(status) = root.child_mut("status") {
+        let states = status.children_mut();
+        states
+            .filter(|s| s.tag() == "node_state" && s.id() == Some(lost.as_str()))
+            .for_each(gone);
+    }
+    Cib::new(root)
+}
+
 /// Marks a node as not there.
 pub(super) fn gone(state: &mut Element) {
     for (name, value) in [("in_ccm", "0"), ("crmd", "0"), ("join", "down")] {

@@ -14,6 +14,6 @@ mod walk;
 
 pub use abort::{Abort, Completion};
 pub use machine::{Machine, Settings};
-pub use minority::{alone, stopping};
+pub use minority::{alone, stopping, without};
 pub use shell::{Handle, Planner, spawn};
 pub use vocab::{Authority, Deed, Effect, Event, Lost, Order, Peer, Picture, WriteId};

@@ -24,6 +24,8 @@ pub(super) struct Knowledge {
     pub(super) runs_resources: bool,
     /// This node is leaving and cannot ask the cluster for leave.
     pub(super) leaving_alone: bool,
+    /// Of two nodes without a witness, it is not known which one is dead: what runs here goes on, and nothing is decided.
+    pub(super) undecided: bool,
 }
 
 impl Knowledge {
@@ -35,6 +37,9 @@ impl Knowledge {
             // Whatever an earlier life of this daemon left running is nobody's by now.
             None => now.since(self.started) >= self.patience_ms,
         };
+        if cut_off && self.undecided && !self.leaving_alone {
+            return Authority::None;
+        }
         if self.leaving_alone || cut_off && !seeded(Bug::AloneKeepsRunning) {
             return if self.runs_resources {
                 Authority::Alone(term)
@@ -62,7 +67,17 @@ mod tests {
             patience_ms: 2_000,
             runs_resources: true,
             leaving_alone: false,
+            undecided: false,
         }
+    }
+
+    #[test]
+    fn of_two_nodes_one_that_is_cut_off_waits_for_proof_with_what_it_runs() {
+        let mut k = knowledge();
+        (k.held, k.undecided) = (Some(false), true);
+        assert_eq!(k.authority(Mono(1_100)), Authority::None);
+        k.leaving_alone = true;
+        assert_eq!(k.authority(Mono(1_100)), Authority::Alone(Term(0)));
     }
 
     #[test]

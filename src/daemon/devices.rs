@@ -126,7 +126,13 @@ fn pairs(element: &Element, tag: &str) -> BTreeMap<String, String> {
     all
 }
 
-fn option(cib: &Cib, names: &[&str]) -> Option<String> {
+/// Whether nodes are fenced here. // spec cluster §16
+pub(super) fn fencing_enabled(cib: &Cib) -> bool {
+    option(cib, &["fencing-enabled", "stonith-enabled"])
+        .is_none_or(|value| !matches!(value.as_str(), "false" | "no" | "off" | "0" | "n"))
+}
+
+pub(super) fn option(cib: &Cib, names: &[&str]) -> Option<String> {
     cib.section("crm_config")?
         .children_named("cluster_property_set")
         .flat_map(|set| set.children_named("nvpair"))

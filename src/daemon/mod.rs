@@ -18,8 +18,10 @@ mod route;
 mod service;
 #[cfg(feature = "simulation")]
 pub mod simulation;
+mod spare;
 mod start;
 mod stop;
+mod survivor;
 mod words;
 
 pub use command::{Init, Join, Token, init, join, links, schemas, stop, token, unit};

@@ -29,7 +29,7 @@ use crate::coordinator::{self, Authority, Deed, Peer};
 use crate::executor;
 use crate::fencer;
 use crate::presence::{self, PeerState};
-use crate::raft::{Change, Changes, Raft, State};
+use crate::raft::{Change, Changes, Raft, State, Want};
 use crate::rpc::{PeerRequest, Peers};
 use crate::terms::{NodeId, NodeName, Pledge, Term, TransitionKey};
 
@@ -87,6 +87,10 @@ pub(super) struct Router {
     pub(super) voters: Vec<BTreeSet<NodeId>>,
     /// What presence was told that this node does without a lease.
     pub(super) pledged: Option<Pledge>,
+    /// The loss of the peer of two that the coordinator was told of.
+    pub(super) loss_told: Option<u64>,
+    /// When it is next looked for voters that are gone for good.
+    pub(super) spare_at: Mono,
     /// How long a lease can last from now on, with a margin.
     pub(super) lease_ms: u64,
     /// Within which time each node is reset by its watchdog, as the fencer was told.
@@ -122,6 +126,7 @@ pub(super) struct Inbox {
     pub(super) fencer: mpsc::UnboundedReceiver<fencer::shell::Out>,
     pub(super) attributes: mpsc::UnboundedReceiver<attributes::Effect>,
     pub(super) asks: mpsc::UnboundedReceiver<Ask>,
+    pub(super) wants: mpsc::UnboundedReceiver<Want>,
 }
 
 /// One thing that happened.
@@ -134,6 +139,7 @@ enum Event {
     Fencer(fencer::shell::Out),
     Attributes(attributes::Effect),
     Ask(Ask),
+    Want(Want),
     Tick,
 }
 
@@ -174,6 +180,7 @@ impl Router {
                 Some(out) = inbox.fencer.recv() => Event::Fencer(out),
                 Some(effect) = inbox.attributes.recv() => Event::Attributes(effect),
                 Some(ask) = inbox.asks.recv() => Event::Ask(ask),
+                Some(want) = inbox.wants.recv() => Event::Want(want),
                 _ = tick.tick() => Event::Tick,
             };
             match event {
@@ -193,6 +200,7 @@ impl Router {
                     }
                     self.on_ask(ask).await;
                 }
+                Event::Want(want) => self.on_want(want).await,
                 Event::Tick => self.tick().await,
             }
             self.review_authority().await;
@@ -247,8 +255,14 @@ impl Router {
         self.show_attributes().await;
     }
 
-    async fn configure_fencer(&self) {
-        let event = devices::configured(&self.cib, &self.name, wall_s(), self.lease_ms);
+    pub(super) async fn configure_fencer(&self) {
+        let mut event = devices::configured(&self.cib, &self.name, wall_s(), self.lease_ms);
+        // Of two, each goes on until it is fenced, so its watchdog does not reset it.
+        if let (fencer::Event::Configured { watchdogs, .. }, Some(_)) =
+            (&mut event, self.two_node())
+        {
+            watchdogs.clear();
+        }
         self.fencer.send(event).await;
     }
 
@@ -258,7 +272,8 @@ impl Router {
             return;
         }
         self.watchdog.compare(&self.cib, &self.name);
-        let pledge = words::pledge(&self.cib, self.watchdog.armed_ms());
+        let mut pledge = words::pledge(&self.cib, self.watchdog.armed_ms());
+        pledge.lets_go &= self.two_node().is_none();
         if self.pledged == Some(pledge) {
             return;
         }
@@ -381,6 +396,7 @@ impl Router {
 
     /// Authority changes hands only here.
     async fn review_authority(&mut self) {
+        self.knowledge.undecided = self.goes_on(self.presence.view().may_keep);
         let authority = self.knowledge.authority(Mono::now());
         if authority == self.authority {
             return;
@@ -421,6 +437,7 @@ impl Router {
             for (id, state) in words::everybody(self.me, &view) {
                 self.on_presence(presence::Effect::Peer(id, state)).await;
             }
+            self.tell_lost_peer();
         }
     }
 
@@ -611,6 +628,9 @@ impl Router {
                     let _ = waiting.send(outcome.result);
                     return;
                 }
+                if self.peer_fenced(&request, &outcome) {
+                    return;
+                }
                 if let Some(event) = words::fenced(&request, outcome) {
                     self.coordinator.tell(event);
                 }
@@ -678,7 +698,7 @@ impl Router {
             // The moment, not what was left of it: this picture may be old, should presence have stalled.
             self.lease_until = self.lease_until.max(view.until);
         }
-        let keep = words::keeps(&self.cib, view.may_keep);
+        let keep = words::keeps(&self.cib, view.may_keep) || self.goes_on(view.may_keep);
         // A little before the guard would do it, and kill this daemon with it.
         let due = self
             .lost_at
@@ -695,7 +715,10 @@ impl Router {
         {
             self.shared.leave.send_replace(true);
         }
+        // The mode may have been switched on, or the two have just met.
+        self.pledge().await;
         self.feed_guard();
+        self.look_for_spare(now);
         self.look_at_watchdog().await;
     }
 
@@ -711,10 +734,11 @@ impl Router {
     /// Tells the guard until when this node may go on.
     fn feed_guard(&mut self) {
         let now = Mono::now();
+        let may_keep = self.presence.view().may_keep;
         let lease = Lease {
             until: self.lease_until.0,
             stop_by: self.lease_until.plus(self.stop_deadline_ms).0,
-            keep: words::keeps(&self.cib, self.presence.view().may_keep),
+            keep: words::keeps(&self.cib, may_keep) || self.goes_on(may_keep),
         };
         let fed = self
             .feeder

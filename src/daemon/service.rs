@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 
 use super::route::{Ask, Shared};
 use super::{checkup, deliver};
+use crate::cib::status::node_state::NodeState;
 use crate::cib::{self, Cib, Command};
 use crate::clock::wall_s;
 use crate::raft::{Answer, Raft};
@@ -188,7 +189,7 @@ impl Service {
         grant: Grant,
         request: AdminRequest,
     ) -> Result<AdminAnswer, Failure> {
-        if self.is_alone() {
+        if self.is_alone() || self.is_undecided() {
             match &request {
                 // The cluster's answer is out of reach: this node's own view is what there is.
                 AdminRequest::Query { command, .. } => return self.query(&caller, command),
@@ -197,6 +198,7 @@ impl Service {
                 | AdminRequest::EndTrial { .. }
                 | AdminRequest::Token { .. }
                 | AdminRequest::Remove { .. }
+                | AdminRequest::TwoNode { .. }
                 | AdminRequest::SetRole { .. } => self.need_majority()?,
                 _ => {}
             }
@@ -243,7 +245,14 @@ impl Service {
                 Ok(AdminAnswer::Done)
             }
             (None, AdminRequest::Confirm { node }) => {
-                let target = self.name_of(self.member(&node)?);
+                let id = self.member(&node)?;
+                if self.raft.two_node().is_some_and(|now| now.peer == id) {
+                    let done = self.raft.peer_is_off(id, &caller.user);
+                    done.map_err(|why| (CrmExit::UNSAFE, format!("`{node}`: {why}")))?;
+                } else {
+                    self.may_vouch(&node, id)?;
+                }
+                let target = self.name_of(id);
                 let command = fencer::Command::Confirm {
                     target,
                     client: caller.user,
@@ -299,7 +308,30 @@ impl Service {
         }
     }
 
+    /// Of two nodes without a witness, this one can neither lead nor follow before somebody does something.
+    fn is_undecided(&self) -> bool {
+        use crate::raft::TwoNodePhase::{Superseded, Waiting};
+        let led = self.raft.leadership().borrow().leader.is_some();
+        let stuck = self
+            .raft
+            .two_node()
+            .is_some_and(|now| matches!(now.phase, Waiting | Superseded) || now.failure.is_some());
+        !led && stuck
+    }
+
     fn need_majority(&self) -> Result<(), Failure> {
+        if self.is_undecided() {
+            let picture = self.raft.two_node();
+            let text = picture.map(|now| now.text(self.name_of(now.peer).as_str()));
+            return Err((
+                CrmExit::QUORUM,
+                format!(
+                    "nothing can be changed here now: {} {}",
+                    self.name,
+                    text.unwrap_or_default()
+                ),
+            ));
+        }
         if self.is_alone() {
             return Err((
                 CrmExit::QUORUM,
@@ -355,6 +387,22 @@ impl Service {
             let cure =
                 "stop its daemon first (`systole stop` there), so that what it runs is moved away";
             return Err((CrmExit::UNSAFE, format!("`{node}` is up: {cure}")));
+        }
+        Ok(())
+    }
+
+    /// Nobody can vouch for the death of a node that is there: what it runs would be started a second time.
+    fn may_vouch(&self, node: &str, id: NodeId) -> Result<(), Failure> {
+        let states = NodeState::all(&self.view());
+        let there = states
+            .iter()
+            .any(|state| state.id == id.to_string() && state.is_active());
+        if id == self.me || there {
+            let why = format!(
+                "`{node}` is up, and to confirm says that it is certainly off: what it runs would be started elsewhere, too; \
+                 switch it off first, or have it fenced (`crm node fence {node}`)"
+            );
+            return Err((CrmExit::UNSAFE, why));
         }
         Ok(())
     }
@@ -507,6 +555,24 @@ impl Service {
             .collect()
     }
 
+    /// How two nodes without a witness stand, in words; a hint where the mode is off.
+    fn two_node(&self) -> Option<serde_json::Value> {
+        let state = self.raft.local();
+        let votes: Vec<_> = state.members.values().filter(|m| m.role.votes()).collect();
+        let hint = "of two voters without a witness, the loss of either stops the cluster: add a third machine that only \
+                    votes (`systole token --role witness`), or configure fencing and type `crm cluster two-node on`";
+        match self.raft.two_node() {
+            Some(now) => {
+                let text = now.text(self.name_of(now.peer).as_str());
+                Some(serde_json::json!({ "on": true, "now": now, "text": text }))
+            }
+            None if votes.len() == 2 && votes.iter().all(|m| m.role.runs_resources()) => {
+                Some(serde_json::json!({ "on": state.two_node, "text": hint }))
+            }
+            None => None,
+        }
+    }
+
     /// What raft does not know: leases, what the coordinator does, what runs.
     fn add_to_status(&self, status: &mut ClusterStatus) {
         let (view, picture) = (self.presence.view(), self.coordinator.picture());
@@ -541,6 +607,8 @@ impl Service {
             },
             "executor": { "running": running },
             "watchdog": *self.shared.watchdog.lock().expect("no panic while held"),
+            "two_node": self.two_node(),
+            "voters": self.raft.voters().into_iter().flatten().collect::<std::collections::BTreeSet<_>>(),
             "fencing": { "history": *self.fencer.history() },
             "version": env!("CARGO_PKG_VERSION"),
         });

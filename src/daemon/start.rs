@@ -199,6 +199,7 @@ async fn node(options: &Options) -> anyhow::Result<()> {
             patience_ms: timing.presence.lease_ms + 2 * timing.presence.suspect_ms,
             runs_resources: role.runs_resources(),
             leaving_alone: false,
+            undecided: false,
         },
         authority: Authority::None,
         cib: state.cib.clone(),
@@ -218,6 +219,8 @@ async fn node(options: &Options) -> anyhow::Result<()> {
         term_told: Term(0),
         voters: Vec::new(),
         pledged: None,
+        loss_told: None,
+        spare_at: Mono::now(),
         lease_ms: timing.presence.lease_ms + timing.presence.drift_ms,
         watchdogs: BTreeMap::new(),
         watchdog: Look::new(config.watchdog.is_some()),
@@ -230,6 +233,7 @@ async fn node(options: &Options) -> anyhow::Result<()> {
         fencer: fencer_out,
         attributes: attributes_out,
         asks: asks_in,
+        wants: raft.wants().context("somebody else listens to raft")?,
     };
     let routing = tokio::spawn(router.run(inbox));
     tokio::spawn(super::housekeeping::keep(raft.clone(), name.clone()));
@@ -262,6 +266,9 @@ async fn node(options: &Options) -> anyhow::Result<()> {
         && let Err(e) = raft.step_down(None).await
     {
         tracing::info!("nobody took over leadership: {e}");
+    }
+    if executor.picture().active.is_empty() {
+        raft.leave().await;
     }
     raft.shutdown().await;
     feeder.lock().expect("no panic while held").bye();

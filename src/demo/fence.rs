@@ -22,15 +22,21 @@ pub(super) struct Switch {
     power: Mutex<BTreeMap<String, Option<i32>>>,
     log: Mutex<Vec<(u64, String)>>,
     delay: Duration,
+    service_network: bool,
 }
 
 impl Switch {
-    pub(super) fn start(dir: &Path, delay: Duration) -> io::Result<Arc<Self>> {
+    pub(super) fn start(
+        dir: &Path,
+        delay: Duration,
+        service_network: bool,
+    ) -> io::Result<Arc<Self>> {
         let listener = UnixListener::bind(dir.join(SOCKET))?;
         let switch = Arc::new(Self {
             power: Mutex::default(),
             log: Mutex::default(),
             delay,
+            service_network,
         });
         let serving = Arc::clone(&switch);
         thread::spawn(move || {
@@ -91,12 +97,19 @@ impl Switch {
             (_, None) => format!("error no plug for host '{host}'"),
             ("status", Some(Some(_))) => "on".to_owned(),
             ("status", Some(None)) => "off".to_owned(),
-            ("off" | "reboot", Some(_)) => {
+            ("off" | "reboot", Some(power)) => {
                 self.note(format!(
                     "switch: asked to cut the power of {host} ({action})"
                 ));
                 thread::sleep(self.delay);
-                match unplug(host) {
+                // A kernel answers for its addresses until the last of its processes is gone, and a little longer.
+                let service = self.service_network.then(|| format!("{host}.svc"));
+                let mut cables = std::iter::once(host.to_owned()).chain(service);
+                let cut = match power {
+                    Some(_) => cables.try_for_each(|cable| unplug(&cable)),
+                    None => Ok(()),
+                };
+                match cut {
                     Ok(()) => {
                         self.kill(host);
                         self.note(format!("switch: {host} has no power"));

@@ -146,7 +146,7 @@ impl Lab {
         broken("build the network", built)?;
         let switch = broken(
             "start the power switch",
-            Switch::start(&dir, plan.fence_delay),
+            Switch::start(&dir, plan.fence_delay, plan.service_network),
         )?;
         let mut lab = Self {
             dir,
@@ -358,7 +358,7 @@ impl Lab {
 
     /// Power off: cable dead, every process of the host killed. Returns when all are gone.
     pub fn crash(&self, name: &str) -> Result<(), LabError> {
-        self.plug(name, false)?;
+        self.cut(name)?;
         self.switch.kill(name);
         self.wait_for(name, "die", BOOT_TIMEOUT, |state| {
             (!state.ready).then_some(())

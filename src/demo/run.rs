@@ -27,8 +27,8 @@ const STEADY_MS: u64 = 1500;
     after_help = "Examples:\n  systole demo\n  systole demo --fault cut --no-fencing\n  systole demo --victim leader --repeat 10\n  systole demo --repeat 10 --json\n  systole demo --keep\n\nNothing leaves the demo's own namespaces, and all is gone when it ends. It needs root or user namespaces."
 )]
 struct Args {
-    /// Cluster hosts
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(3..=9))]
+    /// Cluster hosts; two are in two-node mode
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(2..=9))]
     hosts: u8,
     /// What runs on them
     #[arg(long, value_enum, default_value_t = Example::Vip)]
@@ -242,6 +242,11 @@ fn play(args: &Args, voice: &Voice, lab: &Lab, begun: u64) -> Result<bool, DemoE
     cluster.load(args.example.text())?;
     if args.no_fencing {
         cluster.anywhere(&["configure", "property", "stonith-enabled=false"])?;
+    }
+    if args.hosts == 2 {
+        // Refused without fencing, with the reason.
+        cluster.anywhere(&["cluster", "two-node", "on"])?;
+        cluster.await_all_online(20_000)?;
     }
     let prober = Prober::start(lab, VIP)?;
     let active = prober.await_answer(30_000)?;

@@ -22,7 +22,7 @@ pub mod shell;
 
 pub use asked::{NAME, Question, Reply, Ticket};
 pub use machine::{Machine, Now};
-pub use operation::WATCHDOG_AGENT;
+pub use operation::{A_HUMAN, WATCHDOG_AGENT};
 pub use vocab::{
     Action, AgentRun, Answer, AskId, Capability, Command, Delay, Device, DeviceCall, DeviceVerb,
     Effect, Event, Failure, Features, Level, LevelTarget, Message, Notice, OpId, Outcome, PeerRun,

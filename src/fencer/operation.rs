@@ -524,7 +524,7 @@ impl Operation {
 }
 
 /// Delegate of a confirmed operation.
-pub(super) const A_HUMAN: &str = "a human";
+pub const A_HUMAN: &str = "a human";
 const TOTAL: &str = "Fencing did not complete within a total timeout based on the configured timeout and \
                      retries for any devices attempted";
 const NO_REPLY: &str = "No capable peers replied to device query within timeout";

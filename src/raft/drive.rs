@@ -24,22 +24,26 @@ const MEMBERS: Duration = Duration::from_millis(200);
 
 /// Heartbeats, elections, leadership. Ends when raft stops.
 pub(super) async fn run(inner: Arc<Inner>) {
-    let mut metrics = inner.core.metrics();
+    let (mut metrics, mut number) = (inner.core().metrics(), inner.cores.number());
     let mut stop = inner.stop.subscribe();
     let seed = u64::from(inner.me.0) ^ inner.client.as_u64_pair().0;
     let mut election = Election::new(inner.config.timing, seed);
     let mut founding = false;
     loop {
         let now = Mono::now();
-        let view = inner.view();
-        let step = election.step(now, view);
+        inner.reseat();
+        let step = if inner.two_node.open() {
+            election.step(now, inner.view())
+        } else {
+            // Neither heard nor asked, it neither leads nor votes.
+            Step::Wait(now.plus(inner.config.timing.heartbeat_ms))
+        };
         inner.publish_leadership();
         let wake = match step {
             Step::Wait(at) => at,
             Step::Heartbeat(next) => {
-                if inner.core.trigger().heartbeat().await.is_err() {
-                    return;
-                }
+                // If raft has stopped, its metrics say so below.
+                let _ = inner.core().trigger().heartbeat().await;
                 next
             }
             Step::Elect => {
@@ -59,18 +63,22 @@ pub(super) async fn run(inner: Arc<Inner>) {
                 tokio::spawn(Arc::clone(&inner).found());
             }
         }
-        tokio::select! {
+        let ended = tokio::select! {
             changed = metrics.changed() => {
-                if changed.is_err() || metrics.borrow_and_update().running_state.is_err() {
-                    inner.leadership.send_modify(|now| now.mine = false);
-                    return;
-                }
+                changed.is_err() || metrics.borrow_and_update().running_state.is_err()
             }
-            () = sleep(wake.wait_from(Mono::now())) => {}
+            () = sleep(wake.wait_from(Mono::now())) => false,
             _ = stop.wait_for(|stop| *stop) => {
                 inner.leadership.send_modify(|now| now.mine = false);
                 return;
             }
+        };
+        if ended {
+            inner.leadership.send_modify(|now| now.mine = false);
+            let Some((core, next)) = inner.cores.after(number).await else {
+                return;
+            };
+            (metrics, number) = (core.metrics(), next);
         }
     }
 }
@@ -83,8 +91,9 @@ pub(super) async fn keep_members(inner: Arc<Inner>) {
     let mut known = state.borrow_and_update().members.clone();
     loop {
         let mut busy = false;
-        if leadership.borrow_and_update().mine {
-            let plan = membership::plan(inner.me, &known, &inner.metrics());
+        if leadership.borrow_and_update().mine && inner.two_node.open() {
+            let answers = |id| inner.answers(id);
+            let plan = membership::plan(inner.me, &known, &inner.metrics(), answers);
             if !known.is_empty()
                 && let Some(step) = plan
             {
@@ -94,7 +103,7 @@ pub(super) async fn keep_members(inner: Arc<Inner>) {
                     if let Err(e) = Arc::clone(&inner).step_down(None).await {
                         tracing::warn!("failed to hand over leadership: {e}");
                     }
-                } else if let Err(e) = membership::take(&inner.core, step).await {
+                } else if let Err(e) = membership::take(&inner.core(), step).await {
                     tracing::warn!("failed to change voters, will try again: {e}");
                 }
             }
@@ -123,7 +132,7 @@ impl Inner {
     }
 
     pub(super) fn term(&self) -> u64 {
-        self.core.metrics().borrow().current_term
+        self.core().metrics().borrow().current_term
     }
 
     fn view(&self) -> View {
@@ -157,8 +166,8 @@ impl Inner {
     }
 
     /// A copy: whoever holds a `borrow` of a watch and borrows again waits for ever behind its writer.
-    fn metrics(&self) -> Metrics {
-        self.core.metrics().borrow().clone()
+    pub(super) fn metrics(&self) -> Metrics {
+        self.core().metrics().borrow().clone()
     }
 
     fn acked_in(&self, metrics: &Metrics) -> Option<Mono> {
@@ -177,8 +186,10 @@ impl Inner {
         let view = self.view_quiet(&metrics);
         let now = Leadership {
             term: Term(metrics.current_term),
-            leader: metrics.current_leader.filter(|id| *id == self.me || !view),
-            mine: self.leads(&metrics),
+            leader: metrics
+                .current_leader
+                .filter(|id| (*id == self.me || !view) && self.two_node.open()),
+            mine: self.two_node.open() && self.leads(&metrics),
         };
         self.leadership.send_if_modified(|old| {
             let changed = *old != now;
@@ -219,7 +230,7 @@ impl Inner {
     async fn stand(&self) {
         tracing::info!("node {} stands for election", self.me);
         self.promise(self.me);
-        if let Err(e) = self.core.trigger().elect().await {
+        if let Err(e) = self.core().trigger().elect().await {
             tracing::warn!("failed to stand for election: {e}");
         }
     }
@@ -319,7 +330,7 @@ impl Inner {
             self.resigned_until.store(0, Ordering::Relaxed);
             return Err(Error::Refused(format!("node {to} does not answer")));
         }
-        let mut metrics = self.core.metrics();
+        let mut metrics = self.core().metrics();
         let me = self.me;
         let wait = metrics.wait_for(|now| {
             now.state != ServerState::Leader && now.current_leader.is_some_and(|id| id != me)

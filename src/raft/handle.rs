@@ -13,11 +13,13 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
+use super::cores::Cores;
 use super::log::Log;
 use super::machine::Machine;
 use super::network::{Acks, Lines, Message, Reply, ask, decode, encode};
 use super::state::State;
 use super::store::{Identity, Store};
+use super::survivor::TwoNode;
 use super::types::{Core, Request};
 use super::vocab::{
     Answer, Body, Change, ClientWrite, ClusterChange, Error, Leadership, Timing, Transport,
@@ -72,7 +74,11 @@ pub struct Raft {
 pub(super) struct Inner {
     pub(super) me: NodeId,
     pub(super) config: Config,
-    pub(super) core: Core,
+    pub(super) cores: Cores,
+    pub(super) two_node: TwoNode,
+    /// The transport without its gate: what two nodes say to each other while raft must not.
+    pub(super) wire: Arc<dyn Transport>,
+    pub(super) lines: Lines,
     pub(super) log: Log,
     pub(super) machine: Machine,
     pub(super) state: watch::Receiver<Arc<State>>,
@@ -119,9 +125,13 @@ impl Raft {
             tokio::task::spawn_blocking(move || Store::open_with_contents(&dir, Some(&identity)));
         let (store, contents) = opened.await.map_err(|e| Error::Stopped(e.to_string()))??;
         let mut log = Log::new(store.clone(), &contents);
+        let contents_proof = contents.peer_dead.clone();
         let machine = Machine::new(store.clone(), contents)?;
         log.forget_leading(me).await?;
 
+        let (two_node, todo) = TwoNode::new(contents_proof);
+        let wire = transport;
+        let transport: Arc<dyn Transport> = Arc::new(two_node.gated(&wire));
         let lines = Lines {
             transport: Arc::clone(&transport),
             acks: Acks::default(),
@@ -130,7 +140,7 @@ impl Raft {
         let core = Core::new(
             me,
             Arc::new(core_config(&config)?),
-            lines,
+            lines.clone(),
             log.clone(),
             machine.clone(),
         )
@@ -147,7 +157,10 @@ impl Raft {
         let inner = Arc::new(Inner {
             me,
             config,
-            core,
+            cores: Cores::new(core),
+            two_node,
+            wire,
+            lines,
             log,
             state: machine.state(),
             machine,
@@ -165,6 +178,8 @@ impl Raft {
         });
         let raft = Self { inner };
         raft.inner.tell_members();
+        raft.inner.reseat();
+        tokio::spawn(super::survivor::run(Arc::clone(&raft.inner), todo));
         tokio::spawn(Arc::clone(&raft.inner).batcher(queue));
         tokio::spawn(super::drive::run(Arc::clone(&raft.inner)));
         tokio::spawn(super::drive::keep_members(Arc::clone(&raft.inner)));
@@ -334,10 +349,9 @@ impl Raft {
 
     /// Whose majority counts: one set of voters, or two while members change.
     pub fn voters(&self) -> Vec<std::collections::BTreeSet<NodeId>> {
-        let metrics = self.inner.core.metrics();
+        let metrics = self.inner.core().metrics().borrow().clone();
 
         metrics
-            .borrow()
             .membership_config
             .membership()
             .get_joint_config()
@@ -375,14 +389,14 @@ impl Raft {
 
     /// Completes when raft has stopped by itself after an error that it cannot survive, with the reason.
     pub fn stopped(&self) -> impl Future<Output = String> + Send + use<> {
-        let mut metrics = self.inner.core.metrics();
+        let inner = Arc::clone(&self.inner);
         async move {
+            let (mut core, mut number) = (inner.core(), inner.cores.number());
             loop {
-                if let Err(fatal) = &metrics.borrow_and_update().running_state {
-                    return fatal.to_string();
-                }
-                if metrics.changed().await.is_err() {
-                    return "shut down".into();
+                let why = ended(&core).await;
+                match inner.cores.after(number).await {
+                    Some((next, at)) => (core, number) = (next, at),
+                    None => return why,
                 }
             }
         }
@@ -391,7 +405,7 @@ impl Raft {
     /// Stops and closes the files. Does not hand over leadership; see [`Self::step_down`].
     pub async fn shutdown(&self) {
         self.inner.stop.send_replace(true);
-        if let Err(e) = self.inner.core.shutdown().await {
+        if let Err(e) = self.inner.core().shutdown().await {
             tracing::warn!("raft did not stop cleanly: {e}");
         }
         let store = self.inner.store.clone();
@@ -425,7 +439,7 @@ impl Changes {
     }
 }
 
-fn core_config(config: &Config) -> Result<openraft::Config, Error> {
+pub(super) fn core_config(config: &Config) -> Result<openraft::Config, Error> {
     let timing = config.timing;
     let core = openraft::Config {
         cluster_name: config.cluster_name.clone(),
@@ -463,13 +477,30 @@ async fn moved_on(leadership: &mut watch::Receiver<Leadership>, leader: Option<N
     }
 }
 
+/// Completes when this core has stopped by itself, with the reason.
+async fn ended(core: &Core) -> String {
+    let mut metrics = core.metrics();
+    loop {
+        if let Err(fatal) = &metrics.borrow_and_update().running_state {
+            return fatal.to_string();
+        }
+        if metrics.changed().await.is_err() {
+            return "shut down".into();
+        }
+    }
+}
+
 impl Inner {
+    pub(super) fn core(&self) -> Core {
+        self.cores.get()
+    }
+
     fn deadline(&self) -> Instant {
         Instant::now() + Duration::from_millis(self.config.timing.write_deadline_ms)
     }
 
     fn leader(&self) -> Option<NodeId> {
-        self.core.metrics().borrow().current_leader
+        self.core().metrics().borrow().current_leader
     }
 
     /// Gives a write to this node's own core.
@@ -506,14 +537,16 @@ impl Inner {
             }
             let (writes, done): (Vec<_>, Vec<_>) =
                 waiting.into_iter().map(|w| (w.write, w.done)).unzip();
-            let leads = self.core.metrics().borrow().state == ServerState::Leader;
+            let leads = self.core().metrics().borrow().state == ServerState::Leader;
             if !leads {
                 let hint = self.leader().filter(|id| *id != self.me);
                 answer_all(done, || Submitted::NotLeader(hint));
                 continue;
             }
+            let number = self.cores.number();
+            let core = self.core();
             let written = tokio::select! {
-                written = self.core.client_write(Request(writes)) => written,
+                written = core.client_write(Request(writes)) => written,
                 _ = stop.wait_for(|stop| *stop) => return,
             };
             match written {
@@ -523,6 +556,10 @@ impl Inner {
                     }
                 }
                 Err(RaftError::APIError(ClientWriteError::ForwardToLeader(_))) => {
+                    answer_all(done, || Submitted::Lost);
+                }
+                // Raft was restarted: the entry is in the log, or not.
+                Err(_) if self.cores.number() != number => {
                     answer_all(done, || Submitted::Lost);
                 }
                 Err(e) => {
@@ -535,23 +572,30 @@ impl Inner {
 
     /// Up to where a reader must have applied the log; none when this node does not lead (any more).
     async fn read_index(&self) -> Option<u64> {
-        let (read, _) = self.core.get_read_log_id().await.ok()?;
+        let (read, _) = self.core().get_read_log_id().await.ok()?;
         Some(read.map_or(0, |id| id.index))
     }
 
     async fn answer(self: &Arc<Self>, from: NodeId, message: Message, raw: &[u8]) -> Reply {
         let claims = |vote: &super::types::Vote| vote.leader_id.voted_for == Some(from);
+        if !self.two_node.open() && !matches!(message, Message::Hello(_)) {
+            return Reply::Refused(format!(
+                "node {} takes no part before it has met its peer",
+                self.me
+            ));
+        }
         match message {
+            Message::Hello(hello) => self.asked(from, hello),
             Message::Append(rpc) if claims(&rpc.vote) => {
                 let current = rpc.vote.leader_id.term;
-                let reply = self.core.append_entries(rpc).await;
+                let reply = self.core().append_entries(rpc).await;
                 if reply.is_ok() && current >= self.term() {
                     self.hear();
                 }
                 Reply::Append(reply)
             }
             Message::Vote(rpc) if claims(&rpc.vote) => {
-                let reply = self.core.vote(rpc).await;
+                let reply = self.core().vote(rpc).await;
                 if matches!(&reply, Ok(response) if response.vote_granted) {
                     self.promise(from);
                 }
@@ -564,7 +608,7 @@ impl Inner {
                     snapshot: Box::new(std::io::Cursor::new(raw.to_vec())),
                 };
                 // Goes on although the sender may give up: half an installation helps nobody.
-                let core = self.core.clone();
+                let core = self.core();
                 let installed =
                     tokio::spawn(async move { core.install_full_snapshot(vote, snapshot).await });
                 match installed.await {

@@ -13,6 +13,7 @@ use openraft::{
 };
 
 use super::store::{Contents, Store, Write};
+use super::two_node::next_term;
 use super::types::{Entry, LogId, StorageError, TypeConfig, Vote};
 use super::vocab::Error;
 use crate::terms::NodeId;
@@ -83,6 +84,45 @@ impl Log {
             self.store.write_wait(Write::Vote(vote)).await?;
         }
         Ok(())
+    }
+
+    /// Appends, in one write with a vote and a proof, an entry that makes this node the sole voter. openraft
+    /// must not run. What is in the log stays: whatever was acknowledged is in it. // two_node
+    pub(crate) async fn go_on_alone(
+        &self,
+        membership: openraft::Membership<NodeId, openraft::EmptyNode>,
+        me: NodeId,
+        peers_term: u64,
+        proof: Vec<u8>,
+    ) -> Result<LogId, Error> {
+        let (vote, last) = {
+            let shared = self.shared();
+            (shared.vote, shared.last)
+        };
+        let term = next_term(vote.map_or(0, |vote| vote.leader_id.term), peers_term);
+        self.highest_term.fetch_max(term, Ordering::SeqCst);
+        let log_id = LogId::new(
+            openraft::CommittedLeaderId::new(term, me),
+            last.map_or(0, |last| last.index + 1),
+        );
+        let entry = Entry {
+            log_id,
+            payload: openraft::EntryPayload::Membership(membership),
+        };
+        let vote = Vote::new(term, me);
+        let content = serde_json::to_vec(&entry).map_err(|e| Error::Stopped(e.to_string()))?;
+        let write = Write::Alone {
+            vote,
+            index: log_id.index,
+            entry: content.clone(),
+            proof,
+        };
+        self.store.write_wait(write).await?;
+        let mut shared = self.shared();
+        shared.vote = Some(vote);
+        shared.put(entry, content.len());
+        shared.durable = Some(log_id.index);
+        Ok(log_id)
     }
 
     fn shared(&self) -> std::sync::MutexGuard<'_, Shared> {

@@ -24,6 +24,8 @@ const LAG: usize = 1024;
 /// The state machine. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Machine {
+    /// Which openraft this clone serves: one that was stopped must not apply what the next one applies.
+    epoch: u64,
     store: Store,
     shared: Arc<Mutex<Shared>>,
     published: Arc<watch::Sender<Arc<State>>>,
@@ -31,6 +33,7 @@ pub(crate) struct Machine {
 }
 
 struct Shared {
+    epoch: u64,
     state: State,
     dedup: Dedup,
     applied: Option<LogId>,
@@ -41,6 +44,7 @@ struct Shared {
 impl Machine {
     pub(crate) fn new(store: Store, contents: Contents) -> Result<Self, Error> {
         let mut shared = Shared {
+            epoch: 0,
             state: State::default(),
             dedup: Dedup::default(),
             applied: None,
@@ -56,11 +60,22 @@ impl Machine {
         }
         let published = watch::Sender::new(Arc::new(shared.state.clone()));
         Ok(Self {
+            epoch: 0,
             store,
             shared: Arc::new(Mutex::new(shared)),
             published: Arc::new(published),
             changes: broadcast::Sender::new(LAG),
         })
+    }
+
+    /// For an openraft that follows another one: what the old one still applies is refused.
+    pub(crate) fn renewed(&self) -> Self {
+        let mut shared = self.shared();
+        shared.epoch += 1;
+        Self {
+            epoch: shared.epoch,
+            ..self.clone()
+        }
     }
 
     pub(crate) fn state(&self) -> watch::Receiver<Arc<State>> {
@@ -118,6 +133,10 @@ impl RaftStateMachine<TypeConfig> for Machine {
         for entry in entries {
             let mut shared = self.shared();
             let shared = &mut *shared;
+            if shared.epoch != self.epoch {
+                let why = "raft was restarted";
+                return Err(io(ErrorSubject::StateMachine, ErrorVerb::Write, &why));
+            }
             let id = entry.log_id;
             let (index, term) = (id.index, Term(term_of(&id)));
             let mut answers = Vec::new();
@@ -167,6 +186,9 @@ impl RaftStateMachine<TypeConfig> for Machine {
         let written = self.store.write_wait(write).await;
         written.map_err(|e| io(subject(), ErrorVerb::Write, &e))?;
         let mut shared = self.shared();
+        if shared.epoch != self.epoch {
+            return Err(io(subject(), ErrorVerb::Write, &"raft was restarted"));
+        }
         let before = shared.state.cib.clone();
         shared
             .take(meta, data)

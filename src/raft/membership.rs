@@ -63,15 +63,17 @@ pub(crate) fn plan(
     me: NodeId,
     members: &BTreeMap<NodeId, Member>,
     metrics: &Metrics,
+    answers: impl Fn(NodeId) -> bool,
 ) -> Option<Step> {
     let membership = metrics.membership_config.membership();
     let nodes: BTreeSet<NodeId> = membership.nodes().map(|(id, _)| *id).collect();
     let last = metrics.last_log_index.unwrap_or(0);
     let close = |id: NodeId| {
         let matched = metrics.replication.as_ref().and_then(|all| all.get(&id));
-        matched
+        let near = matched
             .and_then(|at| at.as_ref())
-            .is_some_and(|at| at.index + CLOSE >= last)
+            .is_some_and(|at| at.index + CLOSE >= last);
+        near && answers(id)
     };
     next(me, members, &nodes, membership.get_joint_config(), close)
 }

@@ -4,6 +4,7 @@
 //! May touch: the data directory (redb, fsync), the clock; the network only through `Transport`.
 
 mod checked;
+mod cores;
 mod drive;
 mod election;
 mod handle;
@@ -12,10 +13,13 @@ mod log;
 mod machine;
 mod membership;
 mod network;
+mod spare;
 mod state;
 mod store;
+mod survivor;
 mod touched;
 mod trial;
+mod two_node;
 mod types;
 mod vocab;
 
@@ -24,10 +28,13 @@ mod tests;
 
 pub use handle::{Changes, Config, Raft};
 pub use history::{History, HistoryEntry};
+pub use spare::{Seen, spare};
 pub use state::State;
 pub use store::{Identity, Store};
+pub use survivor::{Loss, Want};
 pub use touched::{How, Touched};
 pub use trial::Trial;
+pub use two_node::{Phase as TwoNodePhase, Picture as TwoNodePicture};
 pub use vocab::{
     Answer, Body, Change, ClientWrite, ClusterChange, Error, Leadership, Member, MemberRole,
     Outcome, Timing, TokenRecord, Transport, TransportError,

@@ -19,6 +19,7 @@ use openraft::storage::Snapshot;
 use openraft::{AnyError, EmptyNode, OptionalSend};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+use super::two_node::Hello;
 use super::types::{LogId, SnapshotMeta, TypeConfig, Vote};
 use super::vocab::{Answer, ClientWrite, Transport, TransportError};
 use crate::clock::Mono;
@@ -42,6 +43,8 @@ pub(crate) enum Message {
     Barrier,
     /// Stand for election: I am about to fall silent.
     TakeOver,
+    /// Two nodes without a witness tell each other where they stand.
+    Hello(Hello),
 }
 
 /// A question before an election, so that a node which merely lost its own connection disturbs nobody.
@@ -63,6 +66,7 @@ pub(crate) enum Reply {
     /// Not done, and certainly will not be: ask this node, if any.
     NotLeader(Option<NodeId>),
     TakingOver,
+    Hello(Hello),
     /// The message was not understood or not allowed.
     Refused(String),
 }
@@ -113,6 +117,12 @@ impl Acks {
     fn note(&self, node: NodeId, term: u64, asked: Mono) {
         let mut nodes = self.nodes.lock().expect("no panic while held");
         nodes.insert(node, (term, asked));
+    }
+
+    /// When this node was last asked something that it answered.
+    pub(crate) fn of(&self, node: NodeId) -> Option<Mono> {
+        let nodes = self.nodes.lock().expect("no panic while held");
+        nodes.get(&node).map(|(_, asked)| *asked)
     }
 
     /// The last moment at which a majority of these voters followed `me` in this term.

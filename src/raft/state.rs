@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::history::{History, HistoryEntry};
 use super::touched::Touched;
 use super::trial::{Trial, WITHIN_S};
+use super::two_node::permitted;
 use super::vocab::{
     Answer, Body, Change, ClientWrite, ClusterChange, Member, MemberRole, Outcome, TokenRecord,
 };
@@ -49,6 +50,8 @@ pub struct State {
     pub history: Arc<History>,
     /// A change that waits to be confirmed.
     pub trial: Option<Arc<Trial>>,
+    /// With two voters, one that has fenced the other goes on alone.
+    pub two_node: bool,
 }
 
 impl State {
@@ -77,6 +80,8 @@ struct Saved {
     #[serde(default)]
     trial: Option<Arc<Trial>>,
     dedup: Dedup,
+    #[serde(default)]
+    two_node: bool,
 }
 
 /// Number of the layout of a snapshot; a newer one than ours is refused.
@@ -236,6 +241,13 @@ fn apply_cluster(state: &mut State, change: &ClusterChange) -> (Outcome, Option<
             member.role = *role;
             done()
         }
+        ClusterChange::TwoNode { on } => {
+            if *on && let Err(why) = permitted(&state.cib, state.members.values()) {
+                return refuse(CrmExit::UNSAFE, why);
+            }
+            state.two_node = *on;
+            done()
+        }
         ClusterChange::Update {
             id,
             addresses,
@@ -385,6 +397,14 @@ fn join(
         role: token.role,
         key: key.into(),
     };
+    if state.two_node
+        && member.role.votes()
+        && voters(state) == 1
+        && let Err(why) = permitted(&state.cib, state.members.values().chain([&member]))
+    {
+        let message = format!("`{name}` can't be the second voter in two-node mode: {why}");
+        return refuse(CrmExit::UNSAFE, message);
+    }
     if let Some(token) = Arc::make_mut(&mut state.tokens).get_mut(hash) {
         token.used = Some((key.into(), id));
     }
@@ -509,6 +529,7 @@ pub(crate) fn save(state: &State, dedup: &Dedup) -> Vec<u8> {
         history: Arc::clone(&state.history),
         trial: state.trial.clone(),
         dedup: dedup.clone(),
+        two_node: state.two_node,
     };
     let content = serde_json::to_vec(&saved).expect("our own types have no map with odd keys");
     super::checked::seal("snapshot", &content)
@@ -541,6 +562,7 @@ pub(crate) fn restore(bytes: &[u8]) -> Result<(State, Dedup), String> {
         ),
         history: saved.history,
         trial: saved.trial,
+        two_node: saved.two_node,
     };
     Ok((state, saved.dedup))
 }

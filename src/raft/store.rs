@@ -66,6 +66,8 @@ pub(crate) struct Contents {
     pub(crate) log: Option<(u64, u64)>,
     pub(crate) last: Option<LogId>,
     pub(crate) snapshot: Option<(SnapshotMeta, Vec<u8>)>,
+    /// How the peer's death was known, when this node last went on alone or was about to.
+    pub(crate) peer_dead: Option<serde_json::Value>,
 }
 
 /// One thing to write. All waiting ones share a commit.
@@ -77,6 +79,17 @@ pub(crate) enum Write {
     /// Up to and with this one.
     Purge(LogId),
     Snapshot(SnapshotMeta, Arc<Vec<u8>>),
+    /// Nothing but how far entries are committed, which goes with every commit.
+    Committed,
+    /// How the peer's death is known, before anything follows from it (`two_node`).
+    Proof(Vec<u8>),
+    /// This node votes alone from now on: vote, entry and proof, or nothing of it.
+    Alone {
+        vote: Vote,
+        index: u64,
+        entry: Vec<u8>,
+        proof: Vec<u8>,
+    },
 }
 
 type Done = Box<dyn FnOnce(Result<(), Error>) + Send>;
@@ -376,6 +389,18 @@ fn commit(
                     }
                     put("snapshot", json(&(about, data.len())))?;
                 }
+                Write::Committed => {}
+                Write::Proof(proof) => put("peer-dead", proof.clone())?,
+                Write::Alone {
+                    vote,
+                    index,
+                    entry,
+                    proof,
+                } => {
+                    put("vote", json(vote))?;
+                    log.insert(*index, seal(&place(*index), entry).as_slice())?;
+                    put("peer-dead", proof.clone())?;
+                }
             }
         }
     }
@@ -412,6 +437,7 @@ fn load(path: &Path) -> Result<(Database, Identity, u64, Contents), Error> {
         vote: field(path, &meta, "vote")?,
         committed: field(path, &meta, "committed")?,
         purged: field(path, &meta, "purged")?,
+        peer_dead: field(path, &meta, "peer-dead")?,
         ..Contents::default()
     };
 

@@ -93,6 +93,11 @@ pub enum ClusterChange {
         /// Its new role.
         role: MemberRole,
     },
+    /// Two voters without a witness: a node that has fenced its peer goes on alone, or no more.
+    TwoNode {
+        /// Whether it is on.
+        on: bool,
+    },
     /// A member listens elsewhere, or has a new certificate.
     Update {
         /// Which one.

@@ -115,6 +115,7 @@ impl Common {
                 }
                 Err(e) => Err(e),
             },
+            AdminRequest::TwoNode { on } => self.change(ClusterChange::TwoNode { on: *on }).await,
             AdminRequest::Log { last } => Ok(self.log(*last)),
             AdminRequest::Show { number } => self.show(*number),
             AdminRequest::About { ids } => Ok(self.about(ids)),

@@ -112,6 +112,11 @@ pub enum AdminRequest {
         /// Which role.
         role: MemberRole,
     },
+    /// Two voters without a witness: switch the mode on or off.
+    TwoNode {
+        /// On.
+        on: bool,
+    },
     /// Stop this daemon: resources are moved away first.
     Shutdown,
     /// Why is it as it is? Asked of the coordinator.

@@ -59,17 +59,22 @@ const VIP: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 100);
 const SERVICE_VIP: Ipv4Addr = Ipv4Addr::new(10, 78, 0, 100);
 const EXAMPLE: &str = include_str!("../../cib-examples/vip.crm");
 
-struct Stage<'a> {
-    lab: &'a Lab,
-    cluster: &'a Cluster<'a>,
-    prober: &'a Prober<'a>,
+pub(crate) struct Stage<'a> {
+    pub(crate) lab: &'a Lab,
+    pub(crate) cluster: &'a Cluster<'a>,
+    pub(crate) prober: &'a Prober<'a>,
     vip: Ipv4Addr,
 }
 
-/// A running cluster whose address answers.
+/// Three running hosts whose address answers.
 fn on_stage(service_network: bool, play: impl FnOnce(&Stage<'_>)) {
+    on_stage_of(3, service_network, play);
+}
+
+/// So many running hosts whose address answers.
+pub(crate) fn on_stage_of(hosts: u8, service_network: bool, play: impl FnOnce(&Stage<'_>)) {
     let lab = Lab::build(Plan {
-        hosts: 3,
+        hosts,
         program: PathBuf::from(env!("CARGO_BIN_EXE_systole")),
         fence_delay: Duration::from_millis(5),
         service_network,
@@ -93,11 +98,11 @@ fn on_stage(service_network: bool, play: impl FnOnce(&Stage<'_>)) {
 }
 
 impl Stage<'_> {
-    fn active(&self) -> String {
+    pub(crate) fn active(&self) -> String {
         self.prober.await_answer(20_000).unwrap()
     }
 
-    fn leader(&self) -> String {
+    pub(crate) fn leader(&self) -> String {
         let mut leader = None;
         self.cluster
             .wait("a leader", 20_000, || {
@@ -117,7 +122,7 @@ impl Stage<'_> {
     }
 
     /// Brings the address to a host.
-    fn settle_on(&self, host: &str) {
+    pub(crate) fn settle_on(&self, host: &str) {
         self.cluster
             .anywhere(&["resource", "move", "vip", host])
             .unwrap();
@@ -132,7 +137,7 @@ impl Stage<'_> {
     }
 
     /// Another host answers, steadily; how long the client waited.
-    fn taken_over(&self, fault_us: u64, old: &str) -> f64 {
+    pub(crate) fn taken_over(&self, fault_us: u64, old: &str) -> f64 {
         self.cluster
             .wait("a takeover", 60_000, || {
                 let record = self.prober.record();
@@ -146,7 +151,7 @@ impl Stage<'_> {
         silence.ms()
     }
 
-    fn never_twice(&self) {
+    pub(crate) fn never_twice(&self) {
         assert_eq!(
             self.lab.held_twice_us(self.vip),
             0,
@@ -156,7 +161,7 @@ impl Stage<'_> {
     }
 
     /// The switch confirmed before the new host took the address.
-    fn fenced_before_takeover(&self, fault_us: u64, old: &str) {
+    pub(crate) fn fenced_before_takeover(&self, fault_us: u64, old: &str) {
         let confirmed = format!("switch: {old} has no power");
         let log = self.lab.switch_log();
         let (fenced_us, _) = log

@@ -19,7 +19,9 @@ use systole::demo::enclose::{Side, enclose};
 
 mod cluster;
 mod service;
+mod two_nodes;
 mod vip;
+mod voters;
 
 /// A scenario fails by panicking.
 type Scenario = (&'static str, fn());
@@ -27,7 +29,14 @@ type Scenario = (&'static str, fn());
 const SCENARIO: &str = "SYSTOLE_SCENARIO";
 
 fn scenarios() -> Vec<Scenario> {
-    [vip::SCENARIOS, service::SCENARIOS, cluster::SCENARIOS].concat()
+    [
+        vip::SCENARIOS,
+        service::SCENARIOS,
+        cluster::SCENARIOS,
+        two_nodes::SCENARIOS,
+        voters::SCENARIOS,
+    ]
+    .concat()
 }
 
 /// Says that a scenario needs something that this machine lacks. A failure where all must be there.

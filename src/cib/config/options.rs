@@ -318,6 +318,13 @@ pub const OPTIONS: &[ClusterOption] = &[
         "In a split of equals, the side with the more important resources shoots so much earlier",
     ),
     option(
+        "voter-replace-after",
+        Duration,
+        "10min",
+        Everyone,
+        "A voter that was not heard for so long gives its vote to a node that does not vote; 0 is never",
+    ),
+    option(
         "node-pending-timeout",
         Duration,
         "0",

@@ -25,6 +25,8 @@ pub fn run(shell: &mut Shell, command: Cluster) -> Result<(), Failure> {
             };
             say(shell, AdminRequest::SetRole { node, role })
         }
+        Cluster::TwoNode { mode } => say(shell, AdminRequest::TwoNode { on: mode == "on" }),
+        Cluster::ConfirmOff { node } => say(shell, AdminRequest::Confirm { node }),
         Cluster::StepDown { node } => say(shell, AdminRequest::StepDown { node }),
         Cluster::Stop => say(shell, AdminRequest::Shutdown),
         Cluster::Log { last } => log(shell, AdminRequest::Log { last }, false),
@@ -86,13 +88,24 @@ fn status(shell: &mut Shell, json: bool) -> Result<(), Failure> {
             None => "no path known".to_owned(),
         };
         let addresses: Vec<String> = member.addresses.iter().map(ToString::to_string).collect();
+        let votes = status.more["voters"]
+            .as_array()
+            .is_none_or(|voters| voters.iter().any(|id| *id == serde_json::json!(member.id)));
+        let now = match (member.role.votes(), votes) {
+            (true, false) => ", does not vote yet",
+            (false, true) => ", still votes",
+            _ => "",
+        };
         out.push_str(&format!(
-            "  {} {} ({}) at {}: {path}\n",
+            "  {} {} ({}{now}) at {}: {path}\n",
             member.id,
             member.name,
-            format!("{:?}", member.role).to_lowercase(),
+            member.role,
             addresses.join(", ")
         ));
+    }
+    if let Some(text) = status.more["two_node"]["text"].as_str() {
+        out.push_str(&format!("\nTwo nodes: {text}\n"));
     }
     let cib = shell.cib()?;
     out.push_str("\nProtection:\n");

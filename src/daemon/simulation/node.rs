@@ -191,6 +191,7 @@ fn knowledge(started: Mono) -> Knowledge {
         patience_ms: TIMING.lease_ms + 2 * TIMING.suspect_ms,
         runs_resources: true,
         leaving_alone: false,
+        undecided: false,
     }
 }
 

@@ -19,6 +19,8 @@ use crate::cib::Command;
 use crate::terms::NodeId;
 use crate::xml::Element;
 
+mod two_node;
+
 #[derive(Default)]
 struct Switchboard {
     nodes: Mutex<BTreeMap<NodeId, Raft>>,
@@ -137,7 +139,7 @@ impl Cluster {
         if role.votes() {
             // In the middle of the change, the old voters' majority counts as well.
             let votes = || {
-                let metrics = any.inner.core.metrics().borrow().clone();
+                let metrics = any.inner.core().metrics().borrow().clone();
                 let joint = metrics
                     .membership_config
                     .membership()
@@ -411,7 +413,7 @@ async fn members_come_by_token_once_and_go() {
         cluster
             .node(NodeId(2))
             .inner
-            .core
+            .core()
             .metrics()
             .borrow()
             .membership_config
@@ -435,7 +437,7 @@ async fn members_come_by_token_once_and_go() {
     let inner = Arc::clone(&stays.inner);
     let nodes = || {
         inner
-            .core
+            .core()
             .metrics()
             .borrow()
             .membership_config
@@ -471,14 +473,14 @@ async fn a_fresh_learner_gets_a_snapshot_and_a_restart_starts_from_one() {
             .await
             .expect("written");
     }
-    let purged = || first.inner.core.metrics().borrow().purged.is_some();
+    let purged = || first.inner.core().metrics().borrow().purged.is_some();
     cluster.until("the log is cut", purged).await;
     let cluster = cluster.join(MemberRole::Learner).await;
     let learner = cluster.node(NodeId(2));
     assert_eq!(value(&learner, "round"), Some("1399".into()));
     let entries = learner.local().history.entries().count();
     assert_eq!(entries, 500);
-    assert!(learner.inner.core.metrics().borrow().snapshot.is_some());
+    assert!(learner.inner.core().metrics().borrow().snapshot.is_some());
 
     cluster.kill(NodeId(2)).await;
     cluster.kill(NodeId(1)).await;
