@@ -91,13 +91,24 @@ enum Command {
         #[arg(default_value = "systole", value_parser = ["systole", "crm"])]
         program: String,
     },
-    /// Whole nodes in a simulated world (only with the feature `simulation`)
-    #[cfg(feature = "simulation")]
-    #[command(subcommand, hide = true)]
-    Lab(daemon::simulation::Lab),
+    /// Break a cluster of namespaces on this machine for minutes or hours, and audit it
+    #[command(subcommand)]
+    Lab(Lab),
     /// Stop what a dead daemon left running (started by the daemon)
     #[command(hide = true)]
     Guard(Dir),
+}
+
+#[derive(Debug, Subcommand)]
+enum Lab {
+    /// Faults one after another and on top of each other, and audits in between
+    #[command(disable_help_flag = true)]
+    Chaos(Rest),
+    /// Run whole nodes in a simulated world with faults
+    #[cfg(feature = "simulation")]
+    #[command(after_help = "Examples:\n  systole lab sim --seeds 1000\n  \
+        systole lab sim --from 17 --seeds 1 --scenario three --trace")]
+    Sim(daemon::simulation::Sim),
 }
 
 #[derive(Debug, Args)]
@@ -158,7 +169,7 @@ fn main() -> ExitCode {
         Command::Stop(dir) => daemon::stop(dir.dir.as_deref()),
         Command::Guard(dir) => daemon::guard_process(dir.dir.as_deref()),
         #[cfg(feature = "simulation")]
-        Command::Lab(lab) => daemon::simulation::lab(&lab),
+        Command::Lab(Lab::Sim(sim)) => daemon::simulation::lab(&sim),
         Command::Unit => daemon::unit(),
         Command::Completions { shell, program } => {
             cli::completions::print(shell, &program, Systole::command())
@@ -174,7 +185,7 @@ fn main() -> ExitCode {
             eprintln!("systole agent: there is no agent `{name}`; there is IPaddr2");
             ExitCode::from(5)
         }
-        Command::Crm(_) | Command::Simulate(_) | Command::Demo(_) => {
+        Command::Crm(_) | Command::Simulate(_) | Command::Demo(_) | Command::Lab(Lab::Chaos(_)) => {
             unreachable!("opened by a door")
         }
     }

@@ -402,27 +402,40 @@ impl Lab {
         broken(&format!("switch the cable of {port}"), done)
     }
 
-    /// Lost, late, doubled packets towards a host, in the words of `tc qdisc ... netem`; an empty text ends it.
-    /// Needs the `tc` program; false when the machine has none.
-    pub fn netem(&self, name: &str, words: &str) -> Result<bool, LabError> {
-        let mut args = vec![
-            "qdisc",
-            if words.is_empty() { "del" } else { "replace" },
-            "dev",
-            name,
-            "root",
-        ];
-        if !words.is_empty() {
-            args.push("netem");
-            args.extend(words.split_whitespace());
-        }
-        let tc = args
-            .into_iter()
-            .fold(crate::process::Spec::new("tc"), crate::process::Spec::arg);
+    /// Lost, late, doubled, throttled packets towards a host, in the words of `tc qdisc` (`netem loss 10%`); an empty text
+    /// ends it. False when the program tc is not there, or the kernel knows no such discipline.
+    pub fn shape(&self, name: &str, words: &str) -> bool {
+        let what = if words.is_empty() { "del" } else { "replace" };
+        let line = format!("qdisc {what} dev {name} root {words}");
+        self.iproute("tc", &line)
+    }
+
+    /// Nothing arrives at a host any more, and what it sends still does; or the end of that. False when the program ip is
+    /// not there, or refuses.
+    pub fn deafen(&self, name: &str, deaf: bool) -> bool {
+        let (on, flush) = if deaf {
+            ("off", "fdb_flush")
+        } else {
+            ("on", "")
+        };
+        // Not flooded to, and not learnt: the switch has nothing to send there.
+        let flags = format!("flood {on} mcast_flood {on} bcast_flood {on} learning {on} {flush}");
+        self.iproute(
+            "ip",
+            &format!("link set dev {name} type bridge_slave {flags}"),
+        )
+    }
+
+    fn iproute(&self, program: &str, line: &str) -> bool {
+        let words = line.split_whitespace();
+        let spec = words.fold(
+            crate::process::Spec::new(program),
+            crate::process::Spec::arg,
+        );
         let ended = self
             .runtime
-            .block_on(crate::process::run(tc, std::future::pending()));
-        Ok(matches!(ended.how, crate::process::How::Exited(0)))
+            .block_on(crate::process::run(spec, std::future::pending()));
+        matches!(ended.how, crate::process::How::Exited(0))
     }
 
     /// Starts a program in a host; its output is appended to [`Lab::log`] `what`.

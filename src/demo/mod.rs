@@ -10,6 +10,7 @@ pub mod cluster;
 pub mod prober;
 pub mod service;
 
+mod chaos;
 mod fence;
 mod init;
 mod report;
@@ -27,6 +28,7 @@ pub fn called_as(args: &[String]) -> Option<u8> {
         _ if fence_agent => Some(fence::agent(&words[1..])),
         [_, "agent", "fence_netns", rest @ ..] => Some(fence::agent(rest)),
         [_, "demo", rest @ ..] => Some(run::main(rest)),
+        [_, "lab", "chaos", rest @ ..] => Some(chaos::main(rest)),
         [_, "lab-fetch", rest @ ..] => Some(service::fetch_main(rest)),
         [name, rest @ ..] if name.ends_with("lab-database") => Some(service::database_main(rest)),
         [_, "lab-host", rest @ ..] => Some(init::main(rest)),

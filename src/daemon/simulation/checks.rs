@@ -38,8 +38,9 @@ pub(super) struct Checks {
     acknowledged: BTreeMap<(u64, u64), bool>,
     /// The newest term of a node that began a start.
     newest_start: u64,
-    /// Some agent did not do what it should.
+    /// Some agent did not do what it should, or took long.
     agents_failed: bool,
+    agents_slow: bool,
     /// Which order was carried out under which number, by node, and the other way round.
     executions: BTreeMap<(usize, i64), String>,
     carried_out: BTreeMap<(usize, u64, String), i64>,
@@ -82,6 +83,7 @@ impl World {
         }
         self.check_active(&rsc);
         let slow = self.slow_agents && !matches!(task.as_str(), "stop" | "demote");
+        self.checks.agents_slow |= slow;
         let after = 5 + self.below(if slow { 3_000 } else { 50 });
         match self.fate(&task) {
             Fate::Works => self.tell(n, after, Word::AgentEnds(run, true)),
@@ -394,6 +396,33 @@ impl World {
         }
     }
 
+    /// All nodes but one that is not to come back.
+    fn living(&self) -> impl Iterator<Item = &super::node::Node> {
+        let living = self
+            .nodes
+            .iter()
+            .enumerate()
+            .filter(|(n, _)| !self.is_gone(*n));
+        living.map(|(_, node)| node)
+    }
+
+    /// S12: a daemon that is up to it stops its resources by itself; the guard is for one that is not.
+    pub(super) fn guard_acts(&mut self, n: usize, stops: &[String]) {
+        let node = &self.nodes[n];
+        let well = node.up
+            && node
+                .well_since
+                .is_some_and(|since| self.now >= since + WELL_MS);
+        let excused = self.checks.agents_failed || self.checks.agents_slow;
+        if well && !stops.is_empty() && !excused {
+            self.checks.violated(format!(
+                "S12: the guard of h{} has to stop {stops:?} at {}, and its daemon is well",
+                n + 1,
+                self.now
+            ));
+        }
+    }
+
     /// Why the cluster is not at rest, if it is not.
     pub(super) fn unsettled(&self) -> Option<String> {
         let leaders: Vec<_> = (0..self.nodes.len())
@@ -404,7 +433,7 @@ impl World {
         let [leader] = leaders[..] else {
             return Some(format!("L1: {} nodes coordinate", leaders.len()));
         };
-        for node in &self.nodes {
+        for node in self.living() {
             if !node.up || node.knowledge.held != Some(true) {
                 return Some(format!("L1: {} holds no lease", node.name));
             }
@@ -433,7 +462,7 @@ impl World {
                 .filter(|((_, r), _)| r == "db")
                 .collect();
             let promoted = on.iter().filter(|(_, p)| **p).count();
-            if on.len() != self.nodes.len() || promoted != 1 {
+            if on.len() != self.living().count() || promoted != 1 {
                 return Some(format!(
                     "L2: db is active {} times, promoted {promoted} times",
                     on.len()
@@ -445,14 +474,15 @@ impl World {
 
     /// S5, S6 and L2, when all is quiet.
     pub(super) fn check_end(&mut self) -> Option<String> {
-        let longest = self.nodes.iter().map(|n| n.applied).max()?;
-        if let Some(node) = self.nodes.iter().find(|n| n.applied != longest) {
+        let any = self.living().next()?;
+        let longest = self.living().map(|n| n.applied).max()?;
+        if let Some(node) = self.living().find(|n| n.applied != longest) {
             return Some(format!(
                 "L2: {} has not applied what others have",
                 node.name
             ));
         }
-        for node in &self.nodes {
+        for node in self.living() {
             if let Some((id, _)) = node.open.iter().next() {
                 return Some(format!("L4: {} waits for the answer to {id:?}", node.name));
             }
@@ -463,7 +493,7 @@ impl World {
                 ));
             }
         }
-        for node in &self.nodes {
+        for node in self.living() {
             let mut seen = BTreeSet::new();
             let mut last: BTreeMap<u64, u64> = BTreeMap::new();
             for write in node.raft.log.iter().filter_map(|e| e.write.as_ref()) {
@@ -486,13 +516,13 @@ impl World {
             let input = write.command.input.as_ref();
             input.is_some_and(|input| input.descendants().any(|e| e.id() == Some(COUNTER)))
         };
-        let log = self.nodes[0].raft.log.iter();
+        let log = any.raft.log.iter();
         let counts: BTreeSet<_> = log
             .filter_map(|entry| entry.write.as_ref())
             .filter(counted)
             .map(|write| (write.client, write.seq))
             .collect();
-        let root = self.nodes[0].state.root();
+        let root = any.state.root();
         let value = root.descendants().find(|e| e.id() == Some(COUNTER));
         let value = value.and_then(|pair| pair.get("value")).unwrap_or("0");
         if value != counts.len().to_string() {
@@ -501,8 +531,8 @@ impl World {
                 counts.len()
             ));
         }
-        let digest = self.nodes[0].state.digest();
-        if let Some(node) = self.nodes.iter().find(|n| n.state.digest() != digest) {
+        let digest = any.state.digest();
+        if let Some(node) = self.living().find(|n| n.state.digest() != digest) {
             return Some(format!("S6: {} has another document in the end", node.name));
         }
         let input = policy::Input {
@@ -510,8 +540,8 @@ impl World {
             ..policy::Input::at(self.wall_s())
         };
         let (one, two) = (
-            policy::schedule(self.nodes[0].state.root(), &input),
-            policy::schedule(self.nodes[0].state.root(), &input),
+            policy::schedule(any.state.root(), &input),
+            policy::schedule(any.state.root(), &input),
         );
         if one.graph != two.graph {
             return Some("S11: the policy answers the same question differently".into());
@@ -533,5 +563,7 @@ impl Checks {
     }
 }
 
+/// A daemon that was neither paused nor started for so long knows where it is.
+const WELL_MS: u64 = 5_000;
 /// Latencies, a clock's drift, the guard's silence and the time its stops take.
 const SLACK_MS: u64 = 1_000;

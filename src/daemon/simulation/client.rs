@@ -37,20 +37,9 @@ impl World {
     }
 
     fn standby(&mut self) -> Command {
-        let m = 1 + self.below(self.nodes.len() as u64);
+        let n = self.below(self.nodes.len() as u64) as usize;
         let value = if self.below(2) == 0 { "on" } else { "off" };
-        let pair = Element::new("nvpair")
-            .with("id", format!("{STANDBY}-{m}-value"))
-            .with("name", "standby")
-            .with("value", value);
-        let set = Element::new("instance_attributes")
-            .with("id", format!("{STANDBY}-{m}"))
-            .with_child(pair);
-        let node = Element::new("node")
-            .with("id", m.to_string())
-            .with("uname", format!("h{m}"))
-            .with_child(set);
-        Command::modify("nodes", node)
+        standby(n, STANDBY, value)
     }
 
     fn moved(&mut self) -> Command {
@@ -80,6 +69,27 @@ impl World {
         all.filter_map(Element::id)
             .all(|id| id != MOVE && !id.starts_with(STANDBY))
     }
+}
+
+fn standby(n: usize, id: &str, value: &str) -> Command {
+    let m = n + 1;
+    let pair = Element::new("nvpair")
+        .with("id", format!("{id}-{m}-value"))
+        .with("name", "standby")
+        .with("value", value);
+    let set = Element::new("instance_attributes")
+        .with("id", format!("{id}-{m}"))
+        .with_child(pair);
+    let node = Element::new("node")
+        .with("id", m.to_string())
+        .with("uname", format!("h{m}"))
+        .with_child(set);
+    Command::modify("nodes", node)
+}
+
+/// A node is to run nothing, for good.
+pub(super) fn leaves(n: usize) -> Command {
+    standby(n, "last-standby", "on")
 }
 
 /// Adds one to what is there: a write that is applied twice, or not at all, shows.

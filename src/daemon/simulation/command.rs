@@ -3,19 +3,10 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use clap::{Args, Subcommand};
+use clap::Args;
 
 use super::{Scenario, run};
 use crate::clock::Mono;
-
-/// The laboratory.
-#[derive(Debug, Subcommand)]
-pub enum Lab {
-    /// Run whole nodes in a simulated world with faults
-    #[command(after_help = "Examples:\n  systole lab sim --seeds 1000\n  \
-        systole lab sim --from 17 --seeds 1 --scenario three --trace")]
-    Sim(Sim),
-}
 
 /// Which seeds, and what is shown.
 #[derive(Debug, Args)]
@@ -26,7 +17,7 @@ pub struct Sim {
     /// The first one
     #[arg(long, default_value_t = 1)]
     from: u64,
-    /// three, three-fencing, three-stateful or five-fencing; each seed picks one if not given
+    /// three, three-fencing, three-stateful, five or five-fencing; each seed picks one if not given
     #[arg(long)]
     scenario: Option<String>,
     /// One JSON object per seed
@@ -38,8 +29,7 @@ pub struct Sim {
 }
 
 /// Runs them. Exit code 1 when an invariant was violated.
-pub fn lab(lab: &Lab) -> ExitCode {
-    let Lab::Sim(sim) = lab;
+pub fn lab(sim: &Sim) -> ExitCode {
     let scenario = match &sim.scenario {
         None => None,
         Some(name) => match Scenario::named(name) {

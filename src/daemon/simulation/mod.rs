@@ -14,7 +14,7 @@ mod scenario;
 mod world;
 mod writes;
 
-pub use command::{Lab, Sim, lab};
+pub use command::{Sim, lab};
 pub use scenario::{SCENARIOS, Scenario};
 pub use world::Counters;
 

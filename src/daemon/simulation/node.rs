@@ -57,6 +57,8 @@ pub(super) struct Node {
     pub(super) paused_until: u64,
     pub(super) offset: u64,
     pub(super) ppm: i64,
+    /// Since when this daemon runs without having been paused.
+    pub(super) well_since: Option<u64>,
     pub(super) calls: i64,
     pub(super) raft: Raft,
     pub(super) watch: Watch,
@@ -110,6 +112,7 @@ impl Node {
             up: false,
             life: 0,
             paused_until: 0,
+            well_since: None,
             offset: 0,
             ppm: 0,
             calls: 0,
@@ -191,6 +194,7 @@ impl World {
         }
         let mono = node.mono(now);
         node.up = true;
+        node.well_since = Some(now);
         node.life += 1;
         node.raft.restart(now, jitter, power_lost);
         let _ = node.watch.hear(mono, guard::Word::Hello(1));

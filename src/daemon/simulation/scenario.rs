@@ -16,7 +16,7 @@ pub struct Scenario {
 }
 
 /// All scenarios; a seed picks one of them unless one is named.
-pub const SCENARIOS: [Scenario; 4] = [
+pub const SCENARIOS: [Scenario; 5] = [
     Scenario {
         name: "three",
         nodes: 3,
@@ -34,6 +34,12 @@ pub const SCENARIOS: [Scenario; 4] = [
         nodes: 3,
         fencing: true,
         stateful: true,
+    },
+    Scenario {
+        name: "five",
+        nodes: 5,
+        fencing: false,
+        stateful: false,
     },
     Scenario {
         name: "five-fencing",

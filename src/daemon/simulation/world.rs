@@ -62,6 +62,8 @@ enum Happens {
     GuardEnds(usize, Vec<String>),
     Fault,
     Client,
+    /// A node loses its power for good.
+    Lost(usize),
     /// A fault that lasts ends.
     Heals(u64),
 }
@@ -111,6 +113,8 @@ pub(super) struct World {
     pub(super) failing_agents: bool,
     pub(super) device: Device,
     lasting: BTreeMap<u64, Lasting>,
+    /// A node that does not come back any more, and until when what it ran has to run elsewhere.
+    pub(super) gone: Option<(usize, u64)>,
     pub(super) checks: Checks,
     pub(super) counters: Counters,
     digest: u64,
@@ -135,6 +139,8 @@ pub(super) const FAULTS_TO_MS: u64 = 30_000;
 /// that takes its time, too.
 const END_MS: u64 = 130_000;
 const GRID_MS: u64 = 10;
+/// What a lost node ran has to run elsewhere within this time, and the rest of it, to be seen.
+const RECOVERED_MS: u64 = 30_000;
 /// As long as nothing changes, the cluster has settled.
 const SETTLED_MS: u64 = 4_000;
 
@@ -163,6 +169,7 @@ impl World {
             failing_agents: false,
             device: Device::Works,
             lasting: BTreeMap::new(),
+            gone: None,
             checks: Checks::default(),
             counters: Counters::default(),
             digest: 0xcbf2_9ce4_8422_2325,
@@ -256,7 +263,12 @@ impl World {
         };
         let id = self.nodes[from].id;
         for _ in 0..copies {
-            let at = self.now + 1 + self.below(spread);
+            // Some are held up for long, and arrive when nobody expects them any more.
+            let held_up = match self.delay > 0 && self.below(25) == 0 {
+                true => 500 + self.below(4_000),
+                false => 0,
+            };
+            let at = self.now + 1 + self.below(spread) + held_up;
             self.at(at, Happens::Arrives(to, id, net.clone()));
         }
     }
@@ -285,24 +297,40 @@ impl World {
                 (None, Some(since)) if self.now >= since + SETTLED_MS => {
                     let wrong = self.check_end();
                     // An old failure may have expired just now: then there is something to do once more.
-                    if self.now >= END_MS || !wrong.as_ref().is_some_and(|w| w.starts_with("L2")) {
+                    let waits = wrong.as_ref().is_some_and(|w| w.starts_with("L2"));
+                    let lose = self.gone.is_none() && wrong.is_none() && self.below(2) == 0;
+                    if lose {
+                        self.lose_one();
+                    } else if !waits || self.now >= self.end() {
                         return wrong;
                     }
                     quiet_since = None;
                 }
                 _ => {}
             }
-            if self.now >= END_MS {
+            if self.now >= self.end() {
                 let why = self
                     .unsettled()
                     .unwrap_or_else(|| "it changes all the time".into());
-                return Some(format!(
-                    "L2: not settled {} s after the last fault: {why}",
-                    (END_MS - FAULTS_TO_MS) / 1000
-                ));
+                return Some(match self.gone {
+                    None => format!(
+                        "L2: not settled {} s after the last fault: {why}",
+                        (END_MS - FAULTS_TO_MS) / 1000
+                    ),
+                    Some((n, _)) => format!(
+                        "L3: not recovered {} s after the loss of h{}: {why}",
+                        RECOVERED_MS / 1000,
+                        n + 1
+                    ),
+                });
             }
         }
         None
+    }
+
+    /// When it has to be settled.
+    fn end(&self) -> u64 {
+        self.gone.map_or(END_MS, |(_, until)| until)
     }
 
     pub(super) fn digest(&self) -> u64 {
@@ -351,6 +379,7 @@ impl World {
             Happens::Fault => self.on_fault(),
             Happens::Heals(id) => self.heals(id),
             Happens::Client => self.on_client(),
+            Happens::Lost(n) => self.power_off(n, "for good"),
         }
     }
 
@@ -382,6 +411,7 @@ impl World {
             .map(|s| s.rsc.to_string())
             .collect();
         self.trace(format_args!("{} guard stops {stops:?}", n + 1));
+        self.guard_acts(n, &stops);
         self.kill_daemon(n);
         self.nodes[n].paused_until = 0;
         self.nodes[n].guard_busy = true;
@@ -414,8 +444,28 @@ impl World {
         node.paused_until = 0;
         node.guard_busy = false;
         self.truth_power_lost(n);
-        let at = self.now + 2_000 + self.below(5_000);
-        self.at(at, Happens::Power(n));
+        if !self.is_gone(n) {
+            let at = self.now + 2_000 + self.below(5_000);
+            self.at(at, Happens::Power(n));
+        }
+    }
+
+    /// Whether a node is not to come back.
+    pub(super) fn is_gone(&self, n: usize) -> bool {
+        self.gone.is_some_and(|(gone, _)| gone == n)
+    }
+
+    /// A quiet cluster loses a node, in the middle of what an administrator just asked of it: nothing excuses that it takes
+    /// long.
+    fn lose_one(&mut self) {
+        let n = self.below(self.nodes.len() as u64) as usize;
+        self.gone = Some((n, self.now + RECOVERED_MS));
+        let others = self.others(n);
+        let by = others[self.below(others.len() as u64) as usize];
+        let standby = super::client::leaves(n);
+        self.client_write(by, standby);
+        let at = self.now + self.below(300);
+        self.at(at, Happens::Lost(n));
     }
 
     fn lasts(&mut self, ms: u64, what: Lasting) {
@@ -464,7 +514,9 @@ impl World {
                 "process: killed"
             }
             2 => {
-                self.nodes[n].paused_until = (self.now + long).min(FAULTS_TO_MS);
+                let until = (self.now + long).min(FAULTS_TO_MS);
+                self.nodes[n].paused_until = until;
+                self.nodes[n].well_since = Some(until);
                 "process: paused"
             }
             3 | 4 => {
@@ -480,7 +532,16 @@ impl World {
                 }
                 "node: power-off of many"
             }
-            6 | 7 => {
+            6 => {
+                let side = 1 + self.below((1 << self.nodes.len()) - 2);
+                let there = |m: usize| side >> m & 1 == 1;
+                let all = (0..self.nodes.len())
+                    .flat_map(|n| self.others(n).into_iter().map(move |m| (n, m)));
+                let cut = all.filter(|(n, m)| there(*n) != there(*m)).collect();
+                self.cut(cut, long);
+                "network: split"
+            }
+            7 => {
                 let cut = self
                     .others(n)
                     .into_iter()

@@ -1,0 +1,214 @@
+//! What is broken, for how long, and how it is healed.
+
+use std::io;
+
+use clap::ValueEnum;
+use rustix::process::Signal;
+
+use super::super::lab::CLIENT;
+use super::{Chaos, ChaosError};
+use crate::clock::Mono;
+
+/// A fault that a host, its daemon, its cable or its disk can have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Fault {
+    /// Power cut: the cable is dead and all processes are killed
+    PowerOff,
+    /// All hosts lose their power at once
+    Blackout,
+    /// SIGKILL to the daemon
+    KillDaemon,
+    /// SIGSTOP to the daemon for 0.2 to 8 s
+    Pause,
+    /// The cable is pulled
+    Cut,
+    /// The host is heard, and hears nobody
+    Deaf,
+    /// Up to 30 % of the packets towards the host are lost
+    Loss,
+    /// Packets towards the host are late, and overtake each other
+    Delay,
+    /// Packets towards the host arrive twice
+    Duplicate,
+    /// The cable carries only so much, and the rest waits or is lost
+    Slow,
+    /// The disk is full
+    DiskFull,
+    /// The service's process is killed
+    FailResource,
+}
+
+/// All faults with what they are, for people.
+pub(super) fn list() -> String {
+    let one = |fault: &Fault| {
+        let value = fault.to_possible_value()?;
+        let help = value.get_help().map(ToString::to_string);
+        Some(format!(
+            "{:<14} {}\n",
+            value.get_name(),
+            help.unwrap_or_default()
+        ))
+    };
+    Fault::value_variants().iter().filter_map(one).collect()
+}
+
+impl Fault {
+    fn name(self) -> String {
+        self.to_possible_value()
+            .map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+
+    /// How often it is drawn, relative to the others.
+    fn weight(self) -> u64 {
+        match self {
+            Self::Blackout => 1,
+            Self::DiskFull => 2,
+            _ => 4,
+        }
+    }
+}
+
+impl Chaos<'_> {
+    /// Draws a fault and a host, and breaks it.
+    pub(super) fn break_something(&mut self, now: Mono) -> Result<(), ChaosError> {
+        let fault = self.draw();
+        let names = self.lab.names();
+        let host = names[self.below(names.len() as u64) as usize].clone();
+        let long_ms = 200 + self.below(7_800);
+        let part = self.below(100);
+        let busy = |(_, _, at): &(Mono, Fault, String)| *at == host;
+        if !self.is_well(&host) || self.lasting.iter().any(busy) {
+            return Ok(());
+        }
+        let words = match fault {
+            Fault::Loss => format!("netem loss {}%", 1 + part * 3 / 10),
+            Fault::Delay => format!("netem delay {}ms {}ms reorder 25%", 5 + part, part / 2),
+            Fault::Duplicate => format!("netem duplicate {}%", 1 + part / 2),
+            Fault::Slow => format!("tbf rate {}kbit burst 16kb latency 400ms", 100 + 20 * part),
+            _ => String::new(),
+        };
+        self.say(&match fault {
+            Fault::Blackout => "blackout".to_owned(),
+            Fault::PowerOff | Fault::KillDaemon | Fault::FailResource => {
+                format!("{}: {host}", fault.name())
+            }
+            _ => format!("{}: {host} for {long_ms} ms {words}", fault.name()),
+        })?;
+        *self.report.faults.entry(fault.name()).or_default() += 1;
+        match fault {
+            Fault::PowerOff => self.lab.crash(&host)?,
+            Fault::Blackout => {
+                for host in names.iter().filter(|host| self.lab.is_on(host)) {
+                    self.lab.crash(host)?;
+                }
+            }
+            Fault::KillDaemon => {
+                self.on_purpose.insert(host.clone());
+                self.signal(&host, Signal::KILL)?;
+            }
+            Fault::Pause => self.signal(&host, Signal::STOP)?,
+            Fault::Cut => self.lab.cut(&host)?,
+            Fault::Deaf => {
+                let _ = self.lab.deafen(&host, true);
+            }
+            Fault::Loss | Fault::Delay | Fault::Duplicate | Fault::Slow => {
+                let _ = self.lab.shape(&host, &words);
+            }
+            Fault::DiskFull => self.fill(&host)?,
+            Fault::FailResource => {
+                let script = "read -r pid _ < \"$1\" && kill -KILL \"$pid\"";
+                let file = "/run/resource-agents/systole-counter-count.pid";
+                // Where it does not run, nothing happens.
+                let _ = self.cluster.run(&host, &["sh", "-c", script, "sh", file]);
+            }
+        }
+        if !matches!(
+            fault,
+            Fault::PowerOff | Fault::Blackout | Fault::KillDaemon | Fault::FailResource
+        ) {
+            self.lasting.push((now.plus(long_ms), fault, host));
+        }
+        Ok(())
+    }
+
+    fn draw(&mut self) -> Fault {
+        let all = self.possible.clone();
+        let total: u64 = all.iter().map(|fault| fault.weight()).sum();
+        let mut at = self.below(total);
+        for fault in &all {
+            if at < fault.weight() {
+                return *fault;
+            }
+            at -= fault.weight();
+        }
+        all[0]
+    }
+
+    /// Those of the asked faults that this machine can make; tried on the client's cable.
+    pub(super) fn try_out(&mut self) -> Result<(), ChaosError> {
+        let asked = match self.args.only.as_slice() {
+            [] => Fault::value_variants(),
+            some => some,
+        };
+        let lab = self.lab;
+        let works = |fault: &Fault| {
+            let done = match fault {
+                Fault::Loss => lab.shape(CLIENT, "netem loss 1%"),
+                Fault::Delay => lab.shape(CLIENT, "netem delay 5ms 2ms reorder 25%"),
+                Fault::Duplicate => lab.shape(CLIENT, "netem duplicate 1%"),
+                Fault::Slow => lab.shape(CLIENT, "tbf rate 100mbit burst 64kb latency 400ms"),
+                Fault::Deaf => lab.deafen(CLIENT, true) && lab.deafen(CLIENT, false),
+                _ => return true,
+            };
+            let _ = lab.shape(CLIENT, "");
+            done
+        };
+        self.possible = asked.iter().copied().filter(works).collect();
+        let left_out = asked.iter().filter(|fault| !self.possible.contains(fault));
+        let left_out: Vec<String> = left_out.map(|fault| fault.name()).collect();
+        if !left_out.is_empty() {
+            self.say(&format!(
+                "LEFT OUT, because this machine cannot do it (iproute2, and the kernel's sch_netem and sch_tbf): {}",
+                left_out.join(", ")
+            ))?;
+        }
+        if self.possible.is_empty() {
+            return Err(io::Error::other("none of the faults can be made here").into());
+        }
+        self.report.left_out = left_out;
+        Ok(())
+    }
+
+    /// Ends a lasting fault. A host that lost its power meanwhile has a new cable and no processes.
+    pub(super) fn heal(&mut self, fault: Fault, host: &str) -> Result<(), ChaosError> {
+        if fault == Fault::DiskFull {
+            let _ = std::fs::remove_file(self.lab.disk(host).join(FILLER));
+        }
+        if !self.lab.is_on(host) {
+            return Ok(());
+        }
+        match fault {
+            Fault::Pause => self.signal(host, Signal::CONT)?,
+            Fault::Cut => self.lab.heal(host)?,
+            Fault::Deaf => {
+                let _ = self.lab.deafen(host, false);
+            }
+            // Without one there is none to be taken away: it was fenced, and came back.
+            Fault::Loss | Fault::Delay | Fault::Duplicate | Fault::Slow => {
+                let _ = self.lab.shape(host, "");
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn fill(&self, host: &str) -> io::Result<()> {
+        let mut file = std::fs::File::create(self.lab.disk(host).join(FILLER))?;
+        let block = vec![0; 64 << 10];
+        // Ends with "no space left on device".
+        while io::Write::write_all(&mut file, &block).is_ok() {}
+        Ok(())
+    }
+}
+
+const FILLER: &str = "filler";

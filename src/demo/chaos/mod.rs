@@ -1,0 +1,440 @@
+//! `systole lab chaos`: a cluster in the laboratory, faults one after another and on top of each other, and audits.
+//!
+//! ```text
+//! round:   faults, an operator, a client who counts  ->  all is healed  ->  the cluster settles  ->  audits
+//! ```
+//!
+//! One seed draws one sequence of faults; what comes of it depends on the machine's timing.
+
+mod audit;
+mod client;
+mod faults;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Write};
+use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use clap::Parser;
+use nix::mount::{MsFlags, mount};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use rustix::process::Signal;
+use serde::Serialize;
+
+use self::audit::{Sample, Seen};
+use self::client::Client;
+use self::faults::Fault;
+use super::cluster::{Cluster, ClusterError, Prober};
+use super::enclose::{Side, enclose};
+use super::lab::{Lab, LabError, Plan};
+use crate::clock::Mono;
+
+const VIP: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 100);
+/// Size of each host's disk, so that it can be filled.
+const DISK: &str = "size=192m";
+/// Between two looks at what is due.
+const TICK: Duration = Duration::from_millis(25);
+
+/// Break a cluster of namespaces on this machine again and again, and audit it in between.
+#[derive(Debug, Parser)]
+#[command(
+    name = "chaos",
+    after_help = "Examples:\n  systole lab chaos --minutes 10\n  systole lab chaos --minutes 120 --seed 7 --hosts 5\n  systole lab chaos --minutes 2 --no-fencing --only power-off,pause\n  systole lab chaos --list\n\nExit status 0: every audit passed. 1: one did not; the seed and what was seen are told.\nNothing leaves the laboratory's own namespaces. It needs root or user namespaces, and iproute2 and the kernel's netem for lost and late packets."
+)]
+struct Args {
+    /// How long
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
+    minutes: u64,
+    /// Which sequence of faults
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Cluster hosts
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(3..=9))]
+    hosts: u8,
+    /// Work without a fence device
+    #[arg(long)]
+    no_fencing: bool,
+    /// Timing of the daemons: fast, normal or wan
+    #[arg(long)]
+    profile: Option<String>,
+    /// Only these faults
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "FAULT")]
+    only: Vec<Fault>,
+    /// Seconds of faults between two audits
+    #[arg(long, default_value_t = 40, value_name = "SECONDS")]
+    round: u64,
+    /// Print the result as JSON; everything else goes to standard error
+    #[arg(long)]
+    json: bool,
+    /// Name the faults
+    #[arg(long)]
+    list: bool,
+}
+
+/// Failed to do the work itself.
+#[derive(Debug, thiserror::Error)]
+enum ChaosError {
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    #[error(transparent)]
+    Lab(#[from] LabError),
+    #[error("failed to write: {0}")]
+    Write(#[from] io::Error),
+    #[error("failed to write JSON: {0}")]
+    Json(#[from] serde_json::Error),
+    #[error("failed to make the hosts' disks: {0}")]
+    Disk(nix::Error),
+}
+
+/// What came of it.
+#[derive(Debug, Default, Serialize)]
+struct Report {
+    seed: u64,
+    hosts: u8,
+    fencing: bool,
+    seconds: u64,
+    rounds: u32,
+    faults: BTreeMap<String, u32>,
+    /// What this machine cannot do.
+    left_out: Vec<String>,
+    fenced: usize,
+    /// Times that a guard ended a daemon that did not stop its resources in time.
+    guard_acted: u32,
+    writes_acknowledged: u64,
+    writes_in_doubt: u64,
+    /// The longest time from the end of a round's faults to a settled cluster.
+    slowest_settling_ms: u64,
+    /// Each daemon's size after the first round and after the last one.
+    sizes: BTreeMap<String, (Sample, Sample)>,
+    violations: Vec<String>,
+}
+
+/// The part of the laboratory that breaks things for long. Returns the exit status.
+pub(super) fn main(words: &[&str]) -> u8 {
+    let args = match Args::try_parse_from(std::iter::once(&"systole lab chaos").chain(words)) {
+        Ok(args) => args,
+        Err(e) => {
+            drop(e.print());
+            return if e.use_stderr() { 64 } else { 0 };
+        }
+    };
+    if args.list {
+        drop(io::stdout().write_all(faults::list().as_bytes()));
+        return 0;
+    }
+    let done = match enclose() {
+        Ok(Side::Outside(code)) => return code,
+        Ok(Side::Inside) => chaos(&args).map_err(|e| e.to_string()),
+        Err(e) => Err(e.to_string()),
+    };
+    match done {
+        Ok(true) => 0,
+        Ok(false) => 1,
+        Err(e) => {
+            drop(writeln!(io::stderr(), "systole lab chaos: {e}"));
+            1
+        }
+    }
+}
+
+fn chaos(args: &Args) -> Result<bool, ChaosError> {
+    for number in 1..=args.hosts {
+        let disk = format!("/run/systole-lab/host{number}/disk");
+        std::fs::create_dir_all(&disk)?;
+        let flags = MsFlags::empty();
+        mount(
+            Some("tmpfs"),
+            disk.as_str(),
+            Some("tmpfs"),
+            flags,
+            Some(DISK),
+        )
+        .map_err(ChaosError::Disk)?;
+    }
+    let lab = Lab::build(Plan {
+        hosts: args.hosts,
+        program: std::env::current_exe()?,
+        fence_delay: Duration::from_millis(5),
+        service_network: false,
+        disks: None,
+    })?;
+    std::fs::create_dir_all(lab.dir().join("shared"))?;
+    let cluster = Cluster::found(&lab, args.profile.as_deref())?;
+    cluster.await_all_online(20_000)?;
+    cluster.load(include_str!("chaos.crm"))?;
+    if args.no_fencing {
+        cluster.anywhere(&["configure", "property", "stonith-enabled=false"])?;
+    }
+    let prober = Prober::start(&lab, VIP)?;
+    prober.await_answer(30_000)?;
+    let client = Client::new(&cluster, args.seed);
+    client.begin()?;
+    let mut chaos = Chaos {
+        args,
+        lab: &lab,
+        cluster: &cluster,
+        client: &client,
+        dice: StdRng::seed_from_u64(args.seed),
+        begun: Mono::now(),
+        off_since: BTreeMap::new(),
+        gone_since: BTreeMap::new(),
+        on_purpose: BTreeSet::new(),
+        possible: Vec::new(),
+        lasting: Vec::new(),
+        seen: Seen::default(),
+        report: Report {
+            seed: args.seed,
+            hosts: args.hosts,
+            fencing: !args.no_fencing,
+            ..Report::default()
+        },
+    };
+    chaos.say(&format!("{} hosts, seed {}.", args.hosts, args.seed))?;
+    chaos.try_out()?;
+    chaos.run()?;
+    chaos.tell()
+}
+
+struct Chaos<'a> {
+    args: &'a Args,
+    lab: &'a Lab,
+    cluster: &'a Cluster<'a>,
+    client: &'a Client<'a>,
+    dice: StdRng,
+    begun: Mono,
+    /// Hosts without power, and when that was seen.
+    off_since: BTreeMap<String, Mono>,
+    /// Daemons that ended, and when that was seen.
+    gone_since: BTreeMap<String, Mono>,
+    /// Daemons that we killed.
+    on_purpose: BTreeSet<String>,
+    /// Faults that this machine can make.
+    possible: Vec<Fault>,
+    /// What is to be healed, and when.
+    lasting: Vec<(Mono, Fault, String)>,
+    seen: Seen,
+    report: Report,
+}
+
+impl Chaos<'_> {
+    fn say(&self, text: &str) -> io::Result<()> {
+        let at_s = Mono::now().since(self.begun) as f64 / 1000.0;
+        let line = format!("{at_s:9.3}  {text}");
+        if self.args.json {
+            writeln!(io::stderr(), "{line}")
+        } else {
+            writeln!(io::stdout(), "{line}")
+        }
+    }
+
+    fn violated(&mut self, what: String) -> io::Result<()> {
+        self.say(&format!("VIOLATION: {what}"))?;
+        self.report.violations.push(what);
+        Ok(())
+    }
+
+    fn below(&mut self, n: u64) -> u64 {
+        self.dice.random_range(0..n)
+    }
+
+    fn run(&mut self) -> Result<(), ChaosError> {
+        let end = self.begun.plus(self.args.minutes * 60_000);
+        while Mono::now() < end && self.report.violations.is_empty() {
+            self.round()?;
+        }
+        self.report.seconds = Mono::now().since(self.begun) / 1000;
+        Ok(())
+    }
+
+    fn round(&mut self) -> Result<(), ChaosError> {
+        let until = Mono::now().plus(self.args.round * 1000);
+        let stop = AtomicBool::new(false);
+        let client = self.client;
+        thread::scope(|scope| {
+            let writer = scope.spawn(|| client.work(&stop));
+            let mut next = Mono::now().plus(500 + self.below(2_000));
+            let broken = loop {
+                let now = Mono::now();
+                if now >= until {
+                    break Ok(());
+                }
+                if now >= next {
+                    if let Err(e) = self.break_something(now) {
+                        break Err(e);
+                    }
+                    next = now.plus(200 + self.below(5_000));
+                }
+                if let Err(e) = self.look_after(now) {
+                    break Err(e);
+                }
+                thread::sleep(TICK);
+            };
+            stop.store(true, Ordering::Relaxed);
+            let wrote = writer
+                .join()
+                .map_err(|_| io::Error::other("the client panicked"));
+            broken.and_then(|()| Ok(wrote?))
+        })?;
+        self.settle()?;
+        self.report.rounds += 1;
+        Ok(())
+    }
+
+    /// Everything is healed, and then the cluster has to be as if nothing had been.
+    fn settle(&mut self) -> Result<(), ChaosError> {
+        let since = Mono::now();
+        for (_, fault, host) in std::mem::take(&mut self.lasting) {
+            self.heal(fault, &host)?;
+        }
+        while self.lab.names().iter().any(|host| !self.is_well(host)) {
+            self.look_after(Mono::now())?;
+            thread::sleep(TICK);
+        }
+        self.client.take_back()?;
+        let wrong = self.audit(since);
+        let took_ms = Mono::now().since(since);
+        self.report.slowest_settling_ms = self.report.slowest_settling_ms.max(took_ms);
+        let number = self.report.rounds + 1;
+        match wrong? {
+            Some(wrong) => {
+                self.violated(format!("round {number}: {wrong}"))?;
+                self.tell_logs()?;
+            }
+            None => self.say(&format!(
+                "round {number}: settled and audited in {took_ms} ms"
+            ))?,
+        }
+        Ok(())
+    }
+
+    /// On, and its daemon was started.
+    fn is_well(&self, host: &str) -> bool {
+        let daemon = self.cluster.daemon(host);
+        self.lab.is_on(host) && daemon.is_some_and(|daemon| self.lab.runs(&daemon))
+    }
+
+    /// What an administrator and systemd would do: hosts are switched on again, daemons are started again.
+    fn look_after(&mut self, now: Mono) -> Result<(), ChaosError> {
+        let (due, rest) = std::mem::take(&mut self.lasting)
+            .into_iter()
+            .partition(|(end, ..)| *end <= now);
+        self.lasting = rest;
+        for (_, fault, host) in due {
+            self.heal(fault, &host)?;
+        }
+        for host in self.lab.names() {
+            if !self.lab.is_on(&host) {
+                self.gone_since.remove(&host);
+                let since = *self.off_since.entry(host.clone()).or_insert(now);
+                if now.since(since) >= 1_500 {
+                    self.off_since.remove(&host);
+                    self.say(&format!("{host} is switched on"))?;
+                    self.lab.boot(&host)?;
+                    self.start(&host)?;
+                }
+            } else if !self.is_well(&host) {
+                let wanted = self.on_purpose.contains(&host);
+                if !self.gone_since.contains_key(&host) && !wanted {
+                    self.explain_death(&host)?;
+                }
+                let since = *self.gone_since.entry(host.clone()).or_insert(now);
+                // As our systemd unit has it.
+                if now.since(since) >= if wanted { 100 } else { 1_000 } {
+                    self.start(&host)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A daemon ended, and it was not us.
+    fn explain_death(&mut self, host: &str) -> io::Result<()> {
+        let log = self.end_of_log(host, 12);
+        if log.contains("killing it and stopping them") {
+            // It was paused, or starved: that is what the guard is for.
+            self.report.guard_acted += 1;
+            return self.say(&format!("{host}: its guard ended the daemon"));
+        }
+        if self.disk_is_full(host) {
+            return self.say(&format!("{host}: the daemon ended, and its disk is full"));
+        }
+        self.violated(format!("the daemon of {host} died by itself:\n{log}"))
+    }
+
+    fn start(&mut self, host: &str) -> Result<(), ChaosError> {
+        self.gone_since.remove(host);
+        self.on_purpose.remove(host);
+        match self.cluster.start_daemon(host) {
+            // It lost its power again meanwhile.
+            Err(_) if !self.lab.is_on(host) => Ok(()),
+            done => Ok(done?),
+        }
+    }
+
+    fn disk_is_full(&self, host: &str) -> bool {
+        let full = |(_, fault, at): &(Mono, Fault, String)| *fault == Fault::DiskFull && at == host;
+        self.lasting.iter().any(full)
+    }
+
+    fn end_of_log(&self, host: &str, lines: usize) -> String {
+        let log = std::fs::read_to_string(self.lab.log(host, "daemon")).unwrap_or_default();
+        let all: Vec<&str> = log.lines().collect();
+        all[all.len().saturating_sub(lines)..].join("\n")
+    }
+
+    fn tell_logs(&self) -> io::Result<()> {
+        for host in self.lab.names() {
+            let end = self.end_of_log(&host, 40);
+            writeln!(io::stderr(), "--- the log of {host} ends:\n{end}")?;
+        }
+        Ok(())
+    }
+
+    fn tell(mut self) -> Result<bool, ChaosError> {
+        let cut = |(_, text): &(u64, String)| text.ends_with("has no power");
+        self.report.fenced = self.lab.switch_log().iter().filter(|one| cut(one)).count();
+        let (acknowledged, doubtful) = self.client.counts();
+        self.report.writes_acknowledged = acknowledged;
+        self.report.writes_in_doubt = doubtful;
+        let report = &self.report;
+        if self.args.json {
+            writeln!(io::stdout(), "{}", serde_json::to_string_pretty(report)?)?;
+            return Ok(report.violations.is_empty());
+        }
+        let faults: Vec<String> = report
+            .faults
+            .iter()
+            .map(|(name, n)| format!("{name} {n}"))
+            .collect();
+        writeln!(
+            io::stdout(),
+            "\n{} s, {} rounds, seed {}: {} violations\nfaults: {}; {} fencings; guards acted {} times\nwrites: {acknowledged} acknowledged, \
+             {doubtful} in doubt; slowest settling {} ms",
+            report.seconds,
+            report.rounds,
+            report.seed,
+            report.violations.len(),
+            faults.join(", "),
+            report.fenced,
+            report.guard_acted,
+            report.slowest_settling_ms,
+        )?;
+        for (host, (first, last)) in &report.sizes {
+            writeln!(
+                io::stdout(),
+                "{host}: {first} after the first round, {last} after the last one"
+            )?;
+        }
+        Ok(report.violations.is_empty())
+    }
+
+    fn signal(&self, host: &str, signal: Signal) -> Result<(), ChaosError> {
+        match self.cluster.signal_daemon(host, signal) {
+            Err(_) if !self.lab.is_on(host) => Ok(()),
+            done => Ok(done?),
+        }
+    }
+}
