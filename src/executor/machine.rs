@@ -188,7 +188,7 @@ impl Machine {
         match command {
             Command::Execute(order) => self.accept(now, order, effects),
             Command::Cancel { op, key, .. } => self.cancel(op, key, effects),
-            Command::Forget { rsc, key, .. } => self.forget(rsc, key, effects),
+            Command::Forget { rsc, key, .. } => self.forget(now, rsc, key, effects),
         }
     }
 
@@ -299,12 +299,19 @@ impl Machine {
         }
     }
 
-    fn forget(&mut self, rsc: RscId, by: TransitionKey, effects: &mut Vec<Effect>) {
+    /// Who ordered what does not run to its end now is told so: a coordinator would wait for it.
+    fn forget(&mut self, now: Now, rsc: RscId, by: TransitionKey, effects: &mut Vec<Effect>) {
+        let mut unanswered = Vec::new();
         if let Some(known) = self.resources.get_mut(&rsc) {
             for (_, recurring) in std::mem::take(&mut known.recurring) {
                 tracing::debug!(op = %recurring.order.op, "forgotten");
+                if !recurring.is_answered() {
+                    unanswered.push((recurring.order, recurring.call_id));
+                }
             }
-            known.queue.clear();
+            let queue = std::mem::take(&mut known.queue).into_iter();
+            let once = queue.filter(|op| !op.order.recurring());
+            unanswered.extend(once.map(|op| (op.order, op.call_id)));
             known.memory = Memory::default();
             if let Some(running) = &mut known.running {
                 running.dropped = true;
@@ -315,8 +322,21 @@ impl Machine {
                 self.resources.remove(&rsc);
             }
         }
-        self.waiting.retain(|(order, _)| order.op.rsc != rsc);
+        let (ended, others) = std::mem::take(&mut self.waiting)
+            .into_iter()
+            .partition(|(order, _)| order.op.rsc == rsc);
+        self.waiting = others;
+        let ended: Vec<(Order, Execution)> = ended;
         effects.push(Effect::Report(Box::new(Report::Forgotten { rsc, by })));
+        for (_, execution) in ended {
+            effects.push(Effect::Report(Box::new(Report::Direct(execution))));
+        }
+        for (order, call_id) in unanswered {
+            let why = "its resource was forgotten before it could run";
+            let outcome = Outcome::failed(ExecStatus::Cancelled, OcfExit::ERROR, why);
+            let execution = execution(&order, call_id, &outcome, Some(now.wall_s), None);
+            effects.push(Effect::Report(Box::new(Report::Direct(execution))));
+        }
     }
 
     fn tell_history(&mut self, effects: &mut Vec<Effect>) {

@@ -47,6 +47,11 @@ impl Recurring {
         Some(outcome)
     }
 
+    /// Whether who ordered it knows a result.
+    pub(super) fn is_answered(&self) -> bool {
+        self.told.is_some()
+    }
+
     /// An order for what runs already: it is told anew under the new key, and runs at once, as the new
     /// order says, if it waited.
     pub(super) fn merge(&mut self, order: Order, call_id: i64, now: Mono) {

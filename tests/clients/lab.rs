@@ -6,10 +6,13 @@
 //!   /usr/sbin/cibadmin, ...        our program, which knows by its name what it is
 //!   /usr/lib/pacemaker             links to our program under the daemons' names
 //!   /usr/share/pacemaker           our schemas, as `systole schemas` writes them
+//!   /usr/lib/ocf/resource.d        others' resource agents, and ours beside them
+//!   /etc/hosts                     the hosts, by the names that the cluster knows
 //!   /var/lib/pacemaker, /var/log   empty
 //! ```
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -65,6 +68,11 @@ pub(crate) fn on_stage(play: impl FnOnce(&Stage<'_>)) {
         disks: None,
     })
     .unwrap();
+    let hosts = lab.names();
+    let known = hosts
+        .iter()
+        .map(|host| format!("{} {host}\n", lab.ip(host)));
+    fs::write(machine().join("hosts"), known.collect::<String>()).unwrap();
     // A session is not about time: a busy machine must not look like a failure of a host.
     let cluster = Cluster::found(&lab, Some("wan")).unwrap();
     cluster.await_all_online(30_000).unwrap();
@@ -78,7 +86,7 @@ pub(crate) fn on_stage(play: impl FnOnce(&Stage<'_>)) {
 
 /// Gives the machine the face that clients look for. Only in our mount namespace, which hosts inherit.
 fn furnish() {
-    let top = Path::new(TOP).join("machine");
+    let top = machine();
     let daemons = top.join("daemons");
     links::make(&daemons, Path::new(PROGRAM)).unwrap();
     // Theirs is the client that we test.
@@ -109,6 +117,25 @@ fn furnish() {
         fs::create_dir_all(log.join(name)).unwrap();
     }
     bind_if_there(&log, Path::new("/var/log"));
+    let hosts = top.join("hosts");
+    fs::write(&hosts, "").unwrap();
+    bind(&hosts, Path::new("/etc/hosts"));
+    let agents = top.join("agents");
+    systole::agents::install(&agents, Path::new(PROGRAM)).unwrap();
+    let there = Path::new("/usr/lib/ocf/resource.d");
+    if there.is_dir() {
+        let (others, both) = (top.join("ocf-others"), top.join("ocf"));
+        fs::create_dir_all(&others).unwrap();
+        fs::create_dir_all(&both).unwrap();
+        bind(there, &others);
+        symlink(others.join("heartbeat"), both.join("heartbeat")).unwrap();
+        symlink(agents.join("ocf/systole"), both.join("systole")).unwrap();
+        bind(&both, there);
+    }
+}
+
+fn machine() -> PathBuf {
+    Path::new(TOP).join("machine")
 }
 
 fn bind_if_there(from: &Path, to: &Path) {

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use systole::xml::Element;
+
 use super::lab::{Ran, Stage};
 
 /// Steps taken so far, and what went wrong.
@@ -175,4 +177,49 @@ pub(crate) fn runs(rsc: &'static str, hosts: usize) -> impl FnOnce(&Stage<'_>, &
 /// Standard output has these parts.
 pub(crate) fn prints(parts: &'static [&'static str]) -> impl FnOnce(&Stage<'_>, &Ran) -> Verdict {
     move |_, ran| says(&ran.out, parts)
+}
+
+/// After the cluster has settled, a resource runs here and nowhere else.
+pub(crate) fn runs_at(
+    rsc: &'static str,
+    host: &'static str,
+) -> impl FnOnce(&Stage<'_>, &Ran) -> Verdict {
+    move |stage, _| {
+        stage.settle();
+        match stage.runs_on(rsc) {
+            found if found == [host] => Ok(()),
+            found => Err(format!("{rsc} runs on {found:?}, not on {host}")),
+        }
+    }
+}
+
+/// After the cluster has settled, a host runs nothing.
+pub(crate) fn emptied(stage: &Stage<'_>, host: &str) -> Verdict {
+    stage.settle();
+    let shown = stage
+        .run(host, &["crm_mon", "-1", "-n", "--output-as=xml"])
+        .out;
+    let shown = systole::xml::parse(&shown, &systole::xml::Limits::CIB).unwrap();
+    let node = shown
+        .descendants()
+        .find(|e| e.is("node") && e.get("name") == Some(host));
+    let count = node.and_then(|e| e.get("resources_running")).unwrap_or("?");
+    that(count == "0", format!("{count} resources run on {host}"))
+}
+
+/// An attribute of an element of the CIB.
+pub(crate) fn attribute(cib: &Element, id: &str, name: &str) -> Option<String> {
+    cib.find_id(id)?.get(name).map(str::to_owned)
+}
+
+/// A configuration as text, without the attributes of the document.
+pub(crate) fn configuration(cib: &Element) -> String {
+    cib.child("configuration")
+        .map(systole::xml::write::pretty)
+        .unwrap_or_default()
+}
+
+/// That it succeeds, in time, is all there is to see.
+pub(crate) fn succeeds(_: &Stage<'_>, _: &Ran) -> Verdict {
+    Ok(())
 }

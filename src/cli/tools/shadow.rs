@@ -97,7 +97,15 @@ pub fn run(tool: &mut Tool, args: &[String]) -> Result<(), Failure> {
         "reset" => {
             let what =
                 "The reset command overwrites the shadow copy with the active configuration.";
-            meant(&name, asked.force, what, "the shadow copy")?;
+            // With none in use, this one was named on purpose: older shells reset so.
+            let unused = entry::active_shadow().is_none();
+            let there = entry::shadow_file(OsStr::new(&name)).exists();
+            meant(
+                &name,
+                asked.force || unused && there,
+                what,
+                "the shadow copy",
+            )?;
             copy(tool, &name)?;
             created(tool, &name, &asked)
         }

@@ -534,23 +534,44 @@ fn fence_devices_go_to_the_fencer() {
     );
 }
 
+fn forget(rsc: &str) -> Event {
+    Event::Command(Box::new(Command::Forget {
+        term: Term(1),
+        rsc: rsc.into(),
+        key: TransitionKey {
+            action: 9,
+            transition: 1,
+            target_rc: 0,
+            uuid: "u".into(),
+        },
+    }))
+}
+
+#[test]
+fn who_ordered_what_is_forgotten_before_it_runs_does_not_wait() {
+    let mut play = Play::new();
+    play.go(0, "a_monitor_0", "");
+    play.go(0, "a_monitor_10000", "");
+    play.go(0, "b_monitor_0", "");
+    play.go(0, "c_monitor_0", "");
+    assert_eq!(
+        play.at(1, forget("c")),
+        "forgotten c; direct c_monitor_0 #4 1:1 @1000"
+    );
+    assert_eq!(
+        play.at(2, forget("a")),
+        "forgotten a; direct a_monitor_10000 #2 1:1 @1000"
+    );
+    assert_eq!(play.end(3, 1, 7), "direct a_monitor_0 #1 0:7 @1000");
+    assert!(play.machine.busy(), "b runs on");
+}
+
 #[test]
 fn forget_drops_the_history() {
     let mut play = Play::new();
     play.go(0, "a_monitor_10000", "");
     play.end(1, 1, 0);
-    let key = TransitionKey {
-        action: 9,
-        transition: 1,
-        target_rc: 0,
-        uuid: "u".into(),
-    };
-    let forget = Command::Forget {
-        term: Term(1),
-        rsc: "a".into(),
-        key,
-    };
-    assert_eq!(play.at(2, Event::Command(Box::new(forget))), "forgotten a");
+    assert_eq!(play.at(2, forget("a")), "forgotten a");
     assert_eq!(play.at(3, Event::Rejoined), "history:");
     assert_eq!(play.machine.next_wake(), None);
 }
