@@ -64,9 +64,12 @@ pub(super) fn play(s: &mut Session<'_>) {
     });
     s.step("cib delete bare", succeeds);
     s.shell(
-        "printf 'cibstatus load live\\ncibstatus quorum false\\ncibstatus simulate nograph\\n' | $C -f -",
+        "printf 'cibstatus load live\\ncibstatus simulate nograph scores\\n' | $C -f -",
         |stage, ran| {
-            says(&ran.out, &["Transition Summary", "Stop       d1", "due to no quorum"])?;
+            says(
+                &ran.out,
+                &["Transition Summary", "d1 allocation score on host1"],
+            )?;
             runs("d1", 1)(stage, ran)
         },
     );
