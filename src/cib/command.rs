@@ -114,6 +114,9 @@ pub struct Origin {
     pub client: String,
     /// On whose behalf; nobody is root.
     pub user: String,
+    /// That user's id, as the kernel knew it where the request was made.
+    #[serde(default)]
+    pub uid: Option<u32>,
     /// Groups of that user; an ACL may grant to them.
     pub groups: Vec<String>,
     /// Why, for the history of the configuration.

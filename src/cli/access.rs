@@ -35,6 +35,18 @@ pub trait Access {
     /// Whether a daemon is behind it.
     fn live(&self) -> bool;
 
+    /// One atomic change that is taken back unless it is confirmed in time.
+    fn try_out(&mut self, _: Command, _within_s: u64) -> Result<(), Failure> {
+        Err(Failure::new(
+            CrmExit::DISCONNECTED,
+            "only a running cluster can take a change back by itself",
+        )
+        .cure("leave --confirm-within out, or unset CIB_file"))
+    }
+
+    /// What is said about the changes from now on, in the history of the configuration.
+    fn comment_on(&mut self, _: &str) {}
+
     /// A change that leaves status alone or not, as a patch between two versions that were worked out here. It does not
     /// fit when somebody changed the same elsewhere meanwhile.
     fn apply_patch(&mut self, old: &Element, new: &Element) -> Result<bool, Failure> {
@@ -229,6 +241,7 @@ pub fn daemon() -> Box<dyn Access> {
         socket: Paths::from_env().socket,
         client: Uuid::new_v4(),
         writes: 0,
+        comment: String::new(),
     })
 }
 
@@ -241,6 +254,7 @@ struct Daemon {
     socket: PathBuf,
     client: Uuid,
     writes: u64,
+    comment: String,
 }
 
 impl Daemon {
@@ -251,6 +265,30 @@ impl Daemon {
             AdminAnswer::Failed { exit, message } => Err(Failure::new(exit, message)),
             answer => Ok(answer),
         }
+    }
+
+    /// The same number again is applied once, so an answer that was lost may be asked for again.
+    fn send(
+        &mut self,
+        request: impl Fn(Uuid, u64) -> AdminRequest,
+    ) -> Result<AdminAnswer, Failure> {
+        self.writes += 1;
+        let request = request(self.client, self.writes);
+        let mut left = 3;
+        loop {
+            match self.call(&request) {
+                Err(failure) if failure.exit == CrmExit::INDETERMINATE && left > 0 => left -= 1,
+                answer => return answer,
+            }
+        }
+    }
+
+    fn commented(&self, command: Command) -> Command {
+        let mut command = command.at(clock::wall_s());
+        if command.origin.comment.is_empty() {
+            command.origin.comment.clone_from(&self.comment);
+        }
+        command
     }
 }
 
@@ -273,20 +311,12 @@ impl Access for Daemon {
     }
 
     fn write(&mut self, command: Command) -> Result<Option<Element>, Failure> {
-        self.writes += 1;
-        let request = AdminRequest::Write {
-            client: self.client,
-            seq: self.writes,
-            command: Box::new(command.at(clock::wall_s())),
-        };
-        // The same number again is applied once, so an answer that was lost may be asked for again.
-        let mut left = 3;
-        let answer = loop {
-            match self.call(&request) {
-                Err(failure) if failure.exit == CrmExit::INDETERMINATE && left > 0 => left -= 1,
-                answer => break answer?,
-            }
-        };
+        let command = Box::new(self.commented(command));
+        let answer = self.send(|client, seq| AdminRequest::Write {
+            client,
+            seq,
+            command: command.clone(),
+        })?;
         match answer {
             AdminAnswer::Written(answer) => match answer.outcome {
                 Outcome::Failed(error) => Err(error.into()),
@@ -300,6 +330,28 @@ impl Access for Daemon {
             AdminAnswer::Done => Ok(None),
             other => Err(super::cmd::cluster::unexpected(&other)),
         }
+    }
+
+    fn try_out(&mut self, command: Command, within_s: u64) -> Result<(), Failure> {
+        let command = Box::new(self.commented(command));
+        let answer = self.send(|client, seq| AdminRequest::Try {
+            client,
+            seq,
+            command: command.clone(),
+            within_s,
+        })?;
+        match answer {
+            AdminAnswer::Written(answer) => match answer.outcome {
+                Outcome::Failed(error) => Err(error.into()),
+                Outcome::Refused { exit, message } => Err(Failure::new(exit, message)),
+                _ => Ok(()),
+            },
+            other => Err(super::cmd::cluster::unexpected(&other)),
+        }
+    }
+
+    fn comment_on(&mut self, text: &str) {
+        text.clone_into(&mut self.comment);
     }
 
     fn ask(&mut self, request: AdminRequest) -> Result<AdminAnswer, Failure> {

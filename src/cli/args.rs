@@ -2,6 +2,11 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+mod operate;
+
+pub(crate) use operate::seconds;
+pub use operate::{Apply, Cib, Committing, Doctor, Drill};
+
 /// The crm shell.
 #[derive(Debug, Parser)]
 #[command(
@@ -24,6 +29,9 @@ pub struct Crm {
     /// Wait until the cluster has done what follows from it
     #[arg(short = 'w', long, global = true)]
     pub wait: bool,
+    /// Why, for the history of the configuration (crm cib log)
+    #[arg(long, value_name = "TEXT", global = true)]
+    pub comment: Option<String>,
     /// Read commands from a file; - is standard input
     #[arg(short = 'f', long, value_name = "FILE")]
     pub file: Option<String>,
@@ -50,6 +58,9 @@ pub struct Line {
     /// Wait until the cluster is idle again
     #[arg(short = 'w', long, global = true)]
     pub wait: bool,
+    /// Why, for the history of the configuration (crm cib log)
+    #[arg(long, value_name = "TEXT", global = true)]
+    pub comment: Option<String>,
     /// What to do
     #[command(subcommand)]
     pub level: Level,
@@ -101,6 +112,22 @@ pub enum Level {
         #[command(subcommand)]
         command: Option<Cluster>,
     },
+    /// The history of the configuration: who changed what, and how to get it back
+    #[command(
+        disable_help_subcommand = true,
+        after_help = "Examples:\n  crm cib log\n  crm cib show 17\n  crm cib diff 12 17\n  crm cib rollback 12"
+    )]
+    Cib {
+        /// What to do; without it, the level is entered
+        #[command(subcommand)]
+        command: Option<Cib>,
+    },
+    /// Make the configuration what a file says
+    Apply(Apply),
+    /// What if a machine fails?
+    Drill(Drill),
+    /// What does no harm today and bites later
+    Doctor(Doctor),
     /// Why a resource is where it is and not elsewhere, why a node is as it is, why an action is in the plan
     Explain(Explain),
     /// The transitions that this node started as coordinator, and what they did
@@ -329,6 +356,9 @@ pub enum Configure {
         /// [xml] update|replace|push FILE; - is standard input
         #[arg(required = true)]
         words: Vec<String>,
+        /// How it is committed
+        #[command(flatten)]
+        how: Committing,
     },
     /// Write the configuration, or some objects of it, to a file
     #[command(
@@ -358,13 +388,26 @@ pub enum Configure {
     Diff,
     /// Make pending changes effective
     #[command(
-        after_help = "Example:\n  crm configure commit        (at a prompt, or in a file of commands)"
+        after_help = "At a prompt, what will be done is shown before it is done, and one is asked.\n\n\
+        Examples:\n  crm configure commit                        (at a prompt, or in a file of commands)\n  \
+        crm configure commit --dry-run              what would be done, interrupted, lost\n  \
+        crm configure commit --confirm-within 5m    taken back unless crm configure confirm comes in time"
     )]
     Commit {
         /// `force`: although there are warnings
-        #[arg(value_parser = ["force"])]
-        how: Option<String>,
+        // Not named `force`: clap would take it for the option that every command has.
+        #[arg(value_parser = ["force"], value_name = "FORCE")]
+        forced: Option<String>,
+        /// How it is committed
+        #[command(flatten)]
+        how: Committing,
     },
+    /// Keep a change that was committed with --confirm-within
+    #[command(after_help = "Example:\n  crm configure confirm")]
+    Confirm,
+    /// Take a change back that was committed with --confirm-within, without waiting
+    #[command(after_help = "Example:\n  crm configure revert")]
+    Revert,
     /// Drop pending changes and read the configuration again
     #[command(
         after_help = "Example:\n  crm configure refresh       (at a prompt: what others changed meanwhile)"
@@ -434,20 +477,22 @@ pub enum Resource {
     /// Move it to another node
     #[command(
         alias = "migrate",
-        after_help = "Makes a location constraint cli-prefer-RESOURCE (or cli-ban-RESOURCE-on-NODE without a node); crm resource clear removes it.\n\nExamples:\n  crm resource move vip node2\n  crm resource move vip node2 PT1H"
+        after_help = "Makes a location constraint cli-prefer-RESOURCE (or cli-ban-RESOURCE-on-NODE without a node); crm resource clear removes it.\nWith a time it ends by itself and is removed then; the option move-lifetime gives one where none is said.\n\nExamples:\n  crm resource move vip node2\n  crm resource move vip node2 for 30m\n  crm resource move vip node2 PT1H\n  crm resource move vip node2 forever"
     )]
     Move {
         /// The resource
         id: String,
-        /// [NODE] [LIFETIME] [force]; a lifetime is an ISO 8601 duration, for example PT30M
+        /// [NODE] [for TIME|PT30M|forever] [force]
         words: Vec<String>,
     },
     /// Keep it off a node
-    #[command(after_help = "Example:\n  crm resource ban vip node1")]
+    #[command(
+        after_help = "Examples:\n  crm resource ban vip node1\n  crm resource ban vip node1 for 2h"
+    )]
     Ban {
         /// The resource
         id: String,
-        /// [NODE] [LIFETIME] [force]
+        /// [NODE] [for TIME|PT30M|forever] [force]
         words: Vec<String>,
     },
     /// Remove the constraints that move and ban made

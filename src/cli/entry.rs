@@ -2,7 +2,7 @@
 
 use std::{
     ffi::{OsStr, OsString},
-    io::Write,
+    io::{IsTerminal, Write},
     path::{Path, PathBuf},
 };
 
@@ -29,7 +29,9 @@ pub fn called_as(args: &[String]) -> Option<u8> {
     let exit = match (name, second) {
         ("crm", _) => crm(&args[1..]),
         (_, Some("crm")) => crm(&args[2..]),
-        (_, Some("status" | "explain" | "history")) => crm(&args[1..]),
+        (_, Some("status" | "explain" | "history" | "apply" | "drill" | "doctor")) => {
+            crm(&args[1..])
+        }
         (_, Some(tool)) => tools::called_as(tool, &args[2..])?,
         _ => return None,
     };
@@ -50,6 +52,11 @@ fn crm(words: &[String]) -> CrmExit {
     let mut shell = Shell::new(reach(crm.cib.as_deref()));
     shell.force = crm.force;
     shell.wait = crm.wait;
+    shell.person = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
+    shell
+        .access
+        .comment_on(crm.comment.as_deref().unwrap_or_default());
+    shell.comment = crm.comment;
     let result = match (crm.file, crm.level) {
         (Some(_), Some(_)) => {
             Err(Failure::usage("a file of commands and a command").cure("give one of them"))
@@ -61,6 +68,7 @@ fn crm(words: &[String]) -> CrmExit {
         (None, Some(level)) => shell.run(Line {
             force: false,
             wait: false,
+            comment: None,
             level,
         }),
         (None, None) => prompt::interactive(&mut shell, None),

@@ -10,6 +10,7 @@ pub mod completions;
 pub(crate) mod dialect;
 pub mod entry;
 pub mod failure;
+mod forecast;
 pub mod found;
 pub mod language;
 pub mod links;

@@ -16,7 +16,7 @@ use rustyline::{
 use crate::{terms::CrmExit, xml::Element};
 
 use super::{
-    args::{Level, Line},
+    args::{Committing, Level, Line},
     cmd::configure,
     entry,
     failure::Failure,
@@ -25,7 +25,7 @@ use super::{
 };
 
 /// Levels that can be entered.
-const LEVELS: &[&str] = &["configure", "resource", "node", "cluster"];
+const LEVELS: &[&str] = &["configure", "resource", "node", "cluster", "cib"];
 /// Words that every level knows.
 const EVERYWHERE: &[&str] = &[
     "help", "up", "cd", "quit", "bye", "exit", "end", "back", "ls",
@@ -39,6 +39,7 @@ pub(crate) fn is_bare(level: &Level) -> bool {
             | Level::Resource { command: None }
             | Level::Node { command: None }
             | Level::Cluster { command: None }
+            | Level::Cib { command: None }
     )
 }
 
@@ -49,6 +50,7 @@ pub(crate) fn name_of(level: &Level) -> Option<&'static str> {
         Level::Resource { .. } => Some("resource"),
         Level::Node { .. } => Some("node"),
         Level::Cluster { .. } => Some("cluster"),
+        Level::Cib { .. } => Some("cib"),
         _ => None,
     }
 }
@@ -79,6 +81,8 @@ fn script(shell: &mut Shell, source: &str, level: Option<&'static str>) -> Resul
     let lines =
         statements(source).map_err(|error| Failure::syntax(error, source, CrmExit::USAGE))?;
     shell.deferred = true;
+    // A file is no person, whoever started it.
+    shell.person = false;
     let mut place = Place { level, done: false };
     for line in &lines {
         statement(shell, &mut place, line, &source[line.span.clone()]).map_err(|mut failure| {
@@ -144,7 +148,10 @@ fn statement(
         return Ok(());
     }
     let known_above = LEVELS.contains(&words[0].as_str())
-        || matches!(words[0].as_str(), "status" | "explain" | "history");
+        || matches!(
+            words[0].as_str(),
+            "status" | "explain" | "history" | "apply"
+        );
     let inside = level.is_some_and(|level| has_command(level, &words[0]));
     if let Some(level) = level.filter(|_| inside || !known_above) {
         words.insert(0, level.to_owned());
@@ -229,7 +236,7 @@ fn on_leaving(shell: &mut Shell) -> Result<(), Failure> {
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer)?;
     if answer.trim().eq_ignore_ascii_case("y") {
-        configure::commit(shell, false)
+        super::cmd::commit::commit(shell, &Committing::default(), false)
     } else {
         shell.session = None;
         Ok(())

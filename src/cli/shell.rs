@@ -65,6 +65,10 @@ pub struct Shell {
     pub force: bool,
     /// Wait for what follows.
     pub wait: bool,
+    /// Somebody sits at the terminal and can be asked.
+    pub person: bool,
+    /// What is said about the changes of this line.
+    pub comment: Option<String>,
     /// Changes wait for a commit: at a prompt or in a file of commands.
     pub deferred: bool,
     /// The configuration, once it was asked for.
@@ -82,6 +86,8 @@ impl Shell {
             colour,
             force: false,
             wait: false,
+            person: false,
+            comment: None,
             deferred: false,
             session: None,
         }
@@ -111,6 +117,18 @@ impl Shell {
         let _ = writeln!(self.errors, "warning: {text}");
     }
 
+    /// Ask yes or no; no is the default, also when nobody answers any more.
+    pub fn ask(&mut self, question: &str) -> Result<bool, Failure> {
+        write!(self.out, "{question} [y/N] ")?;
+        self.out.flush()?;
+        let mut answer = String::new();
+        std::io::stdin().read_line(&mut answer)?;
+        Ok(matches!(
+            answer.trim().to_ascii_lowercase().as_str(),
+            "y" | "yes"
+        ))
+    }
+
     /// Tell a failure, and the exit code that goes with it.
     pub fn fail(&mut self, failure: &Failure) -> CrmExit {
         failure.tell(&mut *self.errors, self.colour);
@@ -122,7 +140,14 @@ impl Shell {
         let before = (self.force, self.wait);
         self.force |= line.force;
         self.wait |= line.wait;
+        let all = self.comment.clone();
+        if line.comment.is_some() {
+            self.comment = line.comment;
+        }
+        self.access
+            .comment_on(self.comment.as_deref().unwrap_or_default());
         let result = self.level(line.level);
+        self.comment = all;
         (self.force, self.wait) = before;
         result
     }
@@ -142,11 +167,18 @@ impl Shell {
             Level::Cluster {
                 command: Some(command),
             } => cmd::cluster::run(self, command),
+            Level::Cib {
+                command: Some(command),
+            } => cmd::cib::run(self, command),
+            Level::Apply(apply) => cmd::configure::apply(self, &apply),
+            Level::Drill(drill) => cmd::drill::run(self, &drill),
+            Level::Doctor(doctor) => cmd::doctor::run(self, &doctor),
             Level::Explain(explain) => cmd::explain::run(self, &explain),
             Level::History(history) => cmd::history::run(self, &history),
             Level::Configure { command: None }
             | Level::Resource { command: None }
             | Level::Node { command: None }
+            | Level::Cib { command: None }
             | Level::Cluster { command: None } => {
                 Err(Failure::usage("a command is missing after the level")
                     .cure("see --help, or run crm without a command for a prompt"))

@@ -4,10 +4,12 @@
 //! May touch: everything, through the rooms above; it has no rules of its own.
 
 mod authority;
+mod checkup;
 mod command;
 mod deliver;
 mod devices;
 pub mod guard;
+mod housekeeping;
 mod inputs;
 mod log;
 mod outside;

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::deliver;
 use super::route::{Ask, Shared};
+use super::{checkup, deliver};
 use crate::cib::{self, Cib, Command};
 use crate::clock::wall_s;
 use crate::raft::{Answer, Raft};
@@ -38,6 +38,8 @@ pub(super) struct Service {
     pub(super) newest: Arc<AtomicU64>,
     pub(super) shared: Arc<Shared>,
     pub(super) stopper: super::stop::Stopper,
+    pub(super) feeder: Arc<std::sync::Mutex<super::guard::Feeder>>,
+    pub(super) data: std::path::PathBuf,
 }
 
 #[async_trait::async_trait]
@@ -93,6 +95,16 @@ impl PeerService for Service {
                         PeerAnswer::Done
                     }
                     Err(e) => PeerAnswer::Refused(format!("attributes can't be read: {e}")),
+                }
+            }
+            PeerRequest::Call(name, body) if name == rpc::CHECKUP => {
+                match serde_json::from_value(body) {
+                    Ok(request) => {
+                        let report = checkup::own(self, request).await;
+                        serde_json::to_value(report)
+                            .map_or_else(|e| PeerAnswer::Refused(e.to_string()), PeerAnswer::Json)
+                    }
+                    Err(e) => PeerAnswer::Refused(format!("the question can't be read: {e}")),
                 }
             }
             PeerRequest::Call(name, _) => {
@@ -181,6 +193,8 @@ impl Service {
                 // The cluster's answer is out of reach: this node's own view is what there is.
                 AdminRequest::Query { command, .. } => return self.query(&caller, command),
                 AdminRequest::Write { .. }
+                | AdminRequest::Try { .. }
+                | AdminRequest::EndTrial { .. }
                 | AdminRequest::Token { .. }
                 | AdminRequest::Remove { .. }
                 | AdminRequest::SetRole { .. } => self.need_majority()?,
@@ -250,6 +264,13 @@ impl Service {
                 let ending = || (CrmExit::DISCONNECTED, "the daemon is ending".to_owned());
                 let answer = answer.ok_or_else(ending)?;
                 serde_json::to_value(answer)
+                    .map(AdminAnswer::Json)
+                    .map_err(unread)
+            }
+            (None, AdminRequest::Call(name, body)) if name == rpc::CHECKUP => {
+                let unread = |e: serde_json::Error| (CrmExit::USAGE, e.to_string());
+                let request = serde_json::from_value(body).map_err(unread)?;
+                serde_json::to_value(checkup::all(self, request).await)
                     .map(AdminAnswer::Json)
                     .map_err(unread)
             }

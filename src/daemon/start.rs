@@ -157,6 +157,8 @@ async fn node(options: &Options) -> anyhow::Result<()> {
         newest: Arc::clone(&newest),
         shared: Arc::clone(&shared),
         stopper: stopper.clone(),
+        feeder: Arc::clone(&feeder),
+        data: paths.data.clone(),
     });
     let doorkeeper = Doorkeeper::load(&paths, config.cluster)?;
     let for_peers = Arc::clone(&service) as Arc<dyn rpc::PeerService>;
@@ -230,6 +232,7 @@ async fn node(options: &Options) -> anyhow::Result<()> {
         asks: asks_in,
     };
     let routing = tokio::spawn(router.run(inbox));
+    tokio::spawn(super::housekeeping::keep(raft.clone(), name.clone()));
     // Without systemd there is nobody to notify.
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     tracing::info!("{name} (node {me}) is up");

@@ -6,13 +6,18 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::touched::Touched;
+
 /// This many changes are remembered.
 const ENTRIES: usize = 500;
 /// Of the newest ones, the whole configuration is kept too (for `rollback`), within these bounds.
 const FULL_ENTRIES: usize = 50;
 const FULL_BYTES: usize = 4 << 20;
-/// Patches longer than this are not kept.
+/// Patches longer than this are not kept, and older ones only as long as all together stay below the second bound.
 const PATCH_BYTES: usize = 64 << 10;
+const PATCHES_BYTES: usize = 4 << 20;
+/// A longer comment is cut.
+const COMMENT_CHARS: usize = 500;
 
 /// One change of the configuration.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,10 +34,16 @@ pub struct HistoryEntry {
     pub client: String,
     /// The user.
     pub user: String,
+    /// The user's id as the kernel of that node knew it; none for what the cluster did by itself.
+    #[serde(default)]
+    pub uid: Option<u32>,
     /// What the user said about it.
     pub comment: String,
     /// Version of the CIB after it, as `ADMIN_EPOCH.EPOCH.NUM_UPDATES`.
     pub version: String,
+    /// The objects that it was about.
+    #[serde(default)]
+    pub objects: Vec<Touched>,
     /// The patch (`<diff>`); none when it is too long.
     pub patch: Option<Arc<str>>,
     /// `<configuration>` after the change; none for older entries.
@@ -57,11 +68,25 @@ impl History {
         self.entries.iter().find(|entry| entry.number == number)
     }
 
+    /// The newest change that added this object or changed it.
+    pub fn newest_about(&self, id: &str) -> Option<&Arc<HistoryEntry>> {
+        let about = |entry: &&Arc<HistoryEntry>| entry.objects.iter().any(|it| it.id == id);
+        self.entries.iter().rev().find(about)
+    }
+
+    /// The number that the newest change has; 0 before the first.
+    pub fn newest(&self) -> u64 {
+        self.next
+    }
+
     /// Adds a change and gives it its number; forgets what is beyond the bounds.
     pub(crate) fn add(&mut self, mut entry: HistoryEntry) {
         self.next += 1;
         entry.number = self.next;
         entry.patch = entry.patch.filter(|patch| patch.len() <= PATCH_BYTES);
+        if let Some((end, _)) = entry.comment.char_indices().nth(COMMENT_CHARS) {
+            entry.comment.truncate(end);
+        }
         self.entries.push_back(Arc::new(entry));
         while self.entries.len() > ENTRIES {
             self.entries.pop_front();
@@ -75,6 +100,13 @@ impl History {
             bytes += configuration.len();
             if full > FULL_ENTRIES || bytes > FULL_BYTES {
                 Arc::make_mut(entry).configuration = None;
+            }
+        }
+        let mut bytes = 0;
+        for entry in self.entries.iter_mut().rev() {
+            bytes += entry.patch.as_ref().map_or(0, |patch| patch.len());
+            if bytes > PATCHES_BYTES && entry.patch.is_some() {
+                Arc::make_mut(entry).patch = None;
             }
         }
     }
@@ -92,6 +124,8 @@ mod tests {
             node: "n1".into(),
             client: "crm".into(),
             user: "root".into(),
+            uid: Some(0),
+            objects: Vec::new(),
             comment: String::new(),
             version: "0.1.0".into(),
             patch: Some("<diff/>".into()),
@@ -116,5 +150,19 @@ mod tests {
             .entries()
             .filter(|entry| entry.configuration.is_some());
         assert_eq!(full.count(), 1);
+    }
+    #[test]
+    fn patches_and_comments_are_bounded() {
+        let mut history = History::default();
+        for _ in 0..PATCHES_BYTES / PATCH_BYTES + 9 {
+            let mut long = entry(1);
+            long.patch = Some("p".repeat(PATCH_BYTES).into());
+            long.comment = "ä".repeat(COMMENT_CHARS + 1);
+            history.add(long);
+        }
+        let kept = history.entries().filter(|entry| entry.patch.is_some());
+        assert_eq!(kept.count(), PATCHES_BYTES / PATCH_BYTES);
+        let newest = history.get(history.newest()).expect("just added");
+        assert_eq!(newest.comment.chars().count(), COMMENT_CHARS);
     }
 }

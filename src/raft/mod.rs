@@ -14,6 +14,8 @@ mod membership;
 mod network;
 mod state;
 mod store;
+mod touched;
+mod trial;
 mod types;
 mod vocab;
 
@@ -24,6 +26,8 @@ pub use handle::{Changes, Config, Raft};
 pub use history::{History, HistoryEntry};
 pub use state::State;
 pub use store::{Identity, Store};
+pub use touched::{How, Touched};
+pub use trial::Trial;
 pub use vocab::{
     Answer, Body, Change, ClientWrite, ClusterChange, Error, Leadership, Member, MemberRole,
     Outcome, Timing, TokenRecord, Transport, TransportError,

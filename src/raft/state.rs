@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::history::{History, HistoryEntry};
+use super::touched::Touched;
+use super::trial::{Trial, WITHIN_S};
 use super::vocab::{
     Answer, Body, Change, ClientWrite, ClusterChange, Member, MemberRole, Outcome, TokenRecord,
 };
@@ -45,6 +47,8 @@ pub struct State {
     pub tokens: Arc<BTreeMap<String, TokenRecord>>,
     /// Who changed the configuration.
     pub history: Arc<History>,
+    /// A change that waits to be confirmed.
+    pub trial: Option<Arc<Trial>>,
 }
 
 impl State {
@@ -70,6 +74,8 @@ struct Saved {
     next_id: NodeId,
     tokens: Vec<TokenRecord>,
     history: Arc<History>,
+    #[serde(default)]
+    trial: Option<Arc<Trial>>,
     dedup: Dedup,
 }
 
@@ -241,7 +247,84 @@ fn apply_cluster(state: &mut State, change: &ClusterChange) -> (Outcome, Option<
             member.addresses.clone_from(addresses);
             done()
         }
+        ClusterChange::Try { command, within_s } => try_out(state, command, *within_s),
+        ClusterChange::EndTrial {
+            number,
+            keep,
+            origin,
+            now_s,
+        } => end_trial(state, *number, *keep, origin, *now_s),
     }
+}
+
+/// One trial at a time: what a second one would be taken back to is not known before the first has ended.
+fn try_out(state: &mut State, command: &Command, within_s: u64) -> (Outcome, Option<Patch>) {
+    let refuse = |exit, message| (refused(exit, message), None);
+    if let Some(trial) = &state.trial {
+        let message = format!(
+            "change {} is still on trial: end it with `crm configure confirm` or `crm configure revert` first",
+            trial.number
+        );
+        return refuse(CrmExit::EXISTS, message);
+    }
+    if !WITHIN_S.contains(&within_s) {
+        let message = format!(
+            "a change can be on trial for {} to {} seconds, not for {within_s}",
+            WITHIN_S.start(),
+            WITHIN_S.end()
+        );
+        return refuse(CrmExit::USAGE, message);
+    }
+    let before = state.cib.configuration().cloned();
+    let number = state.history.newest();
+    let (outcome, patch) = apply_cib(state, command);
+    let changed = state.history.newest() > number;
+    if let (true, Some(before), Some(after)) = (changed, before, state.cib.configuration()) {
+        state.trial = Some(Arc::new(Trial {
+            number: state.history.newest(),
+            since_s: command.time_s,
+            until_s: command.time_s + i64::try_from(within_s).expect("bounded above"),
+            user: command.origin.user.clone(),
+            node: command.origin.node.clone(),
+            comment: command.origin.comment.clone(),
+            before,
+            after: after.clone(),
+        }));
+    }
+    (outcome, patch)
+}
+
+fn end_trial(
+    state: &mut State,
+    number: u64,
+    keep: bool,
+    origin: &Origin,
+    now_s: i64,
+) -> (Outcome, Option<Patch>) {
+    let Some(trial) = state.trial.clone().filter(|trial| trial.number == number) else {
+        let message = format!(
+            "change {number} is not on trial: it was confirmed or taken back already (`crm cib log` tells)"
+        );
+        return (refused(CrmExit::NO_SUCH, message), None);
+    };
+    // It ends whatever comes of it: a leader that tries again and again would help nobody.
+    state.trial = None;
+    if keep {
+        return (Outcome::Done(None), None);
+    }
+    let mut last = (Outcome::Done(None), None);
+    for command in trial.ways_back(&state.cib) {
+        // Whoever began it could change all of this; who ends it need not be allowed to.
+        let unbound = Origin {
+            user: String::new(),
+            ..origin.clone()
+        };
+        last = apply_for(state, &command.from(unbound).at(now_s), origin);
+        if matches!(last.0, Outcome::Done(_)) {
+            break;
+        }
+    }
+    last
 }
 
 fn voters(state: &State) -> usize {
@@ -373,6 +456,11 @@ fn ours(command: Command, comment: String, now_s: i64) -> Command {
 }
 
 fn apply_cib(state: &mut State, command: &Command) -> (Outcome, Option<Patch>) {
+    apply_for(state, command, &command.origin)
+}
+
+/// The same, remembered as the work of `origin`.
+fn apply_for(state: &mut State, command: &Command, origin: &Origin) -> (Outcome, Option<Patch>) {
     let applied = cib::apply(&state.cib, command);
     let outcome = match applied.answer {
         Ok(output) => Outcome::Done(output),
@@ -381,7 +469,6 @@ fn apply_cib(state: &mut State, command: &Command) -> (Outcome, Option<Patch>) {
     let patch = applied.patch;
     state.cib = applied.cib;
     if let Some(patch) = patch.as_ref().filter(|patch| patch.configuration_changed()) {
-        let origin = &command.origin;
         let configuration = state
             .cib
             .configuration()
@@ -393,8 +480,10 @@ fn apply_cib(state: &mut State, command: &Command) -> (Outcome, Option<Patch>) {
             node: origin.node.clone(),
             client: origin.client.clone(),
             user: origin.user.clone(),
+            uid: origin.uid,
             comment: origin.comment.clone(),
             version: state.cib.version().to_string(),
+            objects: Touched::of(patch),
             patch: Some(compact(&patch.to_element()).into()),
             configuration,
         };
@@ -418,6 +507,7 @@ pub(crate) fn save(state: &State, dedup: &Dedup) -> Vec<u8> {
         next_id: state.next_id,
         tokens: state.tokens.values().cloned().collect(),
         history: Arc::clone(&state.history),
+        trial: state.trial.clone(),
         dedup: dedup.clone(),
     };
     let content = serde_json::to_vec(&saved).expect("our own types have no map with odd keys");
@@ -450,6 +540,7 @@ pub(crate) fn restore(bytes: &[u8]) -> Result<(State, Dedup), String> {
                 .collect(),
         ),
         history: saved.history,
+        trial: saved.trial,
     };
     Ok((state, saved.dedup))
 }

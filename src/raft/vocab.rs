@@ -102,6 +102,24 @@ pub enum ClusterChange {
         /// SHA-256 of its certificate.
         certificate: Option<String>,
     },
+    /// A change of the CIB that is taken back unless it is confirmed in time.
+    Try {
+        /// The change.
+        command: Box<Command>,
+        /// Seconds from the time of the command.
+        within_s: u64,
+    },
+    /// A trial ends.
+    EndTrial {
+        /// Which: the number of its change in the history.
+        number: u64,
+        /// The change stays, or is taken back.
+        keep: bool,
+        /// Who ends it, and why.
+        origin: cib::Origin,
+        /// Seconds since 1970 there.
+        now_s: i64,
+    },
 }
 
 /// What became of a write. The same on every node, because it is computed when the write is applied.

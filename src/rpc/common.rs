@@ -5,11 +5,14 @@ use std::sync::Arc;
 
 use super::authorise::Grant;
 use super::{
-    AdminAnswer, AdminRequest, Caller, ClusterStatus, Error, NodeConfig, Paths, Peers, Token, tls,
+    AdminAnswer, AdminRequest, Caller, ClusterStatus, Error, NodeConfig, Paths, Peers, Token,
+    TrialNote, tls,
 };
 use crate::cib;
 use crate::clock;
-use crate::raft::{ClientWrite, ClusterChange, Member, MemberRole, Raft, State, TokenRecord};
+use crate::raft::{
+    ClientWrite, ClusterChange, HistoryEntry, Member, MemberRole, Raft, State, TokenRecord,
+};
 use crate::terms::{CrmExit, NodeId};
 use crate::xml::write::compact;
 
@@ -79,6 +82,25 @@ impl Common {
                         .map_err(Error::from)
                 }
             }
+            AdminRequest::Try {
+                client,
+                seq,
+                command,
+                within_s,
+            } => {
+                let mut command = command.clone();
+                self.sign(caller, &mut command);
+                let within_s = *within_s;
+                let change = ClusterChange::Try { command, within_s };
+                self.raft
+                    .write(ClientWrite::cluster(*client, *seq, change))
+                    .await
+                    .map(AdminAnswer::Written)
+                    .map_err(Error::from)
+            }
+            AdminRequest::EndTrial { keep, comment } => {
+                self.end_trial(caller, *keep, comment).await
+            }
             AdminRequest::Status => Ok(AdminAnswer::Status(Box::new(self.status()))),
             AdminRequest::Token { role, valid_s } => {
                 make_token(&self.raft, &self.ca_fingerprint, *role, *valid_s)
@@ -95,6 +117,7 @@ impl Common {
             },
             AdminRequest::Log { last } => Ok(self.log(*last)),
             AdminRequest::Show { number } => self.show(*number),
+            AdminRequest::About { ids } => Ok(self.about(ids)),
             AdminRequest::StepDown { node } => self.step_down(node.as_deref()).await,
             _ => return None,
         };
@@ -104,6 +127,7 @@ impl Common {
     /// The user is who the kernel says it is; nothing that the tool claims counts.
     fn sign(&self, caller: &Caller, command: &mut cib::Command) {
         caller.user.clone_into(&mut command.origin.user);
+        command.origin.uid = Some(caller.uid);
         if command.origin.node.is_empty() {
             self.config
                 .name
@@ -176,6 +200,7 @@ impl Common {
             index: state.index,
             members: state.members.values().cloned().collect(),
             paths: self.peers.paths(),
+            trial: state.trial.as_deref().map(TrialNote::of),
             more: serde_json::Value::Null,
         }
     }
@@ -218,6 +243,57 @@ impl Common {
             message: format!("change {number} is not remembered: see `crm cib log`"),
         })?;
         Ok(AdminAnswer::History(vec![entry.as_ref().clone()]))
+    }
+
+    /// The newest change about each of these objects, where one is remembered.
+    fn about(&self, ids: &[String]) -> AdminAnswer {
+        let state = self.raft.local();
+        let found = ids.iter().filter_map(|id| state.history.newest_about(id));
+        let bare = |entry: &Arc<HistoryEntry>| HistoryEntry {
+            patch: None,
+            configuration: None,
+            ..entry.as_ref().clone()
+        };
+        let mut entries: Vec<HistoryEntry> = found.map(bare).collect();
+        entries.sort_by_key(|entry| entry.number);
+        entries.dedup_by_key(|entry| entry.number);
+        AdminAnswer::History(entries)
+    }
+
+    /// The change that waits to be confirmed stays, or is taken back now.
+    async fn end_trial(
+        &self,
+        caller: &Caller,
+        keep: bool,
+        comment: &str,
+    ) -> Result<AdminAnswer, Error> {
+        let state = self.raft.barrier().await?;
+        let Some(trial) = &state.trial else {
+            return Err(Error::Refused {
+                exit: CrmExit::NO_SUCH,
+                message: "no change waits to be confirmed: `crm cib log` shows what was changed"
+                    .into(),
+            });
+        };
+        let comment = match (comment, keep) {
+            ("", false) => format!("change {} taken back", trial.number),
+            (comment, _) => comment.to_owned(),
+        };
+        let origin = cib::Origin {
+            node: self.config.name.to_string(),
+            client: "crm".into(),
+            user: caller.user.clone(),
+            uid: Some(caller.uid),
+            comment,
+            ..cib::Origin::default()
+        };
+        let change = ClusterChange::EndTrial {
+            number: trial.number,
+            keep,
+            origin,
+            now_s: clock::wall_s(),
+        };
+        self.change(change).await
     }
 
     async fn step_down(&self, node: Option<&str>) -> Result<AdminAnswer, Error> {

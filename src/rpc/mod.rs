@@ -5,6 +5,7 @@
 
 mod admin;
 mod authorise;
+mod checkup;
 mod common;
 mod convert;
 mod join;
@@ -20,16 +21,17 @@ mod tests;
 
 pub use admin::{Client, call_blocking, serve as serve_tools};
 pub use authorise::{Denied, Grant, authorise};
+pub use checkup::{CHECKUP, CheckupRequest, NodeReport};
 pub use common::{Common, make_token};
 pub use join::{Doorkeeper, Founding, Joining, init, join};
 pub use node::{ADMIN_GROUP, NodeConfig, PORT, Paths, Profile, lease_address};
 pub use peers::Peers;
 pub use server::{Listening, serve as serve_peers};
-pub use tls::{Authority, Credentials, any_node, node_of, this_node};
+pub use tls::{Authority, Credentials, any_node, certificate_until_s, node_of, this_node};
 pub use token::Token;
 pub use vocab::{
     AdminAnswer, AdminRequest, AdminService, Caller, ChangeNotice, ClusterStatus, PeerAnswer,
-    PeerRequest, PeerService,
+    PeerRequest, PeerService, TrialNote,
 };
 
 use crate::terms::{CrmExit, NodeId};

@@ -203,6 +203,20 @@ pub fn node_of(der: &[u8]) -> Option<NodeId> {
         })
 }
 
+/// Until when the certificate of the node with this data directory is good, in seconds since 1970.
+///
+/// # Errors
+/// Names the file that cannot be read.
+pub fn certificate_until_s(dir: &Path) -> Result<i64, Error> {
+    let own = certificate(
+        super::node::read(&dir.join("node.pem"))?.as_bytes(),
+        "node.pem",
+    )?;
+    let (_, parsed) = x509_parser::parse_x509_certificate(&own)
+        .map_err(|e| Error::Tls(format!("failed to read node.pem: {e}")))?;
+    Ok(parsed.validity().not_after.timestamp())
+}
+
 impl Credentials {
     /// Reads the node's files.
     ///

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::authorise::Grant;
 use crate::cib::{Cib, Command};
-use crate::raft::{Answer, HistoryEntry, Member, MemberRole};
+use crate::raft::{Answer, HistoryEntry, Member, MemberRole, Trial};
 use crate::terms::{CrmExit, NodeId, Term};
 use crate::{executor, fencer};
 
@@ -70,6 +70,24 @@ pub enum AdminRequest {
         seq: u64,
         /// The change.
         command: Box<Command>,
+    },
+    /// A change of the CIB that is taken back unless it is confirmed in time.
+    Try {
+        /// As for a write.
+        client: Uuid,
+        /// As for a write.
+        seq: u64,
+        /// The change.
+        command: Box<Command>,
+        /// Seconds from now.
+        within_s: u64,
+    },
+    /// The change on trial stays, or is taken back at once.
+    EndTrial {
+        /// It stays.
+        keep: bool,
+        /// What the user says about it.
+        comment: String,
     },
     /// Name, members, leader, quorum.
     Status,
@@ -141,6 +159,11 @@ pub enum AdminRequest {
         /// Its number.
         number: u64,
     },
+    /// The newest changes about these objects of the configuration.
+    About {
+        /// Their ids.
+        ids: Vec<String>,
+    },
     /// Anything else, by name.
     Call(String, serde_json::Value),
 }
@@ -200,8 +223,42 @@ pub struct ClusterStatus {
     pub members: Vec<Member>,
     /// How each other node can be reached from here: address in use, or none.
     pub paths: Vec<(NodeId, Option<SocketAddr>)>,
+    /// A change that waits to be confirmed.
+    #[serde(default)]
+    pub trial: Option<TrialNote>,
     /// What the daemon wants to add.
     pub more: serde_json::Value,
+}
+
+/// A change that waits to be confirmed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrialNote {
+    /// Its number in the history.
+    pub number: u64,
+    /// Seconds since 1970 when it was made.
+    pub since_s: i64,
+    /// Seconds since 1970 when it is taken back.
+    pub until_s: i64,
+    /// Who made it.
+    pub user: String,
+    /// On which node.
+    pub node: String,
+    /// What was said about it.
+    pub comment: String,
+}
+
+impl TrialNote {
+    /// What people need to know of it.
+    pub fn of(trial: &Trial) -> Self {
+        Self {
+            number: trial.number,
+            since_s: trial.since_s,
+            until_s: trial.until_s,
+            user: trial.user.clone(),
+            node: trial.node.clone(),
+            comment: trial.comment.clone(),
+        }
+    }
 }
 
 /// One change, for tools that subscribe.

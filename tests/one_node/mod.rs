@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-const SYSTOLE: &str = env!("CARGO_BIN_EXE_systole");
+pub(crate) const SYSTOLE: &str = env!("CARGO_BIN_EXE_systole");
 
 /// A cluster of one node; it ends with its test, its guard too.
 pub(crate) struct Node {
     pub(crate) dir: tempfile::TempDir,
-    daemon: Child,
+    pub(crate) daemon: Child,
 }
 
 impl Node {
@@ -26,21 +26,18 @@ impl Node {
             .output()
             .expect("the program starts");
         assert!(init.status.success(), "{init:?}");
-        let daemon = Command::new(SYSTOLE)
-            .args(["daemon", "--profile", "wan", "--dir"])
-            .arg(&home)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("the program starts");
+        let daemon = spawn(&home);
         let node = Node { dir, daemon };
-        let end = Instant::now() + Duration::from_secs(10);
-        while !node.run(&["crm", "cluster", "wait", "5"]).status.success() {
-            assert!(Instant::now() < end, "the daemon is not ready within 10 s");
+        node.wait_until_ready();
+        node
+    }
+
+    pub(crate) fn wait_until_ready(&self) {
+        let end = Instant::now() + Duration::from_secs(20);
+        while !self.run(&["crm", "cluster", "wait", "5"]).status.success() {
+            assert!(Instant::now() < end, "the daemon is not ready within 20 s");
             std::thread::sleep(Duration::from_millis(100));
         }
-        node
     }
 
     pub(crate) fn home(&self) -> PathBuf {
@@ -70,6 +67,18 @@ impl Node {
         assert_ne!(code, 0, "{line}");
         (code, String::from_utf8(output.stderr).expect("text"))
     }
+}
+
+/// The daemon of this directory.
+pub(crate) fn spawn(home: &Path) -> Child {
+    Command::new(SYSTOLE)
+        .args(["daemon", "--profile", "wan", "--dir"])
+        .arg(home)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the program starts")
 }
 
 impl Drop for Node {

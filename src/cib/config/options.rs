@@ -462,6 +462,13 @@ pub const OPTIONS: &[ClusterOption] = &[
         Everyone,
         "How capacity and utilization decide about places",
     ),
+    option(
+        "move-lifetime",
+        Duration,
+        "0s",
+        Everyone,
+        "How long what `crm resource move` and `ban` ask for lasts when no time is given; 0 is until it is cleared",
+    ),
 ];
 
 /// The option of this name, old names included.

@@ -6,7 +6,7 @@ use crate::{
     cib::{self, Cib, Command, Op, Target},
     cli::{
         access::store,
-        args::Configure,
+        args::{Apply, Committing, Configure},
         failure::Failure,
         language::{Document, KEYWORDS, Mode, Object, Place, SyntaxError, parse_all, value_text},
         shell::{Session, Shell},
@@ -55,7 +55,7 @@ pub fn run(shell: &mut Shell, command: Configure) -> Result<(), Failure> {
             member,
             place,
         } => modgroup(shell, &group, how == "add", &member, &place),
-        Configure::Load { words } => load(shell, &words),
+        Configure::Load { words, how } => load(shell, &words, &how),
         Configure::Save { words } => save(shell, &words),
         Configure::Edit { ids } => super::edit::edit(shell, &ids),
         Configure::Verify => verify(shell),
@@ -82,7 +82,9 @@ pub fn run(shell: &mut Shell, command: Configure) -> Result<(), Failure> {
                 shell.say(&text)
             }
         }
-        Configure::Commit { how } => commit(shell, how.is_some()),
+        Configure::Commit { forced, how } => super::commit::commit(shell, &how, forced.is_some()),
+        Configure::Confirm => super::commit::end_trial(shell, true),
+        Configure::Revert => super::commit::end_trial(shell, false),
         Configure::Refresh => {
             shell.session = None;
             Ok(())
@@ -177,26 +179,11 @@ pub(crate) fn change(
 
 /// Check pending changes and send them.
 pub fn commit(shell: &mut Shell, force: bool) -> Result<(), Failure> {
-    let session = shell.session()?;
-    let (old, new) = (session.base.root().clone(), session.changed());
-    let result = check::changes(shell, &old, &new, force)
-        .and_then(|()| shell.access.apply_patch(&old, &new));
-    match result {
-        Ok(changed) => {
-            shell.session = None;
-            if changed && shell.wait {
-                super::wait::idle(shell, 3600)
-            } else {
-                Ok(())
-            }
-        }
-        Err(failure) => {
-            if !shell.deferred {
-                shell.session = None;
-            }
-            Err(failure)
-        }
-    }
+    let at_once = Committing {
+        yes: true,
+        ..Committing::default()
+    };
+    super::commit::commit(shell, &at_once, force)
 }
 
 /// Which objects the words ask for.
@@ -542,7 +529,16 @@ fn read_input(file: &str) -> Result<String, Failure> {
         .map_err(|_| Failure::new(CrmExit::DATA, format!("{file} is not UTF-8 text")))
 }
 
-fn load(shell: &mut Shell, words: &[String]) -> Result<(), Failure> {
+/// The configuration becomes what a file says.
+pub(crate) fn apply(shell: &mut Shell, apply: &Apply) -> Result<(), Failure> {
+    load(
+        shell,
+        &["replace".to_owned(), apply.file.clone()],
+        &apply.how,
+    )
+}
+
+fn load(shell: &mut Shell, words: &[String], how_committed: &Committing) -> Result<(), Failure> {
     let mut words: Vec<&str> = words.iter().map(String::as_str).collect();
     let said_xml = words.first() == Some(&"xml");
     if said_xml {
@@ -558,7 +554,7 @@ fn load(shell: &mut Shell, words: &[String]) -> Result<(), Failure> {
     };
     let source = read_input(file)?;
     let xml = said_xml || source.trim_start().starts_with('<');
-    change(shell, |session| match (xml, how) {
+    let work = |session: &mut Session| match (xml, how) {
         (true, "update") => {
             let objects = xml_objects(&source, file)?;
             let mut changed = session.document.clone();
@@ -579,7 +575,9 @@ fn load(shell: &mut Shell, words: &[String]) -> Result<(), Failure> {
                 Failure::new(CrmExit::DATA, format!("{file} has no <configuration>"))
                     .cure("load a <cib> or a <configuration>")
             })?;
-            session.document = Document::new(configuration);
+            let mut changed = Document::new(configuration);
+            keep_nodes(&mut changed, &session.document);
+            session.document = changed;
             Ok(())
         }
         (false, "update") => put(&mut session.document, &source, Mode::Update),
@@ -592,7 +590,12 @@ fn load(shell: &mut Shell, words: &[String]) -> Result<(), Failure> {
             session.document = changed;
             Ok(())
         }
-    })
+    };
+    work(shell.session()?)?;
+    if shell.deferred {
+        return Ok(());
+    }
+    super::commit::commit(shell, how_committed, false)
 }
 
 /// Nodes belong to the cluster, not to the file: those a file does not speak of stay.

@@ -5,8 +5,12 @@
 
 pub(crate) mod change;
 pub(crate) mod check;
+pub mod cib;
 pub mod cluster;
+pub(crate) mod commit;
 pub mod configure;
+pub mod doctor;
+pub mod drill;
 mod edit;
 pub mod explain;
 pub mod history;

@@ -4,6 +4,7 @@ use crate::{
     cib::Cib,
     cli::{failure::Failure, shell::Shell},
     clock,
+    graph::ActionKind,
     policy::{Input, schedule},
     xml::write,
 };
@@ -13,7 +14,12 @@ pub(super) fn is_settled(cib: &Cib) -> bool {
     let mut input = Input::at(clock::wall_s());
     input.causes = false;
     let outcome = schedule(cib.root(), &input);
-    outcome.graph.synapses.is_empty() && outcome.facts.rscs.iter().all(|rsc| rsc.pending.is_none())
+    // Pseudo actions change nothing: with utilization, some are in every graph.
+    let idle = outcome
+        .graph
+        .actions()
+        .all(|action| action.kind == ActionKind::Pseudo);
+    idle && outcome.facts.rscs.iter().all(|rsc| rsc.pending.is_none())
 }
 
 /// Show what pending changes would lead to.

@@ -1,11 +1,13 @@
 //! `crm resource`: resources told to run, to stop, to be elsewhere.
 
 use crate::{
+    cib::config::{moves::Move, options},
     cli::{
         args::Resource,
         failure::Failure,
         language::{Document, meant},
         shell::Shell,
+        show::Wish,
     },
     clock,
     rpc::{AdminAnswer, AdminRequest},
@@ -225,21 +227,31 @@ fn status(shell: &mut Shell, ids: &[String]) -> Result<(), Failure> {
 }
 
 /// Where a resource is to go or not to go, and for how long.
-struct Wish {
+struct Place {
     node: Option<String>,
     until: Option<String>,
 }
 
-fn wish(shell: &mut Shell, root: &Element, words: &[String]) -> Result<Wish, Failure> {
-    let mut wish = Wish {
+fn wish(shell: &mut Shell, root: &Element, words: &[String]) -> Result<Place, Failure> {
+    let mut wish = Place {
         node: None,
         until: None,
     };
-    for word in words {
+    let mut forever = false;
+    let mut rest = words.iter();
+    while let Some(word) = rest.next() {
         if word == "force" {
             shell.force = true;
-        } else if word.starts_with('P') && Duration::parse(word).is_some() {
-            let duration = Duration::parse(word).unwrap_or_else(|| Duration::from_seconds(0));
+        } else if word == "forever" {
+            forever = true;
+        } else if word == "for" {
+            let time = rest.next().ok_or_else(|| {
+                Failure::usage("the time after `for` is missing").cure("for example: for 30m")
+            })?;
+            wish.until = Some(end_after(
+                crate::cli::args::seconds(time).map_err(Failure::usage)?,
+            ));
+        } else if let Some(duration) = Duration::parse(word).filter(|_| word.starts_with('P')) {
             let end = DateTime::from_epoch(clock::wall_s()).plus(&duration);
             wish.until = Some(end.to_string());
         } else if let Some(node) = change::node(root, word) {
@@ -255,7 +267,43 @@ fn wish(shell: &mut Shell, root: &Element, words: &[String]) -> Result<Wish, Fai
             return Err(super::node::no_node(root, word));
         }
     }
+    let usual = options::span_ms(&crate::cib::Cib::new(root.clone()), "move-lifetime") / 1000;
+    if wish.until.is_none() && !forever && usual > 0 {
+        wish.until = Some(end_after(usual));
+    }
     Ok(wish)
+}
+
+fn end_after(seconds: u64) -> String {
+    let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
+    DateTime::from_epoch(clock::wall_s().saturating_add(seconds)).to_string()
+}
+
+/// What move and ban asked for, with who did and when; offline that is not known.
+pub(super) fn wishes(shell: &mut Shell, cib: &crate::cib::Cib) -> Vec<Wish> {
+    let moves = Move::all(cib.root(), clock::wall_s());
+    let ids: Vec<String> = moves.iter().map(|it| it.id.clone()).collect();
+    let entries = if ids.is_empty() || !shell.access.live() {
+        Vec::new()
+    } else {
+        // Who may not read the history sees the rest.
+        match shell.access.ask(AdminRequest::About { ids }) {
+            Ok(AdminAnswer::History(entries)) => entries,
+            _ => Vec::new(),
+        }
+    };
+    let of = |what: Move| {
+        let entry = entries
+            .iter()
+            .rev()
+            .find(|entry| entry.objects.iter().any(|object| object.id == what.id));
+        Wish {
+            by: entry.map(super::cib::author),
+            since_s: entry.map(|entry| entry.time_s),
+            what,
+        }
+    };
+    moves.into_iter().map(of).collect()
 }
 
 fn relocate(shell: &mut Shell, id: &str, words: &[String], prefer: bool) -> Result<(), Failure> {
@@ -293,6 +341,11 @@ fn relocate(shell: &mut Shell, id: &str, words: &[String], prefer: bool) -> Resu
         let constraints = root
             .child_or_new("configuration")
             .child_or_new("constraints");
+        // What is over does nothing any more; without a coordinator nobody else would remove it.
+        let now_s = clock::wall_s();
+        constraints.retain_children(|child| {
+            !Move::of(child, now_s).is_some_and(|other| other.rsc == id && other.is_over(now_s))
+        });
         constraints
             .retain_children(|child| !made_by_us(child, id, (!prefer).then_some(node.as_str())));
         constraints.push(wanted_place(id, &node, prefer, wish.until.as_deref()));
@@ -300,9 +353,9 @@ fn relocate(shell: &mut Shell, id: &str, words: &[String], prefer: bool) -> Resu
     })?;
     if !prefer {
         shell.warn(&format!(
-            "{id} is banned from {node} until: crm resource clear {id}{}",
+            "{id} is banned from {node} until {}crm resource clear {id}",
             wish.until
-                .map(|until| format!(" (or {until})"))
+                .map(|until| format!("{until}, or until "))
                 .unwrap_or_default()
         ));
     }

@@ -18,7 +18,7 @@ use crate::{
     clock,
     policy::RscIdx,
     policy::facts::{Facts, Kind},
-    rpc::{AdminAnswer, AdminRequest, ClusterStatus},
+    rpc::{AdminAnswer, AdminRequest, ClusterStatus, TrialNote},
     terms::DateTime,
 };
 
@@ -35,8 +35,13 @@ fn text(shell: &mut Shell, status: &Status) -> Result<String, Failure> {
     let cib = shell.cib()?;
     let cluster = cluster(shell);
     let facts = super::facts_of(&cib);
+    let wishes = super::resource::wishes(shell, &cib);
     if status.json {
-        return Ok(format!("{:#}", as_json(&cib, &facts, cluster.as_ref())));
+        let mut value = as_json(&cib, &facts, cluster.as_ref());
+        value["moves"] = show::move_values(&wishes, clock::wall_s()).into();
+        let trial = cluster.as_ref().and_then(|cluster| cluster.trial.as_ref());
+        value["trial"] = serde_json::to_value(trial).unwrap_or_default();
+        return Ok(format!("{value:#}"));
     }
     if status.xml || status.what.contains(&StatusWord::Xml) {
         return Ok(crate::cli::tools::crm_mon::xml(
@@ -45,7 +50,14 @@ fn text(shell: &mut Shell, status: &Status) -> Result<String, Failure> {
             cluster.as_ref(),
         ));
     }
-    Ok(page(&cib, &facts, cluster.as_ref(), status))
+    let mut text = page(&cib, &facts, cluster.as_ref(), status);
+    if let Some(moves) = show::move_list(&wishes, clock::wall_s()) {
+        let mut page = Page::new();
+        page.entry(0, &moves);
+        text.push('\n');
+        text.push_str(page.text());
+    }
+    Ok(text)
 }
 
 /// The page of text.
@@ -172,6 +184,9 @@ fn summary(cib: &Cib, facts: &Facts, cluster: Option<&ClusterStatus>) -> Vec<Str
             part("update-origin", "on")
         ));
     }
+    if let Some(trial) = cluster.and_then(|cluster| cluster.trial.as_ref()) {
+        lines.push(format!("  * {}", on_trial(trial)));
+    }
     let nodes = facts.nodes.len();
     lines.push(format!(
         "  * {nodes} node{} configured",
@@ -191,6 +206,25 @@ fn summary(cib: &Cib, facts: &Facts, cluster: Option<&ClusterStatus>) -> Vec<Str
     }
     lines.push(line);
     lines
+}
+
+fn on_trial(trial: &TrialNote) -> String {
+    let by = if trial.user.is_empty() {
+        String::new()
+    } else {
+        format!(" by {}", trial.user)
+    };
+    let comment = if trial.comment.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", trial.comment)
+    };
+    let left = u64::try_from(trial.until_s - clock::wall_s()).unwrap_or(0);
+    format!(
+        "ON TRIAL: change {}{by}{comment} is taken back in {} unless: crm configure confirm",
+        trial.number,
+        crate::terms::span::readable(left * 1000)
+    )
 }
 
 /// The same as one JSON value; its shape is stable.

@@ -239,6 +239,21 @@ fn all_nodes_join_and_a_new_life_loses_its_history() {
 }
 
 #[test]
+fn what_left_the_configuration_is_forgotten_and_no_agent_is_asked_to_delete() {
+    let mut w = World::new(&[]);
+    w.lead();
+    w.plan(vec![run(1, "stop", 2, &[]), run(2, "delete", 2, &[1])]);
+    let stop = Arc::clone(&w.orders[0]);
+    let history = |w: &World| w.cib.root().find_id("vip").is_some();
+    w.result(&stop, 0);
+    assert_eq!(w.orders.len(), 1, "only the stop is an agent's");
+    assert_eq!(w.told, [(NodeId(2), Deed::Forget("vip".into()))]);
+    assert!(!history(&w));
+    w.plan(vec![]);
+    assert!(!w.machine.picture().busy);
+}
+
+#[test]
 fn a_failed_start_is_fatal_and_stops_what_waits_for_it() {
     let mut w = World::new(&[]);
     w.lead();

@@ -361,7 +361,7 @@ impl World {
     pub(super) fn check_applied(&mut self, n: usize, term: u64) {
         let node = &self.nodes[n];
         let at = node.applied;
-        let digest = if at.is_multiple_of(4) {
+        let digest = if at.is_multiple_of(16) {
             node.state.digest()
         } else {
             node.state.version().to_string()

@@ -74,6 +74,8 @@ pub(super) struct Node {
     pub(super) state: Cib,
     pub(super) applied: usize,
     pub(super) answers: BTreeMap<(u64, u64), Option<String>>,
+    /// What is on its disk of what was applied; a daemon begins with that.
+    pub(super) snapshot: Option<Snapshot>,
     pub(super) cib: Cib,
     pub(super) overlay: bool,
     pub(super) lost_at: Option<Mono>,
@@ -88,6 +90,14 @@ pub(super) struct Node {
     pub(super) deliveries: BTreeMap<u64, Delivery>,
     pub(super) runs: BTreeMap<executor::RunId, (RscId, String)>,
     wakes: Wakes,
+}
+
+/// The applied state as a disk has it.
+#[derive(Debug, Clone)]
+pub(super) struct Snapshot {
+    pub(super) state: Cib,
+    pub(super) applied: usize,
+    pub(super) answers: BTreeMap<(u64, u64), Option<String>>,
 }
 
 /// When each machine wants to be woken, in the node's time.
@@ -130,6 +140,7 @@ impl Node {
             state: cib.clone(),
             applied: 0,
             answers: BTreeMap::new(),
+            snapshot: None,
             cib: cib.clone(),
             overlay: false,
             lost_at: None,
@@ -204,9 +215,16 @@ impl World {
         node.fencer = fencer::Machine::new(node.name.clone(), incarnation);
         node.knowledge = knowledge(mono);
         node.authority = Authority::None;
-        // The log is applied anew from its beginning; what is committed is learnt from the leader.
-        (node.state, node.cib, node.applied) = (first.clone(), first, 0);
-        node.answers.clear();
+        // The log is applied anew from the snapshot on; what is committed is learnt from the leader.
+        let known = |snapshot: &&Snapshot| snapshot.applied <= node.raft.log.len();
+        let start = node.snapshot.as_ref().filter(known).cloned();
+        let start = start.unwrap_or(Snapshot {
+            state: first,
+            applied: 0,
+            answers: BTreeMap::new(),
+        });
+        (node.state, node.cib) = (start.state.clone(), start.state);
+        (node.applied, node.answers) = (start.applied, start.answers);
         (node.overlay, node.killed, node.lost_at) = (false, false, None);
         (node.lease_until, node.term_told) = (Mono(0), Term(0));
         node.leadership = Leadership::default();

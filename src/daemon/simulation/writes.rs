@@ -1,6 +1,6 @@
 //! What leaves a node, and is said again until it is answered: writes through raft, reports, orders.
 
-use super::node::{Delivery, Open, Waiter, index};
+use super::node::{Delivery, Open, Snapshot, Waiter, index};
 use super::raft::{self, Write};
 use super::world::{Net, Word, World};
 use crate::cib::{self, Command};
@@ -10,6 +10,9 @@ use crate::daemon::words::COORDINATOR;
 use crate::executor;
 use crate::seeded::{Bug, seeded};
 use crate::terms::{NodeId, Term};
+
+/// Entries between two snapshots.
+const SNAPSHOT_EVERY: usize = 32;
 
 impl World {
     pub(super) fn apply_next(&mut self, n: usize) {
@@ -27,6 +30,13 @@ impl World {
                     .insert(id, applied.answer.err().map(|e| e.to_string()));
             }
             answered = Some((id, node.answers.get(&id).cloned().flatten()));
+        }
+        if node.applied.is_multiple_of(SNAPSHOT_EVERY) {
+            node.snapshot = Some(Snapshot {
+                state: node.state.clone(),
+                applied: node.applied,
+                answers: node.answers.clone(),
+            });
         }
         let leads = node.raft.leader() == Some(node.id);
         self.check_applied(n, entry.term);

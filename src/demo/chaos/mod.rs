@@ -1,4 +1,7 @@
 //! `systole lab chaos`: a cluster in the laboratory, faults one after another and on top of each other, and audits.
+//! Enters: the options of the command: how long, which seed.
+//! Leaves: a report of what was done to the cluster, what a client counted, and what the audits found.
+//! May touch: what the laboratory may: namespaces, links and processes that it made, and its own folder.
 //!
 //! ```text
 //! round:   faults, an operator, a client who counts  ->  all is healed  ->  the cluster settles  ->  audits

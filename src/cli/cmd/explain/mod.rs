@@ -125,6 +125,16 @@ fn say(shell: &mut Shell, explain: &Explain, (text, json): (String, Value)) -> R
     }
 }
 
+/// Why a primitive (all its instances, if it is in a clone) runs nowhere, in one sentence.
+pub(crate) fn why_nowhere(outcome: &Outcome, xml_id: &str) -> String {
+    let mut all = outcome.facts.rscs.enumerate();
+    let found = all.find(|(_, rsc)| rsc.is_primitive() && rsc.xml_id.as_str() == xml_id);
+    match found {
+        Some((rsc, _)) => resource::why_nowhere(outcome, rsc),
+        None => "it is not configured".to_owned(),
+    }
+}
+
 /// The cluster, or the file that stands in for it, as it is.
 fn present(shell: &mut Shell) -> Result<Asked, Failure> {
     let cib = shell.cib()?;

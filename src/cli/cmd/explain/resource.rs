@@ -209,15 +209,7 @@ fn answer(asked: &Asked, trials: &mut Trials<'_>, rsc: RscIdx, only: Option<Node
         .iter()
         .map(|node| of_node(outcome, rsc, *node, scores.get(node).copied()))
         .collect();
-    let actions: Vec<&ActionCause> = outcome
-        .causes
-        .actions
-        .iter()
-        .filter(|action| {
-            let whom = outcome.whom(action.action);
-            action.required && whom.is_some_and(|whom| whom.rsc == Some(rsc))
-        })
-        .collect();
+    let actions = required(outcome, rsc);
     let short = short(outcome, rsc, placed, &actions, &nodes, only);
     let changes = change::changes(trials, rsc, only);
     if let Some(only) = only {
@@ -237,6 +229,49 @@ fn answer(asked: &Asked, trials: &mut Trials<'_>, rsc: RscIdx, only: Option<Node
             .collect(),
         changes,
     }
+}
+
+/// Why it runs nowhere, without its name.
+pub(super) fn why_nowhere(outcome: &Outcome, rsc: RscIdx) -> String {
+    if let Some(why) = told_to_stop(outcome, rsc) {
+        return format!("it is told to be stopped ({why})");
+    }
+    let facts = &outcome.facts;
+    if facts.options.fencing_enabled && !facts.fence_device_known {
+        return "fencing is on, but there is no fence device".to_owned();
+    }
+    if facts.rscs[rsc].flags.blocked {
+        let mut handled = facts.handled.iter();
+        let why = handled.find(|(whose, ..)| *whose == rsc);
+        let why = why.map(|(.., how)| words::cause(outcome, how));
+        return why.unwrap_or_else(|| "a failure that can't be cured blocks it".to_owned());
+    }
+    let placed = words::placed(outcome, rsc);
+    if let Some(target) = placed.filter(|node| words::start_blocked(outcome, rsc, *node)) {
+        let waits = blocked(outcome, &required(outcome, rsc));
+        let why = waits
+            .first()
+            .map(|why| why.trim_start_matches("The ").to_owned());
+        let why = why.unwrap_or_else(|| "it can't be started now".to_owned());
+        return format!("it should run on {}: {why}", words::name(outcome, target));
+    }
+    let scores = final_scores(outcome, rsc);
+    let nodes: Vec<OfNode> = facts
+        .node_order
+        .iter()
+        .map(|node| of_node(outcome, rsc, *node, scores.get(node).copied()))
+        .collect();
+    format!("no node may run it{}", obstacles(&nodes))
+}
+
+/// What must be done with it.
+fn required(outcome: &Outcome, rsc: RscIdx) -> Vec<&ActionCause> {
+    let all = outcome.causes.actions.iter();
+    all.filter(|action| {
+        let whom = outcome.whom(action.action);
+        action.required && whom.is_some_and(|whom| whom.rsc == Some(rsc))
+    })
+    .collect()
 }
 
 /// An action with its causes, for programs.

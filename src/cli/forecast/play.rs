@@ -1,0 +1,165 @@
+//! A cluster that does what it decides, on a copy: a decision, everything in it done, the next decision, until there is
+//! nothing left to do.
+
+use std::collections::BTreeMap;
+
+use super::times::base;
+use crate::{
+    cli::cmd::explain,
+    graph::{ActionKind, Graph},
+    policy::{Input, Outcome, facts::Facts, schedule},
+    simulate::{self, Draft, Known},
+    terms::Role,
+    xml::Element,
+};
+
+/// More decisions than this one after the other are a loop.
+const ROUNDS: usize = 12;
+
+/// By the configured id of each primitive: the nodes on which it is active, and in which role.
+pub(crate) type Standing = BTreeMap<String, BTreeMap<String, Role>>;
+
+/// One decision that was carried out.
+#[derive(Debug)]
+pub(crate) struct Round {
+    /// The decision.
+    pub(crate) outcome: Outcome,
+}
+
+impl Round {
+    /// What it does, in the words of the summary.
+    pub(crate) fn deeds(&self) -> Vec<String> {
+        explain::summary(&self.outcome)
+    }
+}
+
+/// All of it.
+#[derive(Debug)]
+pub(crate) struct Played {
+    /// Where everything was.
+    pub(crate) standing: Standing,
+    /// Decisions with something to do.
+    pub(crate) rounds: Vec<Round>,
+    /// The decision in the end.
+    pub(crate) last: Outcome,
+    /// Where everything is then.
+    pub(crate) ends: Standing,
+    /// The CIB then.
+    #[cfg(test)]
+    pub(crate) cib: Element,
+    /// Nothing is left to do then.
+    pub(crate) settled: bool,
+}
+
+impl Played {
+    /// How much was done by agents, fence devices and the cluster itself.
+    pub(crate) fn actions(&self) -> usize {
+        let graphs = self.rounds.iter().map(|round| &round.outcome.graph);
+        graphs
+            .flat_map(|graph| graph.actions())
+            .filter(|action| action.kind != ActionKind::Pseudo)
+            .count()
+    }
+
+    /// What was true in the beginning.
+    pub(crate) fn first(&self) -> &Outcome {
+        self.rounds
+            .first()
+            .map_or(&self.last, |round| &round.outcome)
+    }
+}
+
+/// Where everything is.
+pub(crate) fn standing(facts: &Facts) -> Standing {
+    let mut found = Standing::new();
+    for rsc in facts.rscs.iter().filter(|rsc| rsc.is_primitive()) {
+        let nodes = found.entry(rsc.xml_id.to_string()).or_default();
+        for node in &rsc.active {
+            nodes.insert(facts.nodes[*node].name.to_string(), rsc.role);
+        }
+    }
+    found
+}
+
+/// What a simulation of a single transition leaves undone, because nothing in it depends on it: histories and fail counts
+/// that the cluster itself removes.
+fn forget(cib: &mut Element, graph: &Graph) {
+    for action in graph.actions() {
+        let (Some(node), Some(rsc)) = (&action.node, &action.rsc) else {
+            continue;
+        };
+        let states = cib.child_or_new("status").children_mut();
+        let states = states.filter(|state| {
+            state.get("uname") == Some(node.name.as_str()) || state.id() == Some(&node.uuid)
+        });
+        let of_rsc = |entry: &Element| {
+            entry
+                .id()
+                .is_some_and(|id| base(id) == base(rsc.id.as_str()))
+        };
+        match action.task.as_str() {
+            "lrm_delete" | "delete" => {
+                for state in states {
+                    if let Some(resources) = state
+                        .child_mut("lrm")
+                        .and_then(|lrm| lrm.child_mut("lrm_resources"))
+                    {
+                        resources.retain_children(|entry| !of_rsc(entry));
+                    }
+                }
+            }
+            "clear_failcount" => {
+                let counts = |pair: &Element| {
+                    let name = pair.get("name").unwrap_or_default();
+                    let rest = name
+                        .strip_prefix("fail-count-")
+                        .or_else(|| name.strip_prefix("last-failure-"));
+                    rest.is_some_and(|rest| rest.split('#').next() == Some(base(rsc.id.as_str())))
+                };
+                for set in states
+                    .flat_map(Element::children_mut)
+                    .filter(|part| part.is("transient_attributes"))
+                    .flat_map(Element::children_mut)
+                {
+                    set.retain_children(|pair| !counts(pair));
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Carry it out.
+pub(crate) fn play(cib: &Element, input: &Input) -> Result<Played, simulate::Error> {
+    let mut cib = cib.clone();
+    let mut rounds: Vec<Round> = Vec::new();
+    let (last, settled) = loop {
+        let outcome = schedule(&cib, input);
+        // Pseudo actions change nothing: with utilization, some are in every graph.
+        let idle = outcome
+            .graph
+            .actions()
+            .all(|action| action.kind == ActionKind::Pseudo);
+        if idle {
+            break (outcome, true);
+        }
+        if rounds.len() == ROUNDS {
+            break (outcome, false);
+        }
+        let mut draft = Draft::new(&cib, input.now_s);
+        simulate::execute(&outcome.graph, &mut draft, &Known::of(&outcome.facts), &[])?;
+        cib = draft.cib().clone();
+        forget(&mut cib, &outcome.graph);
+        rounds.push(Round { outcome });
+    };
+    let first = rounds.first().map_or(&last, |round| &round.outcome);
+    Ok(Played {
+        standing: standing(&first.facts),
+        ends: standing(&last.facts),
+        rounds,
+        last,
+        #[cfg(test)]
+        cib,
+        settled,
+    })
+}
