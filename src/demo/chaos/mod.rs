@@ -8,9 +8,6 @@
 //! ```
 //!
 //! One seed draws one sequence of faults; what comes of it depends on the machine's timing.
-//! Enters: how long, which seed, how many hosts, which faults.
-//! Leaves: a report of what was broken and audited; the exit status says whether every audit passed.
-//! May touch: namespaces, links, disks and processes of its own making; they end with it.
 
 mod audit;
 mod client;
