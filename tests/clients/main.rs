@@ -26,15 +26,16 @@ use systole::demo::enclose::{Side, enclose};
 
 mod crmsh;
 mod lab;
+mod pcs;
 mod session;
 
-/// A session fails by panicking. The second word is the program that it needs.
+/// A session fails by panicking. The second text names what must be installed for it, paths with blanks between them.
 type Scenario = (&'static str, &'static str, fn());
 
 const SCENARIO: &str = "SYSTOLE_SCENARIO";
 
 fn scenarios() -> Vec<Scenario> {
-    [lab::SCENARIOS, crmsh::SCENARIOS].concat()
+    [lab::SCENARIOS, crmsh::SCENARIOS, pcs::SCENARIOS].concat()
 }
 
 fn in_ci() -> bool {
@@ -57,13 +58,10 @@ fn outside() -> ExitCode {
     };
     let mut skipped = false;
     let mut trials = Vec::new();
-    for (name, program, _) in scenarios() {
+    for (name, programs, _) in scenarios() {
         let why = match &refused {
             Some(why) => Some(why.message().unwrap_or("no namespaces").to_owned()),
-            None if !std::path::Path::new(program).exists() => {
-                Some(format!("{program} is not installed"))
-            }
-            None => None,
+            None => missing(programs).map(|path| format!("{path} is not installed")),
         };
         if let Some(why) = &why {
             eprintln!("SKIPPED: {name}: {why}");
@@ -78,6 +76,11 @@ fn outside() -> ExitCode {
         return ExitCode::FAILURE;
     }
     conclusion.exit_code()
+}
+
+fn missing(programs: &str) -> Option<&str> {
+    let mut paths = programs.split_whitespace();
+    paths.find(|path| !std::path::Path::new(path).exists())
 }
 
 fn run_in_child(name: &str) -> Result<(), Failed> {

@@ -89,9 +89,10 @@ pub(super) fn all(
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let program = std::env::current_exe()?;
+    // Found also after its file was replaced by a newer one.
+    let program = Path::new("/proc/self/exe");
     for (file, words) in TOOLS {
-        match runtime.block_on(output(&program, words)) {
+        match runtime.block_on(output(program, words)) {
             Ok(text) => report.add(file, &text),
             Err(why) => report.missing.push(format!("{file}: {why}")),
         }
