@@ -41,6 +41,8 @@ pub(super) struct Checks {
     /// Some agent did not do what it should, or took long.
     agents_failed: bool,
     agents_slow: bool,
+    /// When each resource was last started on a node.
+    started: BTreeMap<(usize, String), u64>,
     /// Which order was carried out under which number, by node, and the other way round.
     executions: BTreeMap<(usize, i64), String>,
     carried_out: BTreeMap<(usize, u64, String), i64>,
@@ -74,6 +76,7 @@ impl World {
                 self.may_begin(n, &rsc, &task);
                 self.in_order(n, &rsc);
                 self.checks.active.insert((n, rsc.clone()), false);
+                self.checks.started.insert((n, rsc.clone()), self.now);
             }
             "promote" => {
                 self.may_begin(n, &rsc, &task);
@@ -406,17 +409,21 @@ impl World {
         living.map(|(_, node)| node)
     }
 
-    /// S12: a daemon that is up to it stops its resources by itself; the guard is for one that is not.
+    /// S12: a daemon that is up to it stops its resources by itself; the guard is for one that is not, and for what was
+    /// started in the moment in which the node was cut off: that may not be in its own copy of the CIB yet.
     pub(super) fn guard_acts(&mut self, n: usize, stops: &[String]) {
         let node = &self.nodes[n];
-        let well = node.up
-            && node
-                .well_since
-                .is_some_and(|since| self.now >= since + WELL_MS);
+        let long = |since: u64| self.now >= since + WELL_MS;
+        let well = node.up && node.well_since.is_some_and(long);
+        let known = |rsc: &&String| {
+            let started = self.checks.started.get(&(n, (*rsc).clone()));
+            started.is_some_and(|since| long(*since))
+        };
+        let left = stops.iter().find(known);
         let excused = self.checks.agents_failed || self.checks.agents_slow;
-        if well && !stops.is_empty() && !excused {
+        if let (true, false, Some(rsc)) = (well, excused, left) {
             self.checks.violated(format!(
-                "S12: the guard of h{} has to stop {stops:?} at {}, and its daemon is well",
+                "S12: the guard of h{} has to stop {rsc} at {}, and its daemon is well",
                 n + 1,
                 self.now
             ));
