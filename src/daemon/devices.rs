@@ -56,8 +56,8 @@ pub(super) fn configured(cib: &Cib, me: &NodeName, now_s: i64, lease_ms: u64) ->
 }
 
 /// How long after a node fell silent its watchdog has certainly reset it: what is left of its lease, and then the timeout
-/// that the cluster waits, but never less than the node's own. Nodes without a watchdog are not in it, nor is anybody while
-/// `stonith-watchdog-timeout` is off. // spec cluster §16.9; safety §2
+/// that the cluster waits, but never less than the node's own. Nodes without a watchdog are not in it, nor those that keep
+/// what they run without a lease (their watchdog is fed all the same), nor is anybody while `stonith-watchdog-timeout` is off. // spec cluster §16.9; safety §2
 pub(super) fn watchdogs(cib: &Cib, lease_ms: u64) -> BTreeMap<NodeName, u64> {
     let names = ["fencing-watchdog-timeout", "stonith-watchdog-timeout"];
     let text = option(cib, &names).unwrap_or_default();
@@ -69,6 +69,7 @@ pub(super) fn watchdogs(cib: &Cib, lease_ms: u64) -> BTreeMap<NodeName, u64> {
     let states = cib.status().into_iter();
     states
         .flat_map(|status| status.children_named("node_state"))
+        .filter(|state| state.get("lets-go") != Some("false"))
         .filter_map(|state| {
             let own_ms: u64 = state.get("watchdog-ms")?.parse().ok()?;
             let wait_ms = if twice {
@@ -236,7 +237,8 @@ mod tests {
                  <node id=\"1\" uname=\"h1\"/></nodes><resources>{device}</resources></configuration><status>\
                  <node_state id=\"1\" uname=\"h1\" watchdog-ms=\"5000\"/>\
                  <node_state id=\"2\" uname=\"h2\" watchdog-ms=\"8000\"/>\
-                 <node_state id=\"3\" uname=\"h3\" watchdog-ms=\"0\"/></status></cib>"
+                 <node_state id=\"3\" uname=\"h3\" watchdog-ms=\"0\"/>\
+                 <node_state id=\"4\" uname=\"h4\" watchdog-ms=\"5000\" lets-go=\"false\"/></status></cib>"
             );
             let cib = Cib::parse(text, &Limits::default()).expect("the test's XML is right");
             match configured(&cib, &"h1".into(), 0, 1_000) {
