@@ -92,7 +92,10 @@ enum Command {
         program: String,
     },
     /// Break a cluster of namespaces on this machine for minutes or hours, and audit it
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  systole lab chaos --minutes 10 --seed 1\n  systole lab chaos --help"
+    )]
     Lab(Lab),
     /// Stop what a dead daemon left running (started by the daemon)
     #[command(hide = true)]
@@ -102,7 +105,10 @@ enum Command {
 #[derive(Debug, Subcommand)]
 enum Lab {
     /// Faults one after another and on top of each other, and audits in between
-    #[command(disable_help_flag = true)]
+    #[command(
+        disable_help_flag = true,
+        after_help = "Example:\n  systole lab chaos --minutes 10 --seed 1"
+    )]
     Chaos(Rest),
     /// Run whole nodes in a simulated world with faults
     #[cfg(feature = "simulation")]

@@ -141,6 +141,8 @@ const END_MS: u64 = 130_000;
 const GRID_MS: u64 = 10;
 /// What a lost node ran has to run elsewhere within this time, and the rest of it, to be seen.
 const RECOVERED_MS: u64 = 30_000;
+/// More than this does not happen in one millisecond.
+const MOST_AT_ONCE: u64 = 100_000;
 /// As long as nothing changes, the cluster has settled.
 const SETTLED_MS: u64 = 4_000;
 
@@ -281,7 +283,12 @@ impl World {
     /// Runs to the end; what was wrong, if anything was.
     pub(super) fn run(&mut self) -> Option<String> {
         let mut quiet_since = None;
+        let mut at_once = 0;
         while let Some(((at, id), what)) = self.queue.pop_first() {
+            at_once = if self.now == at { at_once + 1 } else { 0 };
+            if at_once > MOST_AT_ONCE {
+                return Some(format!("L2: what happens at {at} has no end"));
+            }
             self.now = at;
             self.counters.events += 1;
             self.happens(id, what);
