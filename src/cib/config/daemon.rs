@@ -1,7 +1,7 @@
 //! Which of Pacemaker's daemons a cluster option belongs to. We are one program, but clients ask each daemon by its name
 //! what options it has.
 
-use super::options::{ClusterOption, OPTIONS};
+use super::options::{Audience, ClusterOption, OPTIONS};
 
 /// A daemon that has cluster options.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +50,9 @@ impl ClusterOption {
 impl Daemon {
     /// Its options, in the order of the table.
     pub fn options(self) -> impl Iterator<Item = &'static ClusterOption> {
-        OPTIONS.iter().filter(move |option| option.daemon() == self)
+        OPTIONS
+            .iter()
+            .filter(move |option| option.daemon() == self && option.audience != Audience::Systole)
     }
 }
 

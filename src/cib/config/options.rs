@@ -58,9 +58,11 @@ pub enum Audience {
     Cluster,
     /// Nobody any more.
     Deprecated,
+    /// Everybody; Pacemaker has no such option, so its tools do not list it.
+    Systole,
 }
 
-use Audience::{Advanced, Cluster, Deprecated, Everyone};
+use Audience::{Advanced, Cluster, Deprecated, Everyone, Systole};
 use Kind::{Boolean, Choice, Count, Duration, Integer, Percentage, Text, Timeout, Version};
 
 const fn option(
@@ -321,7 +323,7 @@ pub const OPTIONS: &[ClusterOption] = &[
         "voter-replace-after",
         Duration,
         "10min",
-        Everyone,
+        Systole,
         "A voter that was not heard for so long gives its vote to a node that does not vote; 0 is never",
     ),
     option(
@@ -473,7 +475,7 @@ pub const OPTIONS: &[ClusterOption] = &[
         "move-lifetime",
         Duration,
         "0s",
-        Everyone,
+        Systole,
         "How long what `crm resource move` and `ban` ask for lasts when no time is given; 0 is until it is cleared",
     ),
 ];

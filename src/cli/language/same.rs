@@ -87,7 +87,8 @@ fn plain(element: &Element, referenced: &BTreeSet<String>, top: bool) -> String 
     for node in element.nodes() {
         if let Some(comment) = node.as_comment() {
             // crmsh keeps the sign that begins a comment in it.
-            let text = comment.trim_start_matches(['#', ' ']).trim_end();
+            let text = comment.trim_start_matches(|c: char| c == '#' || c.is_whitespace());
+            let text = text.trim_end();
             out.push_str(&format!("<!--{text}-->"));
         }
         let Some(child) = node.as_element() else {

@@ -13,8 +13,10 @@ pub(super) fn options(tool: &mut Tool, kind: &str, all: bool) -> Result<(), Fail
         return Err(Failure::usage(message));
     }
     let title = "Cluster options, also called properties";
-    tool.element(agent("cluster-options", title, OPTIONS, all));
-    text(tool, title, OPTIONS, all)
+    let theirs = |option: &&ClusterOption| option.audience != Audience::Systole;
+    let options: Vec<ClusterOption> = OPTIONS.iter().filter(theirs).copied().collect();
+    tool.element(agent("cluster-options", title, &options, all));
+    text(tool, title, &options, all)
 }
 
 /// A list of options as lines. Those for few, and those for nobody any more, only when all are wanted.
