@@ -142,7 +142,7 @@ const GRID_MS: u64 = 10;
 /// What a lost node ran has to run elsewhere within this time, and the rest of it, to be seen.
 const RECOVERED_MS: u64 = 30_000;
 /// More than this does not happen in one millisecond.
-const MOST_AT_ONCE: u64 = 100_000;
+const MOST_AT_ONCE: u64 = 5_000;
 /// As long as nothing changes, the cluster has settled.
 const SETTLED_MS: u64 = 4_000;
 
