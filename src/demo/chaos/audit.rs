@@ -124,9 +124,10 @@ impl Chaos<'_> {
             held.last().is_some_and(|held| held.until_us.is_none())
         };
         let counts = |host: &&String| {
-            let script = "read -r pid _ < /run/resource-agents/systole-counter-count.pid && kill -0 \"$pid\"";
+            let script = "read -r pid _ < \"$1\" && kill -0 \"$pid\"";
+            let file = self.counter(host);
             self.cluster
-                .run(host, &["sh", "-c", script])
+                .run(host, &["sh", "-c", script, "sh", &file])
                 .is_ok_and(|o| o.code == 0)
         };
         let holders: Vec<&String> = names.iter().filter(holds).collect();
@@ -166,6 +167,15 @@ impl Chaos<'_> {
         }
         let promoted = places("db", Some("Promoted"));
         (promoted.len() != 1).then(|| format!("db is promoted on {promoted:?}"))
+    }
+
+    /// Where the agent keeps the number of its process.
+    pub(super) fn counter(&self, host: &str) -> String {
+        let file = self
+            .lab
+            .disk(host)
+            .join("run/rsctmp/systole-counter-count.pid");
+        file.to_string_lossy().into_owned()
     }
 
     /// No acknowledged write is lost, and none counts twice.

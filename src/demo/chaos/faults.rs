@@ -117,9 +117,9 @@ impl Chaos<'_> {
             Fault::DiskFull => self.fill(&host)?,
             Fault::FailResource => {
                 let script = "read -r pid _ < \"$1\" && kill -KILL \"$pid\"";
-                let file = "/run/resource-agents/systole-counter-count.pid";
+                let file = self.counter(&host);
                 // Where it does not run, nothing happens.
-                let _ = self.cluster.run(&host, &["sh", "-c", script, "sh", file]);
+                let _ = self.cluster.run(&host, &["sh", "-c", script, "sh", &file]);
             }
         }
         if !matches!(
