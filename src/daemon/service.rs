@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use super::deliver::{self, Teller};
 use super::route::{Ask, Shared};
-use super::{checkup, deliver};
+use super::{checkup, reports};
 use crate::cib::status::node_state::NodeState;
 use crate::cib::{self, Cib, Command};
 use crate::clock::wall_s;
@@ -29,6 +30,7 @@ pub(super) struct Service {
     pub(super) name: NodeName,
     pub(super) raft: Raft,
     pub(super) peers: Peers,
+    pub(super) teller: Teller,
     pub(super) common: rpc::Common,
     pub(super) presence: presence::Handle,
     pub(super) coordinator: coordinator::Handle,
@@ -57,6 +59,14 @@ impl PeerService for Service {
                 self.executor
                     .send(executor::Event::Command(Box::new(command)))
                     .await;
+                PeerAnswer::Done
+            }
+            PeerRequest::NotDone { key, why } => {
+                if !self.raft.leadership().borrow().mine {
+                    return PeerAnswer::Refused("this node does not lead".into());
+                }
+                self.coordinator
+                    .tell(coordinator::Event::NotDone { key, why });
                 PeerAnswer::Done
             }
             PeerRequest::Fencer(message) => {
@@ -491,7 +501,7 @@ impl Service {
             ));
         }
         let term = Term(self.newest.load(Ordering::Acquire));
-        let mut forgotten = 0;
+        let (mut commands, mut forgotten) = (Vec::new(), 0);
         for (id, name) in self.nodes() {
             if only.is_some_and(|o| o != id) {
                 continue;
@@ -505,45 +515,44 @@ impl Service {
                     continue;
                 };
                 forgotten += 1;
-                let command = record::cleaned(&place, &known.into());
-                let written = self
-                    .raft
-                    .propose(signed(&self.name, command))
-                    .await
-                    .map_err(unwritten)?;
-                accepted(&written)?;
-                let key = TransitionKey {
-                    action: 0,
-                    transition: -1,
-                    target_rc: 0,
-                    uuid: "cleanup".into(),
-                };
-                let command = executor::Command::Forget {
-                    term,
-                    rsc: known.into(),
-                    key,
-                };
-                if id == self.me {
-                    self.executor
-                        .send(executor::Event::Command(Box::new(command)))
-                        .await;
-                } else {
-                    super::deliver::order(
-                        &self.peers,
-                        &self.newest,
-                        &self.shared.lives,
-                        id,
-                        term,
-                        command,
-                    );
-                }
+                // The node first, so that it has forgotten before the resource is looked at anew.
+                self.forget(id, term, known).await;
+                commands.extend(reports::flatten(vec![record::cleaned(
+                    &place,
+                    &known.into(),
+                )]));
             }
+        }
+        if !commands.is_empty() {
+            // All nodes in one write: what follows from it is decided once.
+            let command = signed(&self.name, Command::transaction(commands));
+            accepted(&self.raft.propose(command).await.map_err(unwritten)?)?;
         }
         Ok(AdminAnswer::Text(match forgotten {
             0 => "nothing to clean up".into(),
             1 => "cleaned up 1 history".into(),
             n => format!("cleaned up {n} histories"),
         }))
+    }
+
+    /// Asks a node to forget a resource. One that is not there knows nothing that would have to be forgotten.
+    async fn forget(&self, node: NodeId, term: Term, rsc: &str) {
+        let key = TransitionKey {
+            action: 0,
+            transition: -1,
+            target_rc: 0,
+            uuid: "cleanup".into(),
+        };
+        let rsc = rsc.into();
+        let command = executor::Command::Forget { term, rsc, key };
+        if node == self.me {
+            self.executor
+                .send(executor::Event::Command(Box::new(command)))
+                .await;
+            return;
+        }
+        let (newest, lives) = (&self.newest, &self.shared.lives);
+        deliver::order(&self.teller, newest, lives, node, term, command);
     }
 
     fn nodes(&self) -> Vec<(NodeId, NodeName)> {

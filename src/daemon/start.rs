@@ -12,6 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::authority::Knowledge;
+use super::deliver::Teller;
 use super::guard::{self, Feeder, Look};
 use super::inputs::{self, Decided, Keeper};
 use super::reports;
@@ -142,7 +143,9 @@ async fn node(options: &Options) -> anyhow::Result<()> {
     let shared = Arc::new(Shared::default());
     let stopper = Stopper::new();
     let (asks, asks_in) = mpsc::unbounded_channel();
+    let teller = Teller::new(raft.clone(), peers.clone(), coordinator.clone());
     let service = Arc::new(Service {
+        teller: teller.clone(),
         me,
         name: name.clone(),
         raft: raft.clone(),
@@ -187,7 +190,13 @@ async fn node(options: &Options) -> anyhow::Result<()> {
         attributes,
         alerts: alerts.clone(),
         members_told: None,
-        reports: reports::Writer::start(raft.clone(), executor.clone(), name.clone()),
+        reports: reports::Writer::start(
+            raft.clone(),
+            executor.clone(),
+            (me, name.clone()),
+            teller.clone(),
+        ),
+        teller,
         asks: asks.clone(),
         newest,
         shared: Arc::clone(&shared),

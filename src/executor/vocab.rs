@@ -34,6 +34,16 @@ pub enum Command {
     },
 }
 
+impl Command {
+    /// The action that asks.
+    pub fn key(&self) -> &TransitionKey {
+        match self {
+            Self::Execute(order) => &order.key,
+            Self::Cancel { key, .. } | Self::Forget { key, .. } => key,
+        }
+    }
+}
+
 /// One operation that is to be run here.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {
@@ -217,7 +227,7 @@ pub enum Effect {
     Gone(RscId),
 }
 
-/// What the daemon makes of a result. All reports of one step belong into one write, in their order.
+/// What the daemon makes of a result. Reports are written in their order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Report {
     /// About to run; answer with [`Event::PendingWritten`] or [`Event::PendingLost`] and the call id.
@@ -242,8 +252,13 @@ pub enum Report {
         /// The action that asked.
         by: TransitionKey,
     },
-    /// Not for the history: told to the coordinator alone.
-    Direct(Execution),
+    /// An order that was taken and will not be carried out. There is nothing to write, so the coordinator is told.
+    NotDone {
+        /// The action.
+        key: TransitionKey,
+        /// The operation and why not.
+        why: String,
+    },
     /// All that is known, after a rejoin; the node's history is replaced by it. // spec cluster §13.5
     History(Vec<Execution>),
 }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::authorise::Grant;
 use crate::cib::{Cib, Command};
 use crate::raft::{Answer, HistoryEntry, Member, MemberRole, Trial};
-use crate::terms::{CrmExit, NodeId, Term};
+use crate::terms::{CrmExit, NodeId, Term, TransitionKey};
 use crate::{executor, fencer};
 
 /// What one daemon asks another. Raft's own messages and joins do not come this way.
@@ -21,6 +21,13 @@ pub enum PeerRequest {
         life: u64,
         /// The order.
         command: executor::Command,
+    },
+    /// For the coordinator: an action of its graph will not be carried out, and nothing will be written of it.
+    NotDone {
+        /// The action.
+        key: TransitionKey,
+        /// Who says so, and why.
+        why: String,
     },
     /// Fencers among themselves.
     Fencer(fencer::Message),
