@@ -246,6 +246,9 @@ async fn node(options: &Options) -> anyhow::Result<()> {
     };
     let routing = tokio::spawn(router.run(inbox));
     tokio::spawn(super::housekeeping::keep(raft.clone(), name.clone()));
+    if let Some(file) = std::env::var_os(crate::clock::LAB_CLOCK) {
+        tokio::spawn(super::housekeeping::follow_clock(file.into()));
+    }
     // Without systemd there is nobody to notify.
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     tracing::info!("{name} (node {me}) is up");

@@ -13,7 +13,7 @@ use rustix::process::Signal;
 
 use super::lab::{CLIENT, Job, Lab, LabError, Output};
 use super::prober::Record;
-use crate::clock::{self, Mono};
+use crate::clock::{self, LAB_CLOCK, Mono};
 
 const PORT: u16 = 5405;
 const COMMAND_LIMIT: Duration = Duration::from_secs(30);
@@ -189,11 +189,18 @@ impl<'a> Cluster<'a> {
         if let Some(profile) = &self.profile {
             argv.extend(["--profile", profile]);
         }
-        let job = self.lab.start(host, "daemon", &argv, &self.env(host))?;
+        let mut env = self.env(host);
+        env.push((LAB_CLOCK, self.clock(host).display().to_string()));
+        let job = self.lab.start(host, "daemon", &argv, &env)?;
         let mut daemons = self.daemons.lock().unwrap_or_else(PoisonError::into_inner);
         daemons.retain(|old| old.host != host);
         daemons.push(job);
         Ok(())
+    }
+
+    /// The file that says by how many seconds the wall clock of a host's daemon is ahead.
+    pub fn clock(&self, host: &str) -> std::path::PathBuf {
+        self.lab.dir().join(format!("{host}.clock"))
     }
 
     /// The daemon of a host, if one was started.

@@ -428,10 +428,9 @@ impl Lab {
 
     fn iproute(&self, program: &str, line: &str) -> bool {
         let words = line.split_whitespace();
-        let spec = words.fold(
-            crate::process::Spec::new(program),
-            crate::process::Spec::arg,
-        );
+        // `tc` is where only administrators look for programs.
+        let spec = crate::process::Spec::new(program).env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+        let spec = words.fold(spec, crate::process::Spec::arg);
         let ended = self
             .runtime
             .block_on(crate::process::run(spec, std::future::pending()));
