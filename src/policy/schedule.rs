@@ -71,6 +71,7 @@ pub fn decide(facts: Facts, cib: &Element, input: &Input) -> Outcome {
         let text = "orderings contradict each other, the plan did not settle; remove one of the orderings that form a loop";
         warnings.push(Warning {
             text: text.to_owned(),
+            invalid: false,
         });
     }
     let placed = facts

@@ -21,7 +21,7 @@ pub use bans::{ban_elements, ban_list};
 pub use fencing::Fencing;
 pub use history::{node_history, operations};
 pub use moves::{Wish, move_list, move_values};
-pub use nodes::{mixed_version, node_list, node_name};
+pub use nodes::{NodeWords, mixed_version, node_list, node_name, node_words};
 pub use page::{Entry, Page};
 pub use protection::{Protection, protections};
 pub use resources::resource_list;
