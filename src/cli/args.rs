@@ -2,8 +2,10 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+mod bring;
 mod operate;
 
+pub use bring::Import;
 pub(crate) use operate::seconds;
 pub use operate::{Apply, Cib, Committing, Doctor, Drill};
 
@@ -124,6 +126,8 @@ pub enum Level {
     },
     /// Make the configuration what a file says
     Apply(Apply),
+    /// Take over what Pacemaker, Corosync or keepalived were configured for
+    Import(Import),
     /// What if a machine fails?
     Drill(Drill),
     /// What does no harm today and bites later
