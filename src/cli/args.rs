@@ -709,6 +709,21 @@ pub enum Cluster {
         #[arg(value_parser = ["voter", "learner", "witness"])]
         role: String,
     },
+    /// Let a node listen at other addresses, one for each network, the preferred one first
+    #[command(
+        name = "set-address",
+        after_help = "The node listens there at once, without a restart; at addresses that it had before for half a minute more.\n\nExamples:\n  crm cluster set-address node1 192.0.2.11 198.51.100.11\n  crm cluster set-address node1 192.0.2.11:5405"
+    )]
+    SetAddress {
+        /// The node
+        node: String,
+        /// All that it shall have, ADDRESS[:PORT]
+        #[arg(required = true)]
+        addresses: Vec<String>,
+        /// Also when the node can't be asked whether it has them
+        #[arg(long)]
+        force: bool,
+    },
     /// Two voters without a witness: one that has fenced the other goes on alone
     #[command(
         name = "two-node",

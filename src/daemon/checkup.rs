@@ -83,7 +83,8 @@ pub(super) async fn own(service: &Service, request: CheckupRequest) -> NodeRepor
         .connect();
     let place = service.executor.place().clone();
     let data = service.data.clone();
-    let addresses = service.common.config.addresses.clone();
+    let addresses = service.addresses.peers().borrow().clone();
+    let paths = service.peers.every_path();
     let name = service.name.to_string();
     let time_ms = wall_ms();
     // Files, names and interfaces are asked for with calls that block.
@@ -109,6 +110,7 @@ pub(super) async fn own(service: &Service, request: CheckupRequest) -> NodeRepor
             .filter_map(|address| Some((address.to_string(), mtu(*address)?)))
             .collect(),
         certificate_until_s: crate::rpc::certificate_until_s(&data).ok(),
+        paths,
         guard,
     });
     asked.await.unwrap_or_default()

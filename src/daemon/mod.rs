@@ -3,6 +3,7 @@
 //! Leaves: events for all machines; writes; answers.
 //! May touch: everything, through the rooms above; it has no rules of its own.
 
+mod addresses;
 mod authority;
 mod checkup;
 mod command;

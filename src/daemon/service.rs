@@ -1,6 +1,7 @@
 //! What the daemon answers: to other daemons, and to tools. Who may ask what has been decided before
 //! (`rpc::authorise`); here requests become commands of the machines.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -8,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::route::{Ask, Shared};
-use super::{checkup, deliver};
+use super::{addresses, checkup, deliver};
 use crate::cib::status::node_state::NodeState;
 use crate::cib::{self, Cib, Command};
 use crate::clock::wall_s;
@@ -41,6 +42,7 @@ pub(super) struct Service {
     pub(super) stopper: super::stop::Stopper,
     pub(super) feeder: Arc<std::sync::Mutex<super::guard::Feeder>>,
     pub(super) data: std::path::PathBuf,
+    pub(super) addresses: Arc<super::addresses::Addresses>,
 }
 
 #[async_trait::async_trait]
@@ -108,6 +110,15 @@ impl PeerService for Service {
                     Err(e) => PeerAnswer::Refused(format!("the question can't be read: {e}")),
                 }
             }
+            PeerRequest::Call(name, body) if name == addresses::NAME => {
+                match serde_json::from_value::<Vec<SocketAddr>>(body) {
+                    Ok(wanted) => match self.addresses.prepare(&wanted) {
+                        Ok(()) => PeerAnswer::Done,
+                        Err(why) => PeerAnswer::Refused(why),
+                    },
+                    Err(e) => PeerAnswer::Refused(format!("the addresses can't be read: {e}")),
+                }
+            }
             PeerRequest::Call(name, _) => {
                 PeerAnswer::Refused(format!("nothing is called `{name}`"))
             }
@@ -161,7 +172,7 @@ impl AdminService for Service {
     }
 }
 
-type Failure = (CrmExit, String);
+pub(super) type Failure = (CrmExit, String);
 
 impl Service {
     /// The CIB as this node sees it.
@@ -199,12 +210,22 @@ impl Service {
                 | AdminRequest::Token { .. }
                 | AdminRequest::Remove { .. }
                 | AdminRequest::TwoNode { .. }
+                | AdminRequest::SetAddresses { .. }
                 | AdminRequest::SetRole { .. } => self.need_majority()?,
                 _ => {}
             }
         }
         if let AdminRequest::Remove { node } = &request {
             self.may_remove(node)?;
+        }
+        if let AdminRequest::SetAddresses {
+            node,
+            addresses,
+            force,
+        } = &request
+        {
+            let text = addresses::set(self, node, addresses, *force).await?;
+            return Ok(AdminAnswer::Text(text));
         }
         let common = self.common.answer(&caller, grant, &request).await;
         match (common, request) {
@@ -345,7 +366,7 @@ impl Service {
         Ok(())
     }
 
-    fn member(&self, name: &str) -> Result<NodeId, Failure> {
+    pub(super) fn member(&self, name: &str) -> Result<NodeId, Failure> {
         let state = self.raft.local();
         let by_id = || {
             name.parse()
@@ -652,7 +673,7 @@ fn signed(name: &NodeName, command: Command) -> Command {
     command.from(origin).at(wall_s())
 }
 
-fn accepted(answer: &Answer) -> Result<(), Failure> {
+pub(super) fn accepted(answer: &Answer) -> Result<(), Failure> {
     let refused = answer
         .outcome
         .message()
@@ -660,7 +681,7 @@ fn accepted(answer: &Answer) -> Result<(), Failure> {
     refused.map_or(Ok(()), Err)
 }
 
-fn unwritten(e: crate::raft::Error) -> Failure {
+pub(super) fn unwritten(e: crate::raft::Error) -> Failure {
     use crate::raft::Error;
     let exit = match &e {
         Error::NoLeader(_) => CrmExit::QUORUM,

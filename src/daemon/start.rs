@@ -11,6 +11,7 @@ use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
+use super::addresses::Addresses;
 use super::authority::Knowledge;
 use super::guard::{self, Feeder, Look};
 use super::inputs::{self, Decided, Keeper};
@@ -85,9 +86,10 @@ async fn node(options: &Options) -> anyhow::Result<()> {
     prepare(&paths, &program)?;
 
     let credentials = Credentials::load(&paths.data, config.cluster, me)?;
+    let (server, client) = (credentials.server(true)?, credentials.client()?);
     let lease_tls = presence::Tls {
-        server: credentials.server(true)?,
-        client: credentials.client()?,
+        server: Arc::new(move || Arc::clone(&server)),
+        client: Arc::new(move || Arc::clone(&client)),
         server_name: rpc::any_node(config.cluster),
         peer_of: rpc::node_of,
     };
@@ -101,11 +103,12 @@ async fn node(options: &Options) -> anyhow::Result<()> {
     let changes = raft.subscribe();
     let newest = raft.highest_term();
 
+    let addresses = Addresses::new(&config, paths.clone(), &raft);
     let (presence, presence_out) = presence::spawn(presence::Settings {
         node: me,
         incarnation: rand::random::<u64>().max(1),
         timing: timing.presence,
-        listen: config.leases(),
+        listen: addresses.leases(),
         tls: lease_tls,
         highest_term: Arc::clone(&newest),
     })?;
@@ -159,11 +162,12 @@ async fn node(options: &Options) -> anyhow::Result<()> {
         stopper: stopper.clone(),
         feeder: Arc::clone(&feeder),
         data: paths.data.clone(),
+        addresses: Arc::clone(&addresses),
     });
     let doorkeeper = Doorkeeper::load(&paths, config.cluster)?;
     let for_peers = Arc::clone(&service) as Arc<dyn rpc::PeerService>;
     let _peers_door = rpc::serve_peers(
-        &config.addresses,
+        addresses.peers(),
         &listening,
         raft.clone(),
         doorkeeper,
@@ -236,6 +240,7 @@ async fn node(options: &Options) -> anyhow::Result<()> {
         wants: raft.wants().context("somebody else listens to raft")?,
     };
     let routing = tokio::spawn(router.run(inbox));
+    tokio::spawn(addresses.follow(raft.clone()));
     tokio::spawn(super::housekeeping::keep(raft.clone(), name.clone()));
     // Without systemd there is nobody to notify.
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);

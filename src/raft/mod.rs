@@ -3,6 +3,7 @@
 //! Leaves: `Answer`s, `State` snapshots, `Change`s, `Leadership`; bytes for peers through `Transport`.
 //! May touch: the data directory (redb, fsync), the clock; the network only through `Transport`.
 
+mod addresses;
 mod checked;
 mod cores;
 mod drive;
@@ -26,6 +27,7 @@ mod vocab;
 #[cfg(test)]
 mod tests;
 
+pub use addresses::usable;
 pub use handle::{Changes, Config, Raft};
 pub use history::{History, HistoryEntry};
 pub use spare::{Seen, spare};

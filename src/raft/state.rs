@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::addresses;
 use super::history::{History, HistoryEntry};
 use super::touched::Touched;
 use super::trial::{Trial, WITHIN_S};
@@ -248,11 +249,10 @@ fn apply_cluster(state: &mut State, change: &ClusterChange) -> (Outcome, Option<
             state.two_node = *on;
             done()
         }
-        ClusterChange::Update {
-            id,
-            addresses,
-            certificate: _,
-        } => {
+        ClusterChange::SetAddresses { id, addresses } => {
+            if let Err(why) = addresses::fit(addresses, *id, &state.members) {
+                return refuse(CrmExit::UNSATISFIED, why);
+            }
             let Some(member) = Arc::make_mut(&mut state.members).get_mut(id) else {
                 return refuse(CrmExit::NO_SUCH, no_member(*id));
             };

@@ -201,6 +201,7 @@ impl Common {
             index: state.index,
             members: state.members.values().cloned().collect(),
             paths: self.peers.paths(),
+            links: self.peers.every_path(),
             trial: state.trial.as_deref().map(TrialNote::of),
             more: serde_json::Value::Null,
         }

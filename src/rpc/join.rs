@@ -1,7 +1,7 @@
 //! How a cluster begins, and how a node gets into it.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::node::{make_dir, read, write};
 use super::tls::{self, Authority, NewKey};
 use super::wire::peer_client::PeerClient;
-use super::{ADMIN_GROUP, Error, NodeConfig, Paths, Profile, Token, convert, peers};
+use super::{ADMIN_GROUP, Error, NodeConfig, Paths, Profile, Token, convert, path};
 use crate::clock;
 use crate::raft::{ClusterChange, Identity, MemberRole, Outcome, Raft, Store};
 use crate::terms::{CrmExit, NodeId, NodeName};
@@ -290,8 +290,7 @@ async fn knock(token: &Token, request: &JoinRequest) -> Result<Welcome, Error> {
     let mut failed = Vec::new();
     for address in &token.addresses {
         let name = tls::any_node(token.cluster);
-        let in_use = Arc::new(Mutex::new(None));
-        let channel = peers::lazy_channel(vec![*address], name, Arc::clone(&config), in_use);
+        let channel = path::stranger(*address, name, Arc::clone(&config));
         match PeerClient::new(channel).join(convert::frame(request)).await {
             Ok(answer) => match convert::message(answer.get_ref()) {
                 Ok(JoinAnswer::Welcome(welcome)) => return Ok(*welcome),

@@ -8,8 +8,10 @@ mod authorise;
 mod checkup;
 mod common;
 mod convert;
+mod health;
 mod join;
 mod node;
+mod path;
 mod peers;
 mod server;
 mod tls;
@@ -24,14 +26,14 @@ pub use authorise::{Denied, Grant, authorise};
 pub use checkup::{CHECKUP, CheckupRequest, NodeReport};
 pub use common::{Common, make_token};
 pub use join::{Doorkeeper, Founding, Joining, init, join};
-pub use node::{ADMIN_GROUP, NodeConfig, PORT, Paths, Profile, lease_address};
+pub use node::{ADMIN_GROUP, NodeConfig, PORT, Paths, Profile, lease_address, parse_address};
 pub use peers::Peers;
 pub use server::{Listening, serve as serve_peers};
 pub use tls::{Authority, Credentials, any_node, certificate_until_s, node_of, this_node};
 pub use token::Token;
 pub use vocab::{
-    AdminAnswer, AdminRequest, AdminService, Caller, ChangeNotice, ClusterStatus, PeerAnswer,
-    PeerRequest, PeerService, TrialNote,
+    AdminAnswer, AdminRequest, AdminService, Caller, ChangeNotice, ClusterStatus, PathState,
+    PathStatus, PeerAnswer, PeerRequest, PeerService, TrialNote,
 };
 
 use crate::terms::{CrmExit, NodeId};

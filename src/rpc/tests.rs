@@ -27,7 +27,7 @@ struct Node {
     _dir: Arc<TempDir>,
 }
 
-struct Service(Arc<Common>);
+struct Service(Arc<Common>, std::sync::atomic::AtomicU64);
 
 #[async_trait::async_trait]
 impl PeerService for Service {
@@ -37,6 +37,10 @@ impl PeerService for Service {
                 Ok(()) => PeerAnswer::Done,
                 Err(e) => PeerAnswer::Refused(e.to_string()),
             },
+            PeerRequest::Call(name, _) if name == "count" => {
+                let before = self.1.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                PeerAnswer::Json((before + 1).into())
+            }
             _ => PeerAnswer::Json(serde_json::json!({ "from": from })),
         }
     }
@@ -93,9 +97,9 @@ async fn start(dir: Arc<TempDir>, paths: Paths) -> Node {
     let common = Common::new(raft.clone(), peers.clone(), Arc::clone(&config), &paths);
     let common = Arc::new(common.expect("there"));
     let joins = Doorkeeper::load(&paths, config.cluster).expect("readable");
-    let service = Arc::new(Service(Arc::clone(&common)));
+    let service = Arc::new(Service(Arc::clone(&common), 0.into()));
     let door = serve_peers(
-        &config.addresses,
+        tokio::sync::watch::channel(config.addresses.clone()).1,
         &load(),
         raft.clone(),
         joins,
@@ -455,3 +459,5 @@ fn only_administrators_and_users_with_acls_are_let_in() {
     mallory.groups.clear();
     assert!(ask(&mallory, &query(), &on).is_err());
 }
+
+mod paths;

@@ -25,6 +25,18 @@ pub fn run(shell: &mut Shell, command: Cluster) -> Result<(), Failure> {
             };
             say(shell, AdminRequest::SetRole { node, role })
         }
+        Cluster::SetAddress {
+            node,
+            addresses,
+            force,
+        } => say(
+            shell,
+            AdminRequest::SetAddresses {
+                node,
+                addresses,
+                force,
+            },
+        ),
         Cluster::TwoNode { mode } => say(shell, AdminRequest::TwoNode { on: mode == "on" }),
         Cluster::ConfirmOff { node } => say(shell, AdminRequest::Confirm { node }),
         Cluster::StepDown { node } => say(shell, AdminRequest::StepDown { node }),
@@ -103,6 +115,9 @@ fn status(shell: &mut Shell, json: bool) -> Result<(), Failure> {
             member.role,
             addresses.join(", ")
         ));
+        for link in status.links.iter().filter(|link| link.node == member.id) {
+            out.push_str(&format!("      {}\n", show::path(link)));
+        }
     }
     if let Some(text) = status.more["two_node"]["text"].as_str() {
         out.push_str(&format!("\nTwo nodes: {text}\n"));
