@@ -724,6 +724,21 @@ pub enum Cluster {
         #[arg(long)]
         force: bool,
     },
+    /// Give a node a new key and certificate while it runs; the old one is refused afterwards
+    #[command(
+        name = "rotate-certificate",
+        after_help = "Nodes also do it by themselves, when a third of the time is left for which the certificate is good (option certificate-days).\n\nExamples:\n  crm cluster rotate-certificate\n  crm cluster rotate-certificate node2\n  crm cluster rotate-certificate --all\n  crm cluster rotate-certificate --authority"
+    )]
+    RotateCertificate {
+        /// The node; this one if not given
+        node: Option<String>,
+        /// All nodes, one after the other
+        #[arg(long, conflicts_with = "node")]
+        all: bool,
+        /// The cluster's authority, and with it the certificates of all nodes
+        #[arg(long, conflicts_with_all = ["node", "all"])]
+        authority: bool,
+    },
     /// Two voters without a witness: one that has fenced the other goes on alone
     #[command(
         name = "two-node",

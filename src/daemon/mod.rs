@@ -5,6 +5,7 @@
 
 mod addresses;
 mod authority;
+mod certificates;
 mod checkup;
 mod command;
 mod deliver;
@@ -14,6 +15,7 @@ mod housekeeping;
 mod inputs;
 mod log;
 mod outside;
+mod renewal;
 mod reports;
 mod route;
 mod service;

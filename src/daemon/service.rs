@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::route::{Ask, Shared};
-use super::{addresses, checkup, deliver};
+use super::{addresses, certificates, checkup, deliver};
 use crate::cib::status::node_state::NodeState;
 use crate::cib::{self, Cib, Command};
 use crate::clock::wall_s;
@@ -41,8 +41,8 @@ pub(super) struct Service {
     pub(super) shared: Arc<Shared>,
     pub(super) stopper: super::stop::Stopper,
     pub(super) feeder: Arc<std::sync::Mutex<super::guard::Feeder>>,
-    pub(super) data: std::path::PathBuf,
     pub(super) addresses: Arc<super::addresses::Addresses>,
+    pub(super) certificates: Arc<super::certificates::Certificates>,
 }
 
 #[async_trait::async_trait]
@@ -107,6 +107,12 @@ impl PeerService for Service {
                         serde_json::to_value(report)
                             .map_or_else(|e| PeerAnswer::Refused(e.to_string()), PeerAnswer::Json)
                     }
+                    Err(e) => PeerAnswer::Refused(format!("the question can't be read: {e}")),
+                }
+            }
+            PeerRequest::Call(name, body) if name == certificates::NAME => {
+                match serde_json::from_value(body) {
+                    Ok(question) => self.certificates.answer(from, question).await,
                     Err(e) => PeerAnswer::Refused(format!("the question can't be read: {e}")),
                 }
             }
@@ -211,6 +217,7 @@ impl Service {
                 | AdminRequest::Remove { .. }
                 | AdminRequest::TwoNode { .. }
                 | AdminRequest::SetAddresses { .. }
+                | AdminRequest::Rotate { .. }
                 | AdminRequest::SetRole { .. } => self.need_majority()?,
                 _ => {}
             }
@@ -225,6 +232,15 @@ impl Service {
         } = &request
         {
             let text = addresses::set(self, node, addresses, *force).await?;
+            return Ok(AdminAnswer::Text(text));
+        }
+        if let AdminRequest::Rotate {
+            node,
+            all,
+            authority,
+        } = &request
+        {
+            let text = certificates::rotate(self, node.as_deref(), *all, *authority).await?;
             return Ok(AdminAnswer::Text(text));
         }
         let common = self.common.answer(&caller, grant, &request).await;

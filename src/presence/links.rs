@@ -158,13 +158,13 @@ async fn serve(
     let stream = tokio::time::timeout(Duration::from_secs(2), handshake)
         .await
         .map_err(|_| std::io::Error::other("no handshake within 2 s"))??;
-    let node = stream
-        .get_ref()
-        .1
-        .peer_certificates()
-        .and_then(|chain| chain.first())
-        .and_then(|cert| (tls.peer_of)(cert.as_ref()))
-        .ok_or_else(|| std::io::Error::other("the certificate names no node"))?;
+    let certificate = stream.get_ref().1.peer_certificates();
+    let certificate = certificate.and_then(|chain| chain.first()).cloned();
+    let certificate =
+        certificate.ok_or_else(|| std::io::Error::other("no certificate was shown"))?;
+    let unbelieved = || std::io::Error::other("the certificate names no node, or is an old one");
+    let mut revision = (tls.revision)();
+    let node = (tls.peer_of)(&certificate).ok_or_else(unbelieved)?;
     let (mut read, mut write) = tokio::io::split(stream);
     let (grants_in, mut grants) = mpsc::channel::<Grant>(8);
     let mine = grants_in.clone();
@@ -178,6 +178,10 @@ async fn serve(
     let reading = async {
         loop {
             let renewal = receive::<Renewal>(&mut read).await?;
+            if (tls.revision)() != revision {
+                revision = (tls.revision)();
+                (tls.peer_of)(&certificate).ok_or_else(unbelieved)?;
+            }
             // The certificate says who asks, not the message.
             if renewal.node != node {
                 return Err(std::io::Error::other(format!(

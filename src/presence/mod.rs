@@ -10,6 +10,6 @@ mod timing;
 mod vocab;
 
 pub use machine::Machine;
-pub use shell::{Handle, Settings, Tls, spawn};
+pub use shell::{Handle, OVERLAP_MS, Settings, Tls, spawn};
 pub use timing::Timing;
 pub use vocab::{Effect, Event, Grant, PeerState, Renewal, View};

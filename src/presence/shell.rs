@@ -17,6 +17,8 @@ use super::vocab::{Effect, Event, Renewal, View};
 use crate::clock::Mono;
 use crate::terms::{NodeId, Term};
 
+/// Connections made with a former certificate are used for so long beside the new ones.
+pub const OVERLAP_MS: u64 = 2_000;
 /// Events waiting for the thread; the daemon waits when it is full.
 const QUEUE: usize = 256;
 
@@ -29,8 +31,12 @@ pub struct Tls {
     pub client: Arc<dyn Fn() -> Arc<rustls::ClientConfig> + Send + Sync>,
     /// The name which peers' certificates carry.
     pub server_name: ServerName<'static>,
-    /// The node that a verified certificate belongs to.
-    pub peer_of: fn(&[u8]) -> Option<NodeId>,
+    /// The node that a verified certificate belongs to; none when that has a newer one.
+    pub peer_of: Arc<dyn Fn(&[u8]) -> Option<NodeId> + Send + Sync>,
+    /// Changes when `peer_of` may say something else.
+    pub revision: Arc<dyn Fn() -> u64 + Send + Sync>,
+    /// Changes when this node has another certificate, and its connections are to be made anew.
+    pub round: Arc<dyn Fn() -> u64 + Send + Sync>,
 }
 
 /// What the thread needs to know at start.
@@ -149,7 +155,9 @@ async fn run(
     addresses: Arc<Mutex<BTreeMap<NodeId, Vec<SocketAddr>>>>,
 ) {
     let mut machine = Machine::new(settings.node, settings.incarnation, settings.timing);
-    let mut links: BTreeMap<(NodeId, SocketAddr), mpsc::Sender<Renewal>> = BTreeMap::new();
+    // By address, and by the certificate with which they were made.
+    let mut links: BTreeMap<(NodeId, SocketAddr, u64), mpsc::Sender<Renewal>> = BTreeMap::new();
+    let (mut round, mut since) = ((settings.tls.round)(), Mono::now());
     let patience = Duration::from_millis(settings.timing.suspect_ms.max(100));
     let mut effects = Vec::new();
     let mut seen_term = 0;
@@ -177,14 +185,27 @@ async fn run(
                         let addresses = addresses.lock().expect("no panic while held");
                         addresses.get(&to).cloned().unwrap_or_default()
                     };
-                    links.retain(|(node, address), _| *node != to || known.contains(address));
+                    if (settings.tls.round)() != round {
+                        (round, since) = ((settings.tls.round)(), now);
+                    }
+                    // Until the new ones are there, the same is asked over the old ones, too.
+                    let overlap = now.since(since) < OVERLAP_MS;
+                    links.retain(|(node, address, made), _| {
+                        let fits = *node != to || known.contains(address);
+                        fits && (*made == round || overlap)
+                    });
                     for address in known {
-                        let link = links.entry((to, address)).or_insert_with(|| {
+                        let link = links.entry((to, address, round)).or_insert_with(|| {
                             let (tls, events) = (settings.tls.clone(), events.clone());
                             links::link(to, address, tls, patience, events)
                         });
                         // A link that is stuck drops renewals: the next one says the same.
                         let _ = link.try_send(renewal.clone());
+                    }
+                    for ((node, _, made), link) in &links {
+                        if *node == to && *made != round {
+                            let _ = link.try_send(renewal.clone());
+                        }
                     }
                 }
                 Effect::Answer(to, grant) => links::answer(to, &grant),

@@ -6,6 +6,7 @@
 mod addresses;
 mod checked;
 mod cores;
+mod credentials;
 mod drive;
 mod election;
 mod handle;
@@ -28,10 +29,13 @@ mod vocab;
 mod tests;
 
 pub use addresses::usable;
+pub use credentials::{AuthorityRecord, Credential, KeyChange};
 pub use handle::{Changes, Config, Raft};
 pub use history::{History, HistoryEntry};
 pub use spare::{Seen, spare};
 pub use state::State;
+#[cfg(test)]
+pub(crate) use state::apply_for_tests;
 pub use store::{Identity, Store};
 pub use survivor::{Loss, Want};
 pub use touched::{How, Touched};

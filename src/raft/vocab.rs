@@ -105,6 +105,8 @@ pub enum ClusterChange {
         /// Where it listens, the preferred one first.
         addresses: Vec<SocketAddr>,
     },
+    /// Keys, certificates, authorities.
+    Keys(super::credentials::KeyChange),
     /// A change of the CIB that is taken back unless it is confirmed in time.
     Try {
         /// The change.

@@ -234,7 +234,8 @@ impl Failed {
         use std::error::Error as _;
         let mut why = status.message().to_owned();
         let mut source = status.source();
-        let answered = source.is_none();
+        // Who is not let in with its certificate may be with the next connection, which shows a newer one.
+        let answered = source.is_none() && status.code() != tonic::Code::Unauthenticated;
         let mut unsent = false;
         while let Some(inner) = source {
             why = inner.to_string();

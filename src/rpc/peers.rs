@@ -13,14 +13,13 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use rustls::ClientConfig;
 use uuid::Uuid;
 
 use super::health::Standing;
 use super::path::{Kind, Path, Trust};
 use super::vocab::PathStatus;
 use super::wire::Frame;
-use super::{Credentials, Error, PeerAnswer, PeerRequest, convert, tls};
+use super::{Keyring, PeerAnswer, PeerRequest, convert, tls};
 use crate::raft::{Member, Transport, TransportError};
 use crate::terms::NodeId;
 
@@ -31,8 +30,7 @@ pub struct Peers {
 }
 
 struct Inner {
-    credentials: Credentials,
-    config: Arc<ClientConfig>,
+    keys: Keyring,
     lines: Mutex<BTreeMap<NodeId, Line>>,
 }
 
@@ -46,19 +44,48 @@ struct Line {
 
 impl Peers {
     /// Lines that prove who this node is.
-    ///
-    /// # Errors
-    /// Fails when keys and certificates do not fit each other.
-    pub fn new(credentials: Credentials) -> Result<Self, Error> {
-        let config = credentials.client()?;
-        let inner = Inner {
-            credentials,
-            config,
-            lines: Mutex::default(),
-        };
-        Ok(Self {
-            inner: Arc::new(inner),
+    pub fn new(keys: Keyring) -> Self {
+        let lines = Mutex::default();
+        Self {
+            inner: Arc::new(Inner { keys, lines }),
+        }
+    }
+
+    /// Makes all connections anew, with the key that this node has now. The old ones are used until the new ones work.
+    pub fn renew(&self) {
+        let mut lines = self.inner.lines.lock().expect("no panic while held");
+        for (id, line) in lines.iter_mut() {
+            let trust = self.trust(*id);
+            let now = line.paths.len() - line.former;
+            let old = line.paths[..now].to_vec();
+            let new = old.iter();
+            line.paths = new
+                .map(|path| Path::open(*id, path.address, trust.clone()))
+                .collect();
+            line.former = old.len();
+            line.paths.extend(old);
+        }
+    }
+
+    /// Whether nothing goes over connections from before any more.
+    pub fn are_renewed(&self) -> bool {
+        let mut lines = self.inner.lines.lock().expect("no panic while held");
+        lines.values_mut().all(|line| {
+            line.forget_former();
+            let former = line.paths.iter().rev().take(line.former);
+            former
+                .into_iter()
+                .all(|path| path.standing() == Standing::Down)
         })
+    }
+
+    fn trust(&self, to: NodeId) -> Trust {
+        let keys = self.inner.keys.clone();
+        let (cluster, _) = keys.identity();
+        Trust {
+            name: tls::this_node(cluster, to),
+            config: Arc::new(move || keys.client()),
+        }
     }
 
     /// Asks another daemon.
@@ -105,7 +132,7 @@ impl Peers {
     pub fn learn(&self, members: impl IntoIterator<Item = (NodeId, Vec<SocketAddr>)>) {
         let mut lines = self.inner.lines.lock().expect("no panic while held");
         for (id, addresses) in members {
-            if id == self.inner.credentials.node {
+            if id == self.inner.keys.identity().1 {
                 continue;
             }
             let line = match lines.remove(&id) {
@@ -131,11 +158,7 @@ impl Peers {
     /// Paths that stay are kept with their connections.
     fn connect(&self, to: NodeId, addresses: &[SocketAddr], before: Option<Line>) -> Line {
         let mut old = before.map(|line| line.paths).unwrap_or_default();
-        let config = Arc::clone(&self.inner.config);
-        let trust = Trust {
-            name: tls::this_node(self.inner.credentials.cluster, to),
-            config: Arc::new(move || Arc::clone(&config)),
-        };
+        let trust = self.trust(to);
         let mut paths = Vec::new();
         for address in addresses {
             let kept = old.iter().position(|path| path.address == *address);

@@ -25,7 +25,7 @@ use super::join::Doorkeeper;
 use super::wire::Frame;
 use super::wire::peer_server::{Peer, PeerServer};
 use super::{
-    Credentials, Error, MESSAGE_BYTES, PeerAnswer, PeerRequest, PeerService, convert, path, tls,
+    Error, Keyring, MESSAGE_BYTES, PeerAnswer, PeerRequest, PeerService, convert, path, tls,
 };
 use crate::raft::Raft;
 use crate::terms::NodeId;
@@ -65,16 +65,15 @@ impl Drop for Listening {
 /// Names the addresses when none of them can be listened on.
 pub async fn serve(
     wanted: watch::Receiver<Vec<SocketAddr>>,
-    credentials: &Credentials,
+    keys: &Keyring,
     raft: Raft,
     joins: Option<Doorkeeper>,
     service: Arc<dyn PeerService>,
 ) -> Result<Listening, Error> {
-    let acceptor = TlsAcceptor::from(credentials.server(false)?);
     let (stop, stopped) = watch::channel(false);
     let (streams, incoming) = mpsc::channel(HANDSHAKES);
     let mut entrances = Entrances {
-        acceptor,
+        keys: keys.clone(),
         streams,
         stopped: stopped.clone(),
         open: BTreeMap::new(),
@@ -92,6 +91,7 @@ pub async fn serve(
     let bound = entrances.open.keys().copied().collect();
     tokio::spawn(entrances.keep(wanted));
     let door = Door {
+        keys: keys.clone(),
         raft,
         joins: joins.map(Arc::new),
         service,
@@ -122,7 +122,7 @@ pub async fn serve(
 
 /// Where this node listens.
 struct Entrances {
-    acceptor: TlsAcceptor,
+    keys: Keyring,
     streams: mpsc::Sender<std::io::Result<Connection>>,
     stopped: watch::Receiver<bool>,
     open: BTreeMap<SocketAddr, AbortHandle>,
@@ -153,7 +153,7 @@ impl Entrances {
                     }
                     let entrance = tokio::spawn(accept(
                         listener,
-                        self.acceptor.clone(),
+                        self.keys.clone(),
                         self.streams.clone(),
                         self.stopped.clone(),
                     ));
@@ -195,7 +195,7 @@ fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
 
 async fn accept(
     listener: TcpListener,
-    acceptor: TlsAcceptor,
+    keys: Keyring,
     streams: mpsc::Sender<std::io::Result<Connection>>,
     mut stop: watch::Receiver<bool>,
 ) {
@@ -217,10 +217,10 @@ async fn accept(
         let Ok(permit) = Arc::clone(&limit).acquire_owned().await else {
             return;
         };
-        let (acceptor, streams) = (acceptor.clone(), streams.clone());
+        let (keys, streams) = (keys.clone(), streams.clone());
         tokio::spawn(async move {
             let _permit = permit;
-            match tokio::time::timeout(HANDSHAKE, greet(stream, &acceptor)).await {
+            match tokio::time::timeout(HANDSHAKE, greet(stream, &keys)).await {
                 Ok(Ok(connection)) => {
                     // Nobody takes it: the daemon is stopping.
                     let _ = streams.send(Ok(connection)).await;
@@ -234,36 +234,31 @@ async fn accept(
     }
 }
 
-async fn greet(stream: TcpStream, acceptor: &TlsAcceptor) -> std::io::Result<Connection> {
+async fn greet(stream: TcpStream, keys: &Keyring) -> std::io::Result<Connection> {
     path::tune(&stream)?;
-    let stream = acceptor.accept(stream).await?;
+    let stream = TlsAcceptor::from(keys.server(false)).accept(stream).await?;
     let (_, session) = stream.get_ref();
     let certificate = session.peer_certificates().and_then(<[_]>::first);
-    let node = match certificate {
-        None => None,
-        Some(certificate) => Some(
-            tls::node_of(certificate)
-                .ok_or_else(|| std::io::Error::other("its certificate names no node"))?,
-        ),
-    };
-    Ok(Connection { stream, node })
+    // One with an old certificate is told so by [`Door::member`]; here it could only be hung up on.
+    let member = certificate.map(|it| keys.shown(it)).transpose()?;
+    Ok(Connection { stream, member })
 }
 
 /// A connection whose other end is known.
 struct Connection {
     stream: TlsStream<TcpStream>,
-    node: Option<NodeId>,
+    member: Option<(NodeId, u64)>,
 }
 
-/// Who is at the other end; none for a node that wants to join.
+/// Who is at the other end, and with which of its certificates; none for a node that wants to join.
 #[derive(Clone)]
-struct From(Option<NodeId>);
+struct From(Option<(NodeId, u64)>);
 
 impl Connected for Connection {
     type ConnectInfo = From;
 
     fn connect_info(&self) -> From {
-        From(self.node)
+        From(self.member)
     }
 }
 
@@ -296,6 +291,7 @@ impl AsyncWrite for Connection {
 }
 
 struct Door {
+    keys: Keyring,
     raft: Raft,
     joins: Option<Arc<Doorkeeper>>,
     service: Arc<dyn PeerService>,
@@ -338,7 +334,12 @@ impl Door {
     /// The member at the other end. One that was removed is shut out here, on every path.
     fn member(&self, request: &Request<Frame>) -> Result<NodeId, Status> {
         let from = request.extensions().get::<From>().and_then(|from| from.0);
-        let from = from.ok_or_else(|| Status::unauthenticated("show a certificate first"))?;
+        let (from, generation) =
+            from.ok_or_else(|| Status::unauthenticated("show a certificate first"))?;
+        if self.keys.is_replaced(from, generation) {
+            let why = format!("node {from} has a newer certificate: connect with that");
+            return Err(Status::unauthenticated(why));
+        }
         if self.raft.local().was_removed(from) {
             let why =
                 format!("node {from} was removed from the cluster; delete its data and join again");

@@ -89,18 +89,23 @@ fn directory() -> (Arc<TempDir>, Paths) {
 
 async fn start(dir: Arc<TempDir>, paths: Paths) -> Node {
     let config = Arc::new(NodeConfig::load(&paths).expect("written by init or join"));
-    let load = || Credentials::load(&paths.data, config.cluster, config.node).expect("fit");
-    let peers = Peers::new(load()).expect("fit");
+    let keys = Keyring::load(&paths, config.cluster, config.node).expect("fit");
+    let peers = Peers::new(keys.clone());
     let raft = Raft::start(config.raft(&paths), Arc::new(peers.clone()))
         .await
         .expect("starts");
-    let common = Common::new(raft.clone(), peers.clone(), Arc::clone(&config), &paths);
-    let common = Arc::new(common.expect("there"));
+    let common = Common::new(
+        raft.clone(),
+        peers.clone(),
+        Arc::clone(&config),
+        keys.clone(),
+    );
+    let common = Arc::new(common);
     let joins = Doorkeeper::load(&paths, config.cluster).expect("readable");
     let service = Arc::new(Service(Arc::clone(&common), 0.into()));
     let door = serve_peers(
         tokio::sync::watch::channel(config.addresses.clone()).1,
-        &load(),
+        &keys,
         raft.clone(),
         joins,
         service.clone(),
@@ -137,7 +142,7 @@ async fn founded() -> Node {
 }
 
 async fn token(node: &Node, role: MemberRole) -> Token {
-    make_token(&node.raft, &node.common.ca_fingerprint, role, 60)
+    make_token(&node.raft, &node.common.ca_fingerprint(), role, 60)
         .await
         .expect("handed out")
 }
@@ -460,4 +465,5 @@ fn only_administrators_and_users_with_acls_are_let_in() {
     assert!(ask(&mallory, &query(), &on).is_err());
 }
 
+mod certificates;
 mod paths;

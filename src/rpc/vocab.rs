@@ -121,6 +121,15 @@ pub enum AdminRequest {
         /// Also when the node can't be asked whether it has them.
         force: bool,
     },
+    /// Give nodes new keys and certificates.
+    Rotate {
+        /// This one; the one that is asked if none.
+        node: Option<String>,
+        /// All of them.
+        all: bool,
+        /// The authority that signs them, and with it all of them.
+        authority: bool,
+    },
     /// Two voters without a witness: switch the mode on or off.
     TwoNode {
         /// On.
@@ -240,11 +249,30 @@ pub struct ClusterStatus {
     /// Every path from here to every other node.
     #[serde(default)]
     pub links: Vec<PathStatus>,
+    /// Which certificate each member shows.
+    #[serde(default)]
+    pub certificates: Vec<CertificateNote>,
+    /// How many authorities are trusted; more than one while one is replaced.
+    #[serde(default)]
+    pub authorities: usize,
     /// A change that waits to be confirmed.
     #[serde(default)]
     pub trial: Option<TrialNote>,
     /// What the daemon wants to add.
     pub more: serde_json::Value,
+}
+
+/// A member's certificate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertificateNote {
+    /// Whose it is.
+    pub node: NodeId,
+    /// Which of its certificates it is; the ones before are refused.
+    pub generation: u64,
+    /// Until when it is good, in seconds since 1970.
+    pub until_s: i64,
+    /// It is signed by an authority that is being replaced.
+    pub outdated: bool,
 }
 
 /// One path from the node that answers to another one.

@@ -17,6 +17,7 @@ use std::process::{Command, ExitCode};
 use libtest_mimic::{Arguments, Failed, Trial};
 use systole::demo::enclose::{Side, enclose};
 
+mod certificates;
 mod cluster;
 mod paths;
 mod service;
@@ -38,6 +39,7 @@ fn scenarios() -> Vec<Scenario> {
         two_nodes::SCENARIOS,
         voters::SCENARIOS,
         paths::SCENARIOS,
+        certificates::SCENARIOS,
     ]
     .concat()
 }

@@ -27,7 +27,7 @@ pub(crate) const SCENARIOS: &[crate::Scenario] = &[
 /// and the same again where a follower passes it on; and the machine that tests this has few processors.
 const GAP: Duration = Duration::from_millis(1500);
 
-fn status(stage: &Stage<'_>, host: &str) -> serde_json::Value {
+pub(crate) fn status(stage: &Stage<'_>, host: &str) -> serde_json::Value {
     let text = stage.cluster.crm(host, &["cluster", "status", "--json"]);
     serde_json::from_str(&text.unwrap()).unwrap()
 }
@@ -46,7 +46,12 @@ fn all_paths_up(stage: &Stage<'_>) {
 }
 
 /// Nobody was fenced, nobody else leads, and the address stayed where it was.
-fn undisturbed(stage: &Stage<'_>, term: &serde_json::Value, active: &str, since_us: u64) {
+pub(crate) fn undisturbed(
+    stage: &Stage<'_>,
+    term: &serde_json::Value,
+    active: &str,
+    since_us: u64,
+) {
     let log = stage.lab.switch_log();
     let fenced: Vec<_> = log
         .iter()
@@ -72,7 +77,7 @@ fn undisturbed(stage: &Stage<'_>, term: &serde_json::Value, active: &str, since_
     );
 }
 
-fn nothing_lost(written: &Written) {
+pub(crate) fn nothing_lost(written: &Written) {
     assert!(written.failed.is_empty(), "{:?}", written.failed);
     assert!(written.acknowledged > 20, "{}", written.acknowledged);
     assert_eq!(

@@ -214,7 +214,10 @@ fn alone(patient: &Patient<'_>, node: &NodeReport) -> Vec<Finding> {
                 DateTime::from_epoch(end)
             ),
             "After that no other node talks to it.",
-            format!("crm cluster remove {name}, and join again with a new token"),
+            match over {
+                true => format!("crm cluster remove {name}, and join again with a new token"),
+                false => format!("crm cluster rotate-certificate {name}"),
+            },
         ));
     }
     if !node.unresolved.is_empty() {
