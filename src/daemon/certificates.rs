@@ -91,6 +91,10 @@ impl Certificates {
     }
 
     fn look(&self) -> Result<(), crate::rpc::Error> {
+        // Perhaps it crashed before it came to that.
+        if let [only] = self.raft.local().authorities.as_slice() {
+            Authority::forget_former(&self.paths.data, &only.fingerprint)?;
+        }
         let all = Authority::all(&self.paths.data)?.into_iter();
         let all = all.map(|it| (it.fingerprint(), Arc::new(it))).collect();
         *self.held.lock().expect("no panic while held") = all;
@@ -190,10 +194,6 @@ impl Certificates {
                 let pems: Vec<String> = all.iter().map(|it| it.pem.clone()).collect();
                 self.keys.trust(&pems).map_err(|e| e.to_string())?;
                 tracing::info!("{} authorities are trusted from now on", all.len());
-                if let [only] = all.as_slice() {
-                    Authority::forget_former(&self.paths.data, &only.fingerprint)
-                        .map_err(|e| e.to_string())?;
-                }
                 self.look().map_err(|e| e.to_string())
             }
             Step::Say(change) => self.say(change).await,
@@ -353,6 +353,7 @@ impl Certificates {
             new: record(&new),
         };
         // On disk first: what the cluster trusts must be able to sign.
+        self.look().map_err(tls)?;
         let before = state.authorities.get(1);
         let before = before.and_then(|newest| self.held(&newest.fingerprint));
         new.keep_as_next(&self.paths.data).map_err(tls)?;

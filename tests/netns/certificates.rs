@@ -55,6 +55,11 @@ fn all_are_replaced_under_a_client_that_writes() {
         let victim = names.iter().find(|it| **it != leader && **it != active);
         let victim = victim.or(names.iter().find(|it| **it != leader)).unwrap();
         copy(stage, victim, false);
+        // Like a witness, it has to ask another one for its signature.
+        std::fs::remove_file(stage.lab.disk(victim).join("ca.key")).unwrap();
+        restarted(stage, victim);
+        std::thread::sleep(Duration::from_secs(2));
+        stage.cluster.await_all_online(30_000).unwrap();
 
         let since_us = boot_us();
         let writer = Writer::start(stage.lab.disk(&leader).join("systole.sock"));
