@@ -231,6 +231,12 @@ impl Lab {
         )
     }
 
+    /// A host's address on the second network, 10.78.0.NUMBER.
+    pub fn service_ip(&self, name: &str) -> Ipv4Addr {
+        let [.., number] = self.ip(name).octets();
+        Ipv4Addr::new(10, 78, 0, number)
+    }
+
     /// Which host has this MAC.
     pub fn by_mac(&self, mac: [u8; 6]) -> Option<&str> {
         self.hosts
