@@ -105,9 +105,9 @@ pub(super) fn order(
     let (teller, newest) = (teller.clone(), Arc::clone(newest));
     let mut lives = lives.subscribe();
     let Some(life) = lives.borrow().get(&to).copied() else {
-        // The coordinator hears of it from presence, too.
-        tracing::debug!("node {to} is not there: nothing is ordered");
-        return;
+        // Presence has told the coordinator before it decided this, and may not do so again.
+        let why = format!("node {to} is not there: nothing is ordered");
+        return teller.not_done(command.key().clone(), why);
     };
     let request = PeerRequest::Execute { life, command };
     tokio::spawn(async move {

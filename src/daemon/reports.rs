@@ -59,9 +59,9 @@ impl Batch {
                     op, call_id, key, ..
                 } => record::cancelled(place, op, *call_id, key.as_ref()),
                 Report::Forgotten { rsc, .. } => record::forgotten(place, rsc),
-                Report::History(all) => {
+                Report::Known(all) => {
                     let all: Vec<_> = all.iter().map(recorded).collect();
-                    record::history(place, &all)
+                    record::known(place, &all)
                 }
                 Report::NotDone { .. } => return None,
             })
@@ -94,7 +94,7 @@ fn hides(report: &Report, told: &BTreeSet<crate::terms::RscId>) -> bool {
         Report::Pending(e) | Report::Result(e) => told.contains(&e.op.rsc),
         Report::Cancelled { op, .. } => told.contains(&op.rsc),
         Report::Forgotten { rsc, .. } => told.contains(rsc),
-        Report::History(_) => !told.is_empty(),
+        Report::Known(_) => !told.is_empty(),
         Report::NotDone { .. } => false,
     }
 }

@@ -351,6 +351,8 @@ impl Router {
                 // Before anything is started under it: the guard would take an older lease for this one.
                 self.lease_until = self.lease_until.max(until);
                 self.feed_guard();
+                let lease = executor::Event::Lease(self.lease_until);
+                self.executor.send(lease).await;
                 self.shared.held.store(true, Ordering::Release);
                 tracing::info!("holds a run lease");
             }
@@ -412,11 +414,14 @@ impl Router {
         if alone && !matches!(was, Authority::Alone(_)) {
             self.reports.abandon();
             self.overlay = true;
-            let may_keep = self.presence.view().may_keep;
+            // What an earlier life of this daemon left running may have been fenced since, and run elsewhere.
+            let belonged = self.knowledge.held.is_some();
+            let may_keep = self.presence.view().may_keep && belonged;
             self.cib = words::alone(&self.raft.local().cib, self.me, may_keep);
             if self.knowledge.leaving_alone {
                 self.cib = coordinator::stopping(&self.cib);
             }
+            self.executor.send(executor::Event::Alone).await;
         } else if !alone && self.overlay {
             self.overlay = false;
             let state = self.raft.local();
@@ -709,6 +714,10 @@ impl Router {
         if view.held {
             // The moment, not what was left of it: this picture may be old, should presence have stalled.
             self.lease_until = self.lease_until.max(view.until);
+            if !self.overlay {
+                let lease = executor::Event::Lease(self.lease_until);
+                self.executor.send(lease).await;
+            }
         }
         let keep = words::keeps(&self.cib, view.may_keep) || self.goes_on(view.may_keep);
         // A little before the guard would do it, and kill this daemon with it.

@@ -50,6 +50,8 @@ pub struct Machine {
     waiting: Vec<(Order, Execution)>,
     /// Keys of orders that were taken, the newest last: orders are repeated until they are answered.
     taken: VecDeque<TransitionKey>,
+    /// Until when something may be started for the cluster; none where nobody but this node decides.
+    lease: Option<Mono>,
 }
 
 #[derive(Debug, Default)]
@@ -106,6 +108,7 @@ impl Machine {
             reading: BTreeSet::new(),
             waiting: Vec::new(),
             taken: VecDeque::new(),
+            lease: None,
         }
     }
 
@@ -118,7 +121,11 @@ impl Machine {
             Event::PendingLost(call) => self.lose(call, effects),
             Event::Ended(run, outcome) => self.ended(now, run, outcome, effects),
             Event::Metadata(agent, metadata) => self.metadata_read(agent, metadata, effects),
-            Event::Rejoined => self.tell_history(effects),
+            Event::Lease(until) => self.lease = Some(until),
+            Event::Alone => {
+                self.drop_orders(effects);
+                self.tell_known(effects);
+            }
             Event::Leaving => self.leaving = true,
             Event::KillAll => self.kill_all(effects),
             Event::Tick => {}
@@ -317,14 +324,32 @@ impl Machine {
         effects.push(Effect::Report(Box::new(Report::Forgotten { rsc, by })));
     }
 
-    fn tell_history(&mut self, effects: &mut Vec<Effect>) {
-        let all = self
+    /// Orders from when this node was still part of the cluster: what they would start may run elsewhere by now.
+    fn drop_orders(&mut self, effects: &mut Vec<Effect>) {
+        self.lease = None;
+        for rsc in self.resources.values_mut() {
+            let (drop, keep): (VecDeque<Op>, VecDeque<Op>) =
+                rsc.queue.drain(..).partition(|op| needs_lease(&op.order));
+            rsc.queue = keep;
+            for op in drop {
+                effects.push(not_done(&op.order, Refusal::CutOff));
+                effects.push(Effect::Refused(op.order.op, Refusal::CutOff));
+            }
+        }
+    }
+
+    /// What ended here in the moment in which the node was cut off is not in its own copy of the CIB yet, and what is not
+    /// in there is not stopped.
+    fn tell_known(&mut self, effects: &mut Vec<Effect>) {
+        let known: Vec<_> = self
             .resources
             .values()
-            .flat_map(|rsc| rsc.memory.all())
+            .flat_map(|rsc| rsc.memory.last_words())
             .cloned()
             .collect();
-        effects.push(Effect::Report(Box::new(Report::History(all))));
+        if !known.is_empty() {
+            effects.push(Effect::Report(Box::new(Report::Known(known))));
+        }
     }
 
     /// The stop deadline of a node that is alone has passed: agents are not asked any more.
@@ -368,10 +393,13 @@ impl Machine {
             .values()
             .filter(|rsc| rsc.running.is_some())
             .count();
+        // A daemon that was frozen goes on where it was, and what it would start may long run elsewhere.
+        let leased = self.lease.is_none_or(|until| now.mono < until);
         let mut ready: Vec<(bool, u64, RscId)> = Vec::new();
         for (id, rsc) in &mut self.resources {
             if rsc.running.is_none()
                 && let Some(op) = rsc.queue.front_mut()
+                && (leased || !needs_lease(&op.order))
                 && op.ready(now.mono)
             {
                 ready.push((op.again, op.turn, id.clone()));
@@ -660,6 +688,11 @@ fn device_task(order: &Order) -> DeviceTask {
         params: order.params.clone(),
         timeout_ms: own.unwrap_or(order.timeout_ms()),
     }
+}
+
+/// Whether only a node that belongs to the cluster may begin it: what takes away may begin at any time.
+fn needs_lease(order: &Order) -> bool {
+    order.changes_state() && !matches!(order.op.task.as_str(), "stop" | "demote" | "delete")
 }
 
 /// Whether the operation must wait for its pending entry.

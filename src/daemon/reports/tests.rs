@@ -71,7 +71,7 @@ fn a_result_is_never_written_together_with_what_hides_it() {
         "both are the last failure"
     );
     assert_eq!(
-        sizes(vec![result("a_stop_0", 0), Report::History(Vec::new())]),
+        sizes(vec![result("a_stop_0", 0), Report::Known(Vec::new())]),
         [1, 1]
     );
 }

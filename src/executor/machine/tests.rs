@@ -71,9 +71,9 @@ impl Play {
                     format!("cancelled {op}{call}{by}")
                 }
                 Report::Forgotten { rsc, .. } => format!("forgotten {rsc}"),
-                Report::History(all) => {
+                Report::Known(all) => {
                     let all: Vec<String> = all.iter().map(|x| show_result("", x)).collect();
-                    format!("history:{}", all.join(","))
+                    format!("known:{}", all.join(","))
                 }
             },
         })
@@ -400,7 +400,7 @@ fn what_waits_for_a_place_does_not_wake_anyone() {
 }
 
 #[test]
-fn a_rejoin_tells_what_is_known() {
+fn a_node_that_acts_alone_tells_what_is_known() {
     let mut play = Play::new();
     play.go(0, "a_start_0", "");
     play.at(
@@ -415,11 +415,45 @@ fn a_rejoin_tells_what_is_known() {
     play.go(6, "a_monitor_20000", "");
     play.end(7, 4, 1);
     assert_eq!(
-        play.at(9, Event::Rejoined),
-        "history: a_monitor_20000 #4 0:1 @1000, a_start_0 #1 0:0 @1000, a_monitor_10000 #2 0:0 @1000, \
+        play.at(9, Event::Alone),
+        "known: a_monitor_20000 #4 0:1 @1000, a_start_0 #1 0:0 @1000, a_monitor_10000 #2 0:0 @1000, \
          b_monitor_0 #3 0:7 @1000"
     );
     assert_eq!(play.machine.active(), [RscId::from("a")]);
+    // The failure has been dealt with.
+    play.go(10, "a_stop_0", "");
+    play.end(11, 5, 0);
+    assert_eq!(
+        play.at(12, Event::Alone),
+        "known: a_stop_0 #5 0:0 @1000, b_monitor_0 #3 0:7 @1000"
+    );
+}
+
+#[test]
+fn nothing_is_started_without_a_lease() {
+    let mut play = Play::new();
+    play.at(0, Event::Lease(Mono(100)));
+    assert_eq!(play.go(99, "a_start_0", ""), "run 1 a start");
+    assert_eq!(play.go(100, "b_start_0", ""), "", "its lease is over");
+    play.at(
+        100,
+        Event::Metadata("ocf:heartbeat:Dummy".parse().expect("agent"), None),
+    );
+    assert_eq!(play.at(150, Event::Lease(Mono(200))), "run 2 b start");
+    play.end(160, 1, 0);
+    assert_eq!(
+        play.go(210, "a_stop_0", ""),
+        "run 3 a stop",
+        "a stop may begin"
+    );
+    play.go(220, "c_start_0", "");
+    let told = play.at(230, Event::Alone);
+    assert!(told.contains("c_start_0"), "nobody waits for it: {told}");
+    assert_eq!(
+        play.at(240, Event::Lease(Mono(400))),
+        "",
+        "it was forgotten"
+    );
 }
 
 #[test]
@@ -593,7 +627,7 @@ fn forget_drops_the_history() {
     play.go(0, "a_monitor_10000", "");
     play.end(1, 1, 0);
     assert_eq!(play.at(2, forget("a")), "forgotten a");
-    assert_eq!(play.at(3, Event::Rejoined), "history:");
+    assert_eq!(play.at(3, Event::Alone), "");
     assert_eq!(play.machine.next_wake(), None);
 }
 
