@@ -14,6 +14,7 @@ mod forecast;
 pub mod found;
 pub mod language;
 pub mod links;
+pub mod man;
 pub mod prompt;
 pub mod saved;
 pub mod schemas;

@@ -114,6 +114,8 @@ struct Asked {
     /// Called for operations that end, and for whom.
     agent: Option<String>,
     recipient: String,
+    /// ... for fencing only.
+    watch_fencing: bool,
 }
 
 /// Run it.
@@ -263,12 +265,7 @@ impl Asked {
             "pid-file" => self.pid_file = Some(PathBuf::from(value)),
             "external-agent" => self.agent = Some(value),
             "external-recipient" => self.recipient = value,
-            "watch-fencing" => {
-                let text = format!("--{name} is not there");
-                return Err(Failure::new(CrmExit::UNIMPLEMENTED, text).cure(
-                    "let the cluster itself tell: an alert in the CIB calls a program for every event",
-                ));
-            }
+            "watch-fencing" => self.watch_fencing = true,
             // `pending`, `verbose`, `text-fancy` change nothing.
             _ => {}
         }
@@ -385,7 +382,7 @@ fn again_and_again(tool: &mut Tool, asked: &Asked) -> Result<(), Failure> {
     let mut watch = asked
         .agent
         .as_ref()
-        .map(|agent| external::Watch::new(agent, &asked.recipient));
+        .map(|agent| external::Watch::new(agent, &asked.recipient, asked.watch_fencing));
     let terminal =
         asked.form == Form::Console && asked.output_to.is_none() && std::io::stdout().is_terminal();
     if let Some(path) = &asked.pid_file {
@@ -428,7 +425,8 @@ fn one_page(
     watch: &mut Option<external::Watch>,
 ) -> Result<String, Failure> {
     let (cib, cluster) = read(tool)?;
-    for wrong in watch.iter_mut().map(|watch| watch.look(&cib)) {
+    let fencing = Fencing::of(cluster.as_ref());
+    for wrong in watch.iter_mut().map(|watch| watch.look(&cib, &fencing)) {
         wrong?.iter().for_each(|wrong| tool.error(wrong));
     }
     let facts = crate::cli::cmd::facts_of(&cib);
