@@ -61,7 +61,10 @@ fn commands_reach_the_cluster_and_come_true() {
         status.contains("Troubles:") && status.contains(red),
         "{status}"
     );
-    assert!(status.contains("(look further: crm explain d)"), "{status}");
+    assert!(
+        status.contains("; look further: crm explain d\n"),
+        "{status}"
+    );
     let next = node.ok("crm --complete resource move");
     assert!(next.lines().any(|name| name == "s-clone"), "{next}");
     node.ok("crm -w resource clear d");

@@ -66,7 +66,7 @@ pub(crate) fn troubles(cib: &Cib, facts: &Facts, cluster: Option<&ClusterStatus>
 pub(crate) fn list(troubles: &[Trouble]) -> Option<Entry> {
     let line = |trouble: &Trouble| {
         let Trouble { what, why, look } = trouble;
-        Entry::Item(format!("{what}: {why} (look further: {look})"))
+        Entry::Item(format!("{what}: {why}; look further: {look}"))
     };
     let lines: Vec<Entry> = troubles.iter().map(line).collect();
     (!lines.is_empty()).then(|| Entry::List("Troubles".into(), lines))
@@ -100,7 +100,7 @@ fn of_node(facts: &Facts, node: NodeIdx, protections: &[Protection]) -> Option<T
     };
     let look = match protection.map(|one| one.by) {
         Some("nothing") if it.unclean && !it.online => {
-            format!("crm explain node {0}, then crm node confirm {0}", it.name)
+            format!("crm explain node {0}, then crm node clearstate {0}", it.name)
         }
         _ => format!("crm explain node {}", it.name),
     };
@@ -113,11 +113,15 @@ fn of_node(facts: &Facts, node: NodeIdx, protections: &[Protection]) -> Option<T
 
 /// Primitives that people think of as one thing. Of instances that are all the same only those which run.
 fn shown(facts: &Facts, top: RscIdx) -> Vec<RscIdx> {
-    let leaves = match &facts.rscs[top].kind {
-        Kind::Bundle(bundle) => bundle.replicas.iter().map(|one| one.container).collect(),
-        _ => facts.leaves(top),
+    let (leaves, alike): (Vec<RscIdx>, bool) = match &facts.rscs[top].kind {
+        Kind::Bundle(bundle) => {
+            let containers = bundle.replicas.iter().map(|one| one.container);
+            (containers.collect(), true)
+        }
+        Kind::Clone(_) => (facts.leaves(top), true),
+        Kind::Primitive | Kind::Group(_) => (facts.leaves(top), false),
     };
-    if facts.rscs[top].clone_facts().is_none() {
+    if !alike {
         return leaves;
     }
     let runs = |rsc: &RscIdx| !facts.rscs[*rsc].active.is_empty();

@@ -25,6 +25,6 @@ pub use nodes::{NodeWords, mixed_version, node_list, node_name, node_words};
 pub use page::{Entry, Page};
 pub use protection::{Protection, protections};
 pub use resources::resource_list;
-pub(crate) use resources::{entry, shown_role};
+pub(crate) use resources::{entry, shown_role, state_line};
 pub use sections::{failed_actions, node_attributes, tickets};
 pub use status::{Wanted, counts_line, instances, status};

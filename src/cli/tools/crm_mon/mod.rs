@@ -320,7 +320,7 @@ impl Asked {
 /// Read the cluster, and say what it is like.
 fn look(tool: &mut Tool, asked: &Asked) -> Result<(), Failure> {
     let (cib, cluster) = read(tool)?;
-    let facts = crate::cli::cmd::facts_of(&cib);
+    let facts = facts_with_tickets(&cib);
     let (wanted, chosen) = asked.selection(&facts)?;
     let view = View {
         cib: &cib,
@@ -354,6 +354,19 @@ fn page(view: &View<'_>, asked: &Asked) -> String {
         Form::Console | Form::Text => view.text(),
         Form::Xml | Form::Nothing => String::new(),
     }
+}
+
+/// What is true, and the tickets that constraints wait for, although nobody ever granted them.
+fn facts_with_tickets(cib: &Cib) -> Facts {
+    let mut facts = crate::cli::cmd::facts_of(cib);
+    let constraints = cib.root().descend(&["configuration", "constraints"]);
+    let waiting = constraints
+        .into_iter()
+        .flat_map(|all| all.children_named("rsc_ticket"));
+    for id in waiting.filter_map(|constraint| constraint.get("ticket")) {
+        facts.tickets.entry(id.into()).or_default();
+    }
+    facts
 }
 
 fn read(tool: &mut Tool) -> Result<(Cib, Option<ClusterStatus>), Failure> {
@@ -429,7 +442,7 @@ fn one_page(
     for wrong in watch.iter_mut().map(|watch| watch.look(&cib, &fencing)) {
         wrong?.iter().for_each(|wrong| tool.error(wrong));
     }
-    let facts = crate::cli::cmd::facts_of(&cib);
+    let facts = facts_with_tickets(&cib);
     let (wanted, chosen) = asked.selection(&facts)?;
     let view = View {
         cib: &cib,
