@@ -1,6 +1,7 @@
 //! What the daemon answers: to other daemons, and to tools. Who may ask what has been decided before
 //! (`rpc::authorise`); here requests become commands of the machines.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -9,7 +10,7 @@ use tokio::sync::mpsc;
 
 use super::deliver::{self, Teller};
 use super::route::{Ask, Shared};
-use super::{checkup, reports};
+use super::{addresses, certificates, checkup, reports};
 use crate::cib::status::node_state::NodeState;
 use crate::cib::{self, Cib, Command};
 use crate::clock::wall_s;
@@ -42,7 +43,8 @@ pub(super) struct Service {
     pub(super) shared: Arc<Shared>,
     pub(super) stopper: super::stop::Stopper,
     pub(super) feeder: Arc<std::sync::Mutex<super::guard::Feeder>>,
-    pub(super) data: std::path::PathBuf,
+    pub(super) addresses: Arc<super::addresses::Addresses>,
+    pub(super) certificates: Arc<super::certificates::Certificates>,
 }
 
 #[async_trait::async_trait]
@@ -118,6 +120,21 @@ impl PeerService for Service {
                     Err(e) => PeerAnswer::Refused(format!("the question can't be read: {e}")),
                 }
             }
+            PeerRequest::Call(name, body) if name == certificates::NAME => {
+                match serde_json::from_value(body) {
+                    Ok(question) => self.certificates.answer(from, question).await,
+                    Err(e) => PeerAnswer::Refused(format!("the question can't be read: {e}")),
+                }
+            }
+            PeerRequest::Call(name, body) if name == addresses::NAME => {
+                match serde_json::from_value::<Vec<SocketAddr>>(body) {
+                    Ok(wanted) => match self.addresses.prepare(&wanted) {
+                        Ok(()) => PeerAnswer::Done,
+                        Err(why) => PeerAnswer::Refused(why),
+                    },
+                    Err(e) => PeerAnswer::Refused(format!("the addresses can't be read: {e}")),
+                }
+            }
             PeerRequest::Call(name, _) => {
                 PeerAnswer::Refused(format!("nothing is called `{name}`"))
             }
@@ -171,7 +188,7 @@ impl AdminService for Service {
     }
 }
 
-type Failure = (CrmExit, String);
+pub(super) type Failure = (CrmExit, String);
 
 impl Service {
     /// The CIB as this node sees it.
@@ -209,12 +226,32 @@ impl Service {
                 | AdminRequest::Token { .. }
                 | AdminRequest::Remove { .. }
                 | AdminRequest::TwoNode { .. }
+                | AdminRequest::SetAddresses { .. }
+                | AdminRequest::Rotate { .. }
                 | AdminRequest::SetRole { .. } => self.need_majority()?,
                 _ => {}
             }
         }
         if let AdminRequest::Remove { node } = &request {
             self.may_remove(node)?;
+        }
+        if let AdminRequest::SetAddresses {
+            node,
+            addresses,
+            force,
+        } = &request
+        {
+            let text = addresses::set(self, node, addresses, *force).await?;
+            return Ok(AdminAnswer::Text(text));
+        }
+        if let AdminRequest::Rotate {
+            node,
+            all,
+            authority,
+        } = &request
+        {
+            let text = certificates::rotate(self, node.as_deref(), *all, *authority).await?;
+            return Ok(AdminAnswer::Text(text));
         }
         let common = self.common.answer(&caller, grant, &request).await;
         match (common, request) {
@@ -355,7 +392,7 @@ impl Service {
         Ok(())
     }
 
-    fn member(&self, name: &str) -> Result<NodeId, Failure> {
+    pub(super) fn member(&self, name: &str) -> Result<NodeId, Failure> {
         let state = self.raft.local();
         let by_id = || {
             name.parse()
@@ -661,7 +698,7 @@ fn signed(name: &NodeName, command: Command) -> Command {
     command.from(origin).at(wall_s())
 }
 
-fn accepted(answer: &Answer) -> Result<(), Failure> {
+pub(super) fn accepted(answer: &Answer) -> Result<(), Failure> {
     let refused = answer
         .outcome
         .message()
@@ -669,7 +706,7 @@ fn accepted(answer: &Answer) -> Result<(), Failure> {
     refused.map_or(Ok(()), Err)
 }
 
-fn unwritten(e: crate::raft::Error) -> Failure {
+pub(super) fn unwritten(e: crate::raft::Error) -> Failure {
     use crate::raft::Error;
     let exit = match &e {
         Error::NoLeader(_) => CrmExit::QUORUM,
