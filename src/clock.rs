@@ -86,3 +86,10 @@ pub fn boot_us() -> u64 {
     let t = clock_gettime(ClockId::Boottime);
     t.tv_sec as u64 * 1_000_000 + t.tv_nsec as u64 / 1000
 }
+
+/// Microseconds of processor time that this thread has used.
+#[cfg(feature = "simulation")]
+pub fn thread_us() -> u64 {
+    let t = clock_gettime(ClockId::ThreadCPUTime);
+    t.tv_sec as u64 * 1_000_000 + t.tv_nsec as u64 / 1000
+}

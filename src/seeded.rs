@@ -80,8 +80,8 @@ pub enum Bug {
     AckBeforeCommit,
     /// A node applies what is not committed.
     ApplyUncommitted,
-    /// A leader counts the copies of an entry of an older term.
-    CommitOldTerm,
+    /// A follower drops what it has beyond a message of its leader, which may be an old one.
+    TruncateOnAppend,
     /// A voter votes for everybody in a term.
     VoteTwice,
     /// A voter follows a leader of an older term.
@@ -146,7 +146,7 @@ impl Bug {
         Self::GuardTrustsLonger,
         Self::AckBeforeCommit,
         Self::ApplyUncommitted,
-        Self::CommitOldTerm,
+        Self::TruncateOnAppend,
         Self::VoteTwice,
         Self::HearOldLeader,
         Self::VoteWithinLease,

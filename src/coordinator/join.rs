@@ -77,7 +77,7 @@ pub(super) fn wanted(peer: Peer, state: Option<&Element>, proof: Proof, late: bo
         Peer::Alive { incarnation } => {
             let dead = state.and_then(|s| s.get("fenced-incarnation"));
             // Its death is proven, and its last words still arrive.
-            if dead == Some(incarnation.to_string().as_str()) {
+            if dead == Some(incarnation.to_string().as_str()) && !seeded(Bug::CondemnForgotten) {
                 Wanted::Undecided
             } else {
                 Wanted::Here(incarnation)

@@ -4,8 +4,8 @@
 
 use std::fmt::Write as _;
 
-use systole::daemon::simulation::{SCENARIOS, run};
-use systole::seeded::{Bug, seed};
+use systole::daemon::simulation::{SCENARIOS, hunt, run};
+use systole::seeded::Bug;
 
 fn number(name: &str, usual: u64) -> u64 {
     std::env::var(name)
@@ -14,35 +14,22 @@ fn number(name: &str, usual: u64) -> u64 {
         .unwrap_or(usual)
 }
 
-/// Bugs for which a few seeds are not enough; with `SYSTOLE_SIM_BUG_SEEDS` they are looked for, too.
-const RARE: [Bug; 27] = [
+/// Bugs for which a few seeds are not enough; with `SYSTOLE_SIM_BUG_SEEDS` they are looked for, too. `found.txt` has the
+/// first seed and the check that found each bug, as `lab sim --hunt --seeds 1000` printed them; which seed it is changes
+/// with everything that changes a run.
+const RARE: [Bug; 12] = [
     Bug::AckBeforeFsync,
-    Bug::ForgetVote,
-    Bug::NoWaitForOldLeases,
     Bug::LeaseWithoutMajority,
     Bug::FenceFailureIsSuccess,
-    Bug::TakeAnyOrder,
-    Bug::GuardNotTold,
-    Bug::IgnoreTerm,
-    Bug::FencedKeepsHistory,
-    Bug::CondemnForgotten,
     Bug::LostOrdersKept,
-    Bug::FailedIsDone,
     Bug::NoAbort,
     Bug::NeverSuspect,
+    Bug::StopDeadlineForgotten,
     Bug::StartUnrecorded,
     Bug::FenceTimeoutIsSuccess,
     Bug::OldFenceAccepted,
-    Bug::GuardBlind,
     Bug::GuardForgets,
-    Bug::GuardTrustsLonger,
-    Bug::AckBeforeCommit,
-    Bug::ApplyUncommitted,
-    Bug::CommitOldTerm,
-    Bug::VoteTwice,
-    Bug::HearOldLeader,
     Bug::VoteWithinLease,
-    Bug::TermNotTold,
 ];
 
 #[test]
@@ -53,7 +40,7 @@ fn whole_nodes_keep_their_promises_under_faults() {
     );
     let mut failed = String::new();
     for seed in from..from + seeds {
-        let report = run(seed, None, false);
+        let report = run(seed, None, 0, false);
         if let Some(wrong) = &report.wrong {
             let _ = writeln!(
                 failed,
@@ -66,11 +53,18 @@ fn whole_nodes_keep_their_promises_under_faults() {
 }
 
 #[test]
+fn quiet_times_between_faults_are_quiet() {
+    let report = run(1, Some(SCENARIOS[0]), 3, false);
+    assert_eq!(report.wrong, None, "{}", report.command_line());
+    assert!(report.simulated_ms > 180_000);
+}
+
+#[test]
 fn one_seed_is_one_run() {
     for (seed, scenario) in (1..).zip(SCENARIOS) {
         let (one, two) = (
-            run(seed, Some(scenario), true),
-            run(seed, Some(scenario), true),
+            run(seed, Some(scenario), 0, true),
+            run(seed, Some(scenario), 0, true),
         );
         assert_eq!(one, two, "seed {seed} of {}", scenario.name);
         assert!(one.trace.len() > 100, "a run in which nothing happens");
@@ -80,17 +74,16 @@ fn one_seed_is_one_run() {
 #[test]
 fn another_seed_is_another_run() {
     let scenario = SCENARIOS[0];
-    let (one, two) = (run(1, Some(scenario), false), run(2, Some(scenario), false));
+    let (one, two) = (
+        run(1, Some(scenario), 0, false),
+        run(2, Some(scenario), 0, false),
+    );
     assert_ne!(one.digest, two.digest);
 }
 
 #[test]
 fn each_seeded_bug_is_found() {
-    let most = number("SYSTOLE_SIM_BUG_SEEDS", 8);
-    // A seed that fails without the bug, too, proves nothing.
-    let sound: Vec<u64> = (1..=most)
-        .filter(|seed| run(*seed, None, false).wrong.is_none())
-        .collect();
+    let most = number("SYSTOLE_SIM_BUG_SEEDS", 16);
     let (mut table, mut missed, mut count) = (String::new(), Vec::new(), 0);
     let all = std::env::var_os("SYSTOLE_SIM_BUG_SEEDS").is_some();
     for bug in Bug::ALL {
@@ -98,10 +91,7 @@ fn each_seeded_bug_is_found() {
         if rare && !all {
             continue;
         }
-        seed(Some(bug));
-        let mut runs = sound.iter().map(|seed| run(*seed, None, false));
-        let found = runs.find(|report| report.wrong.is_some());
-        seed(None);
+        let found = hunt(bug, 1..=most, 0);
         count += u64::from(found.is_some());
         let _ = match &found {
             Some(report) => writeln!(

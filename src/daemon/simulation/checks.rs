@@ -3,12 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::client::COUNTER;
+use super::faults::Device;
 use super::node::TIMING;
-use super::scenario::SINGLE;
-use super::world::{Device, Word, World};
+use super::terms::Terms;
+use super::world::{Word, World};
+use super::writes::Done;
 use crate::cib::Cib;
-use crate::coordinator::Authority;
 use crate::executor::{self, Invocation, RunId};
 use crate::fencer;
 use crate::graph::{self, Graph};
@@ -28,19 +28,23 @@ enum Fate {
 pub(super) struct Checks {
     /// The first violation.
     pub(super) wrong: Option<String>,
-    /// What runs, by node and resource; true when promoted.
-    active: BTreeMap<(usize, String), bool>,
+    /// What runs, by resource and node; true when promoted.
+    pub(super) active: BTreeMap<(String, usize), bool>,
     /// What a node ran when it lost power: not elsewhere before its loss is proven, or before that moment.
     owed: BTreeMap<String, (usize, u64)>,
-    /// Terms and digests by index, as the first node had them that applied it.
-    applied: BTreeMap<usize, (u64, String)>,
+    /// Terms and documents by index, as the first node had them that applied it.
+    applied: BTreeMap<usize, (u64, Cib)>,
+    /// What was applied, by index.
+    pub(super) done: BTreeMap<usize, Done>,
     /// Writes that were acknowledged, and how.
-    acknowledged: BTreeMap<(u64, u64), bool>,
-    /// The newest term of a node that began a start.
-    newest_start: u64,
+    pub(super) acknowledged: BTreeMap<(u64, u64), bool>,
+    /// What was said and ordered in which term.
+    pub(super) terms: Terms,
     /// Some agent did not do what it should, or took long.
     agents_failed: bool,
     agents_slow: bool,
+    /// When a node was lost for good, and what of it does not run elsewhere yet.
+    recovering: (u64, BTreeSet<String>),
     /// When each resource was last started on a node.
     started: BTreeMap<(usize, String), u64>,
     /// Which order was carried out under which number, by node, and the other way round.
@@ -49,16 +53,13 @@ pub(super) struct Checks {
 }
 
 impl Checks {
-    fn violated(&mut self, what: String) {
+    pub(super) fn violated(&mut self, what: String) {
         self.wrong.get_or_insert(what);
     }
 
-    fn nodes_of(&self, rsc: &str) -> Vec<usize> {
-        self.active
-            .keys()
-            .filter(|(_, r)| r == rsc)
-            .map(|(n, _)| *n)
-            .collect()
+    pub(super) fn nodes_of(&self, rsc: &str) -> Vec<usize> {
+        let places = (rsc.to_owned(), 0)..=(rsc.to_owned(), usize::MAX);
+        self.active.range(places).map(|((_, n), _)| *n).collect()
     }
 }
 
@@ -74,18 +75,20 @@ impl World {
         match task.as_str() {
             "start" => {
                 self.may_begin(n, &rsc, &task);
+                self.check_order(n, &rsc, &task);
                 self.in_order(n, &rsc);
-                self.checks.active.insert((n, rsc.clone()), false);
+                self.checks.active.insert((rsc.clone(), n), false);
                 self.checks.started.insert((n, rsc.clone()), self.now);
             }
             "promote" => {
                 self.may_begin(n, &rsc, &task);
-                self.checks.active.insert((n, rsc.clone()), true);
+                self.check_order(n, &rsc, &task);
+                self.checks.active.insert((rsc.clone(), n), true);
             }
             _ => {}
         }
         self.check_active(&rsc);
-        let slow = self.slow_agents && !matches!(task.as_str(), "stop" | "demote");
+        let slow = self.faults.slow_agents && !matches!(task.as_str(), "stop" | "demote");
         self.checks.agents_slow |= slow;
         let after = 5 + self.below(if slow { 3_000 } else { 50 });
         match self.fate(&task) {
@@ -97,7 +100,7 @@ impl World {
 
     /// What comes of an agent that begins now. Without a fence device nothing helps against a stop that fails.
     fn fate(&mut self, task: &str) -> Fate {
-        if !self.failing_agents || task == "stop" && !self.scenario.fencing {
+        if !self.faults.failing_agents || task == "stop" && !self.scenario.fencing {
             return Fate::Works;
         }
         let fate = match self.below(40) {
@@ -111,7 +114,7 @@ impl World {
 
     /// S9: a member of a group is started behind those in front of it. What has died in between, its monitor has yet to notice.
     fn in_order(&mut self, n: usize, rsc: &str) {
-        let alone = rsc == "vip" && !self.checks.active.contains_key(&(n, "web".to_owned()));
+        let alone = rsc == "vip" && !self.checks.active.contains_key(&("web".to_owned(), n));
         if alone && !self.checks.agents_failed {
             let now = self.now;
             self.checks.violated(format!(
@@ -163,7 +166,7 @@ impl World {
             && of != n
             && task == "start"
             && now < until
-            && SINGLE.contains(&rsc)
+            && self.scenario.is_single(rsc)
         {
             self.checks.violated(format!(
                 "S3: {rsc} is started on h{} at {now}, but h{} lost power with it and its loss is not proven",
@@ -171,15 +174,18 @@ impl World {
                 of + 1
             ));
         }
+        if self.scenario.freeze && self.nodes[n].overlay {
+            return; // It mends what it runs itself.
+        }
         let term = self.nodes[n].raft.term;
-        if term < self.checks.newest_start {
-            let newest = self.checks.newest_start;
+        if term < self.checks.terms.newest_start {
+            let newest = self.checks.terms.newest_start;
             self.checks.violated(format!(
                 "S7: h{} begins {task} {rsc} at {now} in term {term}, after a node did so in term {newest}",
                 n + 1
             ));
         }
-        self.checks.newest_start = self.checks.newest_start.max(term);
+        self.checks.terms.newest_start = self.checks.terms.newest_start.max(term);
         let last_ok = self.nodes[n].last_ok;
         if now > Self::lease_end(last_ok) + SLACK_MS {
             self.checks.violated(format!(
@@ -194,7 +200,7 @@ impl World {
             return;
         };
         let rsc = rsc.to_string();
-        let key = (n, rsc.clone());
+        let key = (rsc.clone(), n);
         let rc = match task.as_str() {
             // The resource has died, and this is how it is noticed.
             "monitor" if !ok => {
@@ -202,6 +208,10 @@ impl World {
                 7
             }
             _ if !ok => 1,
+            "start" => {
+                self.started(&rsc);
+                0
+            }
             "stop" => {
                 self.checks.active.remove(&key);
                 0
@@ -225,6 +235,25 @@ impl World {
         self.executor(n, executor::Event::Ended(run, outcome));
     }
 
+    /// A node will be lost: how long does it take until what it runs runs elsewhere?
+    pub(super) fn wait_for_recovery(&mut self, n: usize) {
+        let runs = self.checks.nodes_of_node(n).into_iter();
+        let single = runs.filter(|rsc| self.scenario.is_single(rsc)).collect();
+        self.checks.recovering = (self.now, single);
+    }
+
+    fn started(&mut self, rsc: &str) {
+        let (since, open) = &mut self.checks.recovering;
+        if open.remove(rsc) && open.is_empty() {
+            let took = self.now - *since;
+            self.counters.recovery_ms = Some(took);
+            if self.scenario.more > 0 && took > LARGE_RECOVERED_MS {
+                let what = format!("L3: what a lost node ran runs elsewhere only after {took} ms");
+                self.checks.violated(what);
+            }
+        }
+    }
+
     /// An agent that hangs is killed, and has done nothing.
     pub(super) fn agent_times_out(&mut self, n: usize, run: RunId) {
         if self.nodes[n].runs.remove(&run).is_some() {
@@ -235,7 +264,7 @@ impl World {
 
     /// Something was stopped by force.
     pub(super) fn truth_stopped(&mut self, n: usize, rsc: &str) {
-        self.checks.active.remove(&(n, rsc.to_owned()));
+        self.checks.active.remove(&(rsc.to_owned(), n));
     }
 
     pub(super) fn truth_power_lost(&mut self, n: usize) {
@@ -247,7 +276,7 @@ impl World {
         };
         let ran: Vec<_> = self.checks.nodes_of_node(n);
         for rsc in ran {
-            self.checks.active.remove(&(n, rsc.clone()));
+            self.checks.active.remove(&(rsc.clone(), n));
             self.checks.owed.insert(rsc, (n, until));
         }
     }
@@ -260,7 +289,7 @@ impl World {
     /// S1 and S2.
     fn check_active(&mut self, rsc: &str) {
         let nodes = self.checks.nodes_of(rsc);
-        if SINGLE.contains(&rsc) && nodes.len() > 1 {
+        if self.scenario.is_single(rsc) && nodes.len() > 1 {
             let on: Vec<_> = nodes.iter().map(|n| format!("h{}", n + 1)).collect();
             self.checks.violated(format!(
                 "S1: {rsc} is active on {} at {}",
@@ -268,11 +297,8 @@ impl World {
                 self.now
             ));
         }
-        let promoted = self
-            .checks
-            .active
-            .iter()
-            .filter(|((_, r), p)| r == rsc && **p)
+        let promoted = (nodes.iter())
+            .filter(|n| self.checks.active.get(&(rsc.to_owned(), **n)) == Some(&true))
             .count();
         if promoted > 1 {
             self.checks.violated(format!(
@@ -284,20 +310,15 @@ impl World {
 
     /// S12: a node that is cut off does not go on for longer than its lease and its stop deadline.
     pub(super) fn check_time(&mut self) {
-        let majority = self.nodes.len() / 2 + 1;
         for n in 0..self.nodes.len() {
             let node = &self.nodes[n];
             let runs = node.up && node.powered && node.paused_until <= self.now;
-            let reached = 1 + self
-                .others(n)
-                .iter()
-                .filter(|m| self.reaches(n, **m))
-                .count();
-            if runs && reached >= majority {
+            if runs && self.reaches_majority(n) {
                 self.nodes[n].last_ok = self.now;
             }
             let due = Self::lease_end(self.nodes[n].last_ok) + TIMING.stop_deadline_ms + SLACK_MS;
             if self.now > due
+                && !self.scenario.freeze
                 && let Some(rsc) = self.checks.nodes_of_node(n).first().cloned()
             {
                 self.checks.violated(format!(
@@ -319,14 +340,13 @@ impl World {
             .map(|(_, v)| v.clone());
         let kills = matches!(call.action.as_str(), "off" | "reboot");
         let victim = target.and_then(|t| self.nodes.iter().position(|m| m.name.as_str() == t));
-        let device = if kills { self.device } else { Device::Works };
-        if kills && self.nodes[n].raft.term < self.checks.newest_start {
-            let (term, newest) = (self.nodes[n].raft.term, self.checks.newest_start);
-            self.checks.violated(format!(
-                "S4: h{} fences at {} in term {term}, after something was started in term {newest}",
-                n + 1,
-                self.now
-            ));
+        let device = if kills {
+            self.faults.device
+        } else {
+            Device::Works
+        };
+        if let (true, Some(victim)) = (kills, victim) {
+            self.check_shot(n, victim);
         }
         if let Some(victim) = victim
             && kills
@@ -364,24 +384,31 @@ impl World {
     pub(super) fn check_applied(&mut self, n: usize, term: u64) {
         let node = &self.nodes[n];
         let at = node.applied;
-        let digest = if at.is_multiple_of(16) {
-            node.state.digest()
-        } else {
-            node.state.version().to_string()
-        };
-        let have = (term, digest);
-        let first = self
-            .checks
-            .applied
-            .entry(at)
-            .or_insert_with(|| have.clone());
-        if *first != have {
+        let have = (term, node.state.clone());
+        let first = self.checks.applied.entry(at);
+        let first = first.or_insert_with(|| have.clone());
+        let same = first.0 == have.0 && first.1.root() == have.1.root();
+        if !same {
             let what = format!(
-                "S6: h{} has another document than others at index {at}: {have:?}, not {first:?}",
-                n + 1
+                "S6: h{} has another document than others at index {at}: {} of term {term}, not {} of term {}",
+                n + 1,
+                have.1.version(),
+                first.1.version(),
+                first.0
             );
             self.checks.violated(what);
         }
+        if at.is_multiple_of(FORGET_EVERY) {
+            self.forget_applied();
+        }
+    }
+
+    /// What no node will apply any more is not needed.
+    fn forget_applied(&mut self) {
+        let begins = |node: &super::node::Node| node.snapshot.as_ref().map_or(0, |s| s.applied);
+        let least = self.nodes.iter().map(begins).min().unwrap_or(0);
+        self.checks.applied = self.checks.applied.split_off(&least);
+        self.checks.done = self.checks.done.split_off(&least);
     }
 
     /// A write was answered.
@@ -390,23 +417,19 @@ impl World {
         self.checks.acknowledged.insert(id, ok);
     }
 
-    /// Every graph obeys the rules that each graph obeys. S11: the policy says the same when asked again.
-    pub(super) fn check_graph(&mut self, cib: &Cib, graph: &Graph) {
+    /// Every graph obeys the rules that each graph obeys. S11: the policy says the same when it keeps nothing.
+    pub(super) fn check_graph(&mut self, cib: &Cib, input: &policy::Input, graph: &Graph) {
         let wrong = graph::check(graph, cib.configuration());
         if let Some(wrong) = wrong.iter().find(|w| !w.rule.only_blocks()) {
             self.checks
                 .violated(format!("S9: a graph breaks a rule: {wrong}"));
         }
-    }
-
-    /// All nodes but one that is not to come back.
-    fn living(&self) -> impl Iterator<Item = &super::node::Node> {
-        let living = self
-            .nodes
-            .iter()
-            .enumerate()
-            .filter(|(n, _)| !self.is_gone(*n));
-        living.map(|(_, node)| node)
+        if self.counters.plans.is_multiple_of(AFRESH_EVERY)
+            && policy::schedule(cib.root(), input).graph != *graph
+        {
+            self.checks
+                .violated("S11: the policy decides differently when it keeps something".into());
+        }
     }
 
     /// S12: a daemon that is up to it stops its resources by itself; the guard is for one that is not, and for what was
@@ -429,147 +452,24 @@ impl World {
             ));
         }
     }
-
-    /// Why the cluster is not at rest, if it is not.
-    pub(super) fn unsettled(&self) -> Option<String> {
-        let leaders: Vec<_> = (0..self.nodes.len())
-            .filter(|n| {
-                self.nodes[*n].up && matches!(self.nodes[*n].authority, Authority::Leader(_))
-            })
-            .collect();
-        let [leader] = leaders[..] else {
-            return Some(format!("L1: {} nodes coordinate", leaders.len()));
-        };
-        for node in self.living() {
-            if !node.up || node.knowledge.held != Some(true) {
-                return Some(format!("L1: {} holds no lease", node.name));
-            }
-        }
-        if !self.operator_is_done(leader) {
-            return Some("L4: what the operator takes back is not taken back".into());
-        }
-        if self.nodes[leader].coordinator.picture().busy {
-            let flight = self.nodes[leader].coordinator.picture().in_flight;
-            return Some(format!(
-                "L2: {} is not done: {flight:?}",
-                self.nodes[leader].name
-            ));
-        }
-        for rsc in SINGLE {
-            let on = self.checks.nodes_of(rsc).len();
-            if on != 1 {
-                return Some(format!("L2: {rsc} is active {on} times"));
-            }
-        }
-        if self.scenario.stateful {
-            let on: Vec<_> = self
-                .checks
-                .active
-                .iter()
-                .filter(|((_, r), _)| r == "db")
-                .collect();
-            let promoted = on.iter().filter(|(_, p)| **p).count();
-            if on.len() != self.living().count() || promoted != 1 {
-                return Some(format!(
-                    "L2: db is active {} times, promoted {promoted} times",
-                    on.len()
-                ));
-            }
-        }
-        None
-    }
-
-    /// S5, S6 and L2, when all is quiet.
-    pub(super) fn check_end(&mut self) -> Option<String> {
-        let any = self.living().next()?;
-        let longest = self.living().map(|n| n.applied).max()?;
-        if let Some(node) = self.living().find(|n| n.applied != longest) {
-            return Some(format!(
-                "L2: {} has not applied what others have",
-                node.name
-            ));
-        }
-        for node in self.living() {
-            if let Some((id, _)) = node.open.iter().next() {
-                return Some(format!("L4: {} waits for the answer to {id:?}", node.name));
-            }
-            if !node.deliveries.is_empty() || !node.unwritten.is_empty() {
-                return Some(format!(
-                    "L5: {} keeps orders or reports for ever",
-                    node.name
-                ));
-            }
-        }
-        for node in self.living() {
-            let mut seen = BTreeSet::new();
-            let mut last: BTreeMap<u64, u64> = BTreeMap::new();
-            for write in node.raft.log.iter().filter_map(|e| e.write.as_ref()) {
-                seen.insert((write.client, write.seq));
-                last.insert(write.client, write.seq);
-            }
-            if let Some(lost) = self
-                .checks
-                .acknowledged
-                .keys()
-                .find(|id| !seen.contains(id))
-            {
-                return Some(format!(
-                    "S5: {} has lost the acknowledged write {lost:?}",
-                    node.name
-                ));
-            }
-        }
-        let counted = |write: &&super::raft::Write| {
-            let input = write.command.input.as_ref();
-            input.is_some_and(|input| input.descendants().any(|e| e.id() == Some(COUNTER)))
-        };
-        let log = any.raft.log.iter();
-        let counts: BTreeSet<_> = log
-            .filter_map(|entry| entry.write.as_ref())
-            .filter(counted)
-            .map(|write| (write.client, write.seq))
-            .collect();
-        let root = any.state.root();
-        let value = root.descendants().find(|e| e.id() == Some(COUNTER));
-        let value = value.and_then(|pair| pair.get("value")).unwrap_or("0");
-        if value != counts.len().to_string() {
-            return Some(format!(
-                "S5: {} writes that add one are in the log, and they came to {value}",
-                counts.len()
-            ));
-        }
-        let digest = any.state.digest();
-        if let Some(node) = self.living().find(|n| n.state.digest() != digest) {
-            return Some(format!("S6: {} has another document in the end", node.name));
-        }
-        let input = policy::Input {
-            causes: false,
-            ..policy::Input::at(self.wall_s())
-        };
-        let (one, two) = (
-            policy::schedule(any.state.root(), &input),
-            policy::schedule(any.state.root(), &input),
-        );
-        if one.graph != two.graph {
-            return Some("S11: the policy answers the same question differently".into());
-        }
-        if !one.graph.is_empty() {
-            return Some("L2: at rest, but the policy still wants something".into());
-        }
-        None
-    }
 }
 
 impl Checks {
     fn nodes_of_node(&self, n: usize) -> Vec<String> {
         self.active
             .keys()
-            .filter(|(m, _)| *m == n)
-            .map(|(_, r)| r.clone())
+            .filter(|(_, m)| *m == n)
+            .map(|(r, _)| r.clone())
             .collect()
     }
 }
 
+/// In a large cluster, where nothing else is wrong, what a lost node ran runs elsewhere within this time.
+const LARGE_RECOVERED_MS: u64 = 2_000;
+/// After so many entries old ones are forgotten.
+const FORGET_EVERY: usize = 512;
+/// Every so many decisions are made once more, from nothing.
+const AFRESH_EVERY: u64 = 32;
 /// A daemon that was neither paused nor started for so long knows where it is.
 const WELL_MS: u64 = 5_000;
 /// Latencies, a clock's drift, the guard's silence and the time its stops take.

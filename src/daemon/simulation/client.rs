@@ -1,8 +1,8 @@
 //! Who uses the cluster meanwhile: somebody who counts, and an operator who puts nodes into standby and moves resources.
-//! When the faults are over, the operator takes all of that back, and says so again until it is done.
+//! When a burst of faults is over, the operator takes all of that back, and says so again until it is done.
 
 use super::node::Waiter;
-use super::world::{FAULTS_TO_MS, World};
+use super::world::World;
 use crate::cib::{Command, Op, Target};
 use crate::xml::Element;
 
@@ -15,7 +15,7 @@ pub(super) const COUNTER: &str = "client-counter";
 impl World {
     /// A client's turn, through any node that is up.
     pub(super) fn on_client(&mut self) {
-        let over = self.now >= FAULTS_TO_MS;
+        let over = !self.faults.is_busy(self.now);
         let after = if over { 1_000 } else { 100 + self.below(700) };
         let n = self.below(self.nodes.len() as u64) as usize;
         let what = self.below(8);

@@ -5,8 +5,9 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::{Scenario, run};
+use super::{Scenario, hunt, run};
 use crate::clock::Mono;
+use crate::seeded::{Bug, seed};
 
 /// Which seeds, and what is shown.
 #[derive(Debug, Args)]
@@ -17,9 +18,18 @@ pub struct Sim {
     /// The first one
     #[arg(long, default_value_t = 1)]
     from: u64,
-    /// three, three-fencing, three-stateful, five or five-fencing; each seed picks one if not given
+    /// three, three-fencing, three-stateful, three-freeze, five, five-fencing or hundred; each seed picks one if not given
     #[arg(long)]
     scenario: Option<String>,
+    /// Bursts of faults for so many simulated minutes, but one at least [default: 30; with bugs: 0]
+    #[arg(long)]
+    minutes: Option<u64>,
+    /// Put in a bug, by its name in src/seeded.rs
+    #[arg(long)]
+    bug: Option<String>,
+    /// Find the first seed for this bug, or for each bug that there is, and print a table
+    #[arg(long)]
+    hunt: bool,
     /// One JSON object per seed
     #[arg(long)]
     json: bool,
@@ -41,10 +51,25 @@ pub fn lab(sim: &Sim) -> ExitCode {
             }
         },
     };
+    let bug = match &sim.bug {
+        None => None,
+        Some(name) => match Bug::ALL.into_iter().find(|b| format!("{b:?}") == *name) {
+            Some(bug) => Some(bug),
+            None => {
+                eprintln!("there is no bug `{name}`: use {:?}", Bug::ALL);
+                return ExitCode::from(64);
+            }
+        },
+    };
+    if sim.hunt {
+        return hunt_all(sim, bug);
+    }
+    let minutes = sim.minutes.unwrap_or(if bug.is_some() { 0 } else { 30 });
+    seed(bug);
     let mut out = std::io::stdout().lock();
     let (begun, mut simulated, mut failed) = (Mono::now(), 0, 0);
     for seed in sim.from..sim.from.saturating_add(sim.seeds) {
-        let report = run(seed, scenario, sim.trace);
+        let report = run(seed, scenario, minutes, sim.trace);
         simulated += report.simulated_ms;
         let mut lines = report.trace.clone();
         if sim.json {
@@ -73,4 +98,34 @@ pub fn lab(sim: &Sim) -> ExitCode {
         simulated / took
     );
     ExitCode::from(u8::from(failed > 0))
+}
+
+/// The first seed that finds each bug, or one, and what it finds.
+fn hunt_all(sim: &Sim, only: Option<Bug>) -> ExitCode {
+    let mut out = std::io::stdout().lock();
+    let (mut all, mut found) = (0, 0);
+    for bug in Bug::ALL
+        .into_iter()
+        .filter(|b| only.is_none_or(|o| o == *b))
+    {
+        let seeds = sim.from..sim.from.saturating_add(sim.seeds);
+        let report = hunt(bug, seeds, sim.minutes.unwrap_or(0));
+        all += 1;
+        found += u64::from(report.is_some());
+        let line = match report {
+            Some(report) => {
+                let wrong = report.wrong.as_deref().unwrap_or_default();
+                format!(
+                    "{bug:?}: seed {} of {}: {wrong}",
+                    report.seed, report.scenario
+                )
+            }
+            None => format!("{bug:?}: not found in {} seeds", sim.seeds),
+        };
+        if writeln!(out, "{line}").and_then(|()| out.flush()).is_err() {
+            return ExitCode::SUCCESS;
+        }
+    }
+    eprintln!("{found} of {all} bugs found");
+    ExitCode::from(u8::from(found < all))
 }

@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::raft::{Raft, Write};
 use super::world::{Net, Word, World};
-use crate::cib::{self, Cib, Command};
+use crate::cib::Cib;
 use crate::clock::Mono;
 use crate::coordinator::{self, Authority};
 use crate::daemon::authority::Knowledge;
 use crate::daemon::guard::{self, Watch};
 use crate::daemon::reports::Batch;
-use crate::daemon::words::{self, COORDINATOR};
+use crate::daemon::words;
 use crate::daemon::{deliver, devices};
 use crate::executor;
 use crate::fencer;
@@ -19,7 +19,7 @@ use crate::policy;
 use crate::presence::{self, PeerState};
 use crate::raft::Leadership;
 use crate::seeded::{Bug, seeded};
-use crate::terms::{ExecStatus, NodeId, NodeName, OcfExit, RscId, Term};
+use crate::terms::{NodeId, NodeName, RscId, Term};
 
 /// Who waits for the end of a write.
 #[derive(Debug)]
@@ -74,7 +74,8 @@ pub(super) struct Node {
     /// What raft has applied here.
     pub(super) state: Cib,
     pub(super) applied: usize,
-    pub(super) answers: BTreeMap<(u64, u64), Option<String>>,
+    /// What came of each write, and the entry that it was in.
+    pub(super) answers: BTreeMap<(u64, u64), (usize, Option<String>)>,
     /// What is on its disk of what was applied; a daemon begins with that.
     pub(super) snapshot: Option<Snapshot>,
     pub(super) cib: Cib,
@@ -90,7 +91,11 @@ pub(super) struct Node {
     pub(super) seq: u64,
     pub(super) deliveries: BTreeMap<u64, Delivery>,
     pub(super) runs: BTreeMap<executor::RunId, (RscId, String)>,
-    wakes: Wakes,
+    /// What its decisions keep for the next one.
+    pub(super) kept: policy::Kept,
+    pub(super) wakes: Wakes,
+    /// Before this moment nothing is to be done, unless a word arrives.
+    pub(super) idle_until: u64,
 }
 
 /// The applied state as a disk has it.
@@ -98,12 +103,11 @@ pub(super) struct Node {
 pub(super) struct Snapshot {
     pub(super) state: Cib,
     pub(super) applied: usize,
-    pub(super) answers: BTreeMap<(u64, u64), Option<String>>,
 }
 
 /// When each machine wants to be woken, in the node's time.
 #[derive(Debug, Default)]
-struct Wakes {
+pub(super) struct Wakes {
     pub(super) presence: Mono,
     pub(super) coordinator: Option<Mono>,
     pub(super) tick: Mono,
@@ -113,7 +117,7 @@ struct Wakes {
 pub(super) const TIMING: presence::Timing = presence::Timing::NORMAL;
 
 impl Node {
-    pub(super) fn new(id: u32, voters: &[NodeId], cib: &Cib) -> Self {
+    pub(super) fn new(id: u32, (voters, members): (&[NodeId], &[NodeId]), cib: &Cib) -> Self {
         let id = NodeId(id);
         let name = NodeName::from(format!("h{id}"));
         let settings = settings(id, 0);
@@ -127,7 +131,7 @@ impl Node {
             offset: 0,
             ppm: 0,
             calls: 0,
-            raft: Raft::new(id, voters.to_vec()),
+            raft: Raft::new(id, voters.to_vec(), members.to_vec()),
             watch: Watch::new(Mono(0)),
             guard_busy: false,
             last_ok: 0,
@@ -155,7 +159,9 @@ impl Node {
             seq: 0,
             deliveries: BTreeMap::new(),
             runs: BTreeMap::new(),
+            kept: policy::Kept::default(),
             wakes: Wakes::default(),
+            idle_until: 0,
         }
     }
 
@@ -164,9 +170,29 @@ impl Node {
         Mono(self.offset.wrapping_add(now).wrapping_add(drift))
     }
 
-    /// Moments of this node in the world's time, the drift aside.
+    /// Moments of this node in the world's time.
     pub(super) fn world(&self, at: Mono) -> u64 {
-        at.0.saturating_sub(self.offset)
+        let passed = at.0.saturating_sub(self.offset);
+        (passed as i64 * 1_000_000 / (1_000_000 + self.ppm)) as u64
+    }
+
+    /// When time alone makes it do something, in the world's time. Its clock may be a little faster than the world's.
+    fn next_wake(&self, now: u64) -> u64 {
+        let mono = self.mono(now);
+        // What is said again, and what hangs on the time since the start, is looked at each time.
+        if self.knowledge.held.is_none() || !self.open.is_empty() || !self.deliveries.is_empty() {
+            return 0;
+        }
+        let wakes = [
+            Some(self.wakes.presence),
+            Some(self.wakes.tick),
+            self.wakes.coordinator,
+            self.executor.next_wake(),
+            self.fencer.next_wake(mono),
+        ];
+        let wake = wakes.into_iter().flatten().min().unwrap_or(mono);
+        let left = wake.since(mono);
+        (now + left - left / 1_000).min(self.raft.wakes_at())
     }
 
     pub(super) fn client(&self) -> u64 {
@@ -207,6 +233,7 @@ impl World {
         }
         let mono = node.mono(now);
         node.up = true;
+        self.faults.changed_at = now;
         node.well_since = Some(now);
         node.life += 1;
         node.raft.restart(now, jitter, power_lost);
@@ -223,10 +250,10 @@ impl World {
         let start = start.unwrap_or(Snapshot {
             state: first,
             applied: 0,
-            answers: BTreeMap::new(),
         });
         (node.state, node.cib) = (start.state.clone(), start.state);
-        (node.applied, node.answers) = (start.applied, start.answers);
+        node.applied = start.applied;
+        node.answers.retain(|_, (at, _)| *at <= start.applied);
         (node.overlay, node.killed, node.lost_at) = (false, false, None);
         (node.lease_until, node.term_told) = (Mono(0), Term(0));
         node.leadership = Leadership::default();
@@ -235,7 +262,9 @@ impl World {
         node.unwritten.clear();
         node.deliveries.clear();
         node.runs.clear();
+        node.kept = policy::Kept::default();
         node.wakes = Wakes::default();
+        node.idle_until = 0;
         self.truth_daemon_started(n);
         let members = self.nodes.iter().map(|m| (m.id, m.name.clone())).collect();
         self.coordinator(n, coordinator::Event::Members(members));
@@ -260,6 +289,7 @@ impl World {
 
     /// What a node does with a word that has arrived.
     pub(super) fn word(&mut self, n: usize, word: Word) {
+        self.nodes[n].idle_until = 0;
         match word {
             Word::Coordinator(event) => self.coordinator(n, event),
             Word::CoordinatorWants(effect) => self.on_coordinator(n, effect),
@@ -270,6 +300,12 @@ impl World {
             Word::Synced(generation, upto) => {
                 let mut out = Vec::new();
                 self.nodes[n].raft.synced(generation, upto, &mut out);
+                self.raft_out(n, out);
+            }
+            Word::Flush => {
+                let now = self.now;
+                let mut out = Vec::new();
+                self.nodes[n].raft.flush(now, &mut out);
                 self.raft_out(n, out);
             }
             Word::AgentEnds(run, ok) => self.agent_ends(n, run, ok),
@@ -289,7 +325,10 @@ impl World {
                 self.term_seen(n);
                 self.raft_out(n, out);
             }
-            Net::Renewal(renewal) => self.presence(n, presence::Event::Renewal(renewal)),
+            Net::Renewal(renewal) => {
+                self.heard_renewal(n, index(from), renewal.incarnation);
+                self.presence(n, presence::Event::Renewal(renewal));
+            }
             Net::Grant(grant) => self.presence(n, presence::Event::Grant { from, grant }),
             Net::HungUp => self.presence(n, presence::Event::HungUp(from)),
             Net::Execute { id, life, command } => {
@@ -322,9 +361,13 @@ impl World {
         }
     }
 
-    /// Machines that want to be woken, raft's timers, and the daemon's own tick.
+    /// Machines that want to be woken, raft's timers, and the daemon's own tick. Mostly it is too early for all of them.
     pub(super) fn grid(&mut self, n: usize) {
-        let (now, jitter) = (self.now, self.below(40));
+        let now = self.now;
+        if now < self.nodes[n].idle_until {
+            return;
+        }
+        let jitter = self.below(40);
         let mono = self.nodes[n].mono(now);
         let mut out = Vec::new();
         self.nodes[n].raft.tick(now, jitter, &mut out);
@@ -356,6 +399,7 @@ impl World {
         }
         self.retry(n);
         self.after(n);
+        self.nodes[n].idle_until = self.nodes[n].next_wake(now);
     }
 
     fn tick(&mut self, n: usize) {
@@ -365,6 +409,11 @@ impl World {
         if view.held {
             node.lease_until = node.lease_until.max(view.until);
         }
+        let (lease, bound) = (node.lease_until, view.held && !node.overlay);
+        if bound {
+            self.executor(n, executor::Event::Lease(lease));
+        }
+        let node = &mut self.nodes[n];
         let keep = words::keeps(&node.cib, view.may_keep);
         let due = node
             .lost_at
@@ -422,6 +471,7 @@ impl World {
             node.knowledge.caught_up = Some(now.term);
         }
         self.review_authority(n);
+        self.check_leader(n);
     }
 
     pub(super) fn cib_changed(&mut self, n: usize, before: Cib) {
@@ -467,16 +517,23 @@ impl World {
         let event = presence::Event::Leadership {
             term: now.term,
             leader: now.leader,
-            voters: vec![all.clone()],
+            voters: vec![
+                all.iter()
+                    .copied()
+                    .take(self.scenario.voters as usize)
+                    .collect(),
+            ],
             members: all,
         };
         self.presence(n, event);
     }
 
-    fn presence(&mut self, n: usize, event: presence::Event) {
+    pub(super) fn presence(&mut self, n: usize, event: presence::Event) {
         let mono = self.nodes[n].mono(self.now);
         let mut effects = Vec::new();
+        let begun = self.work_of_leader(n);
         self.nodes[n].presence.step(mono, event, &mut effects);
+        self.work_ends(begun, |work| &mut work.presence_us);
         self.nodes[n].wakes.presence = self.nodes[n].presence.wake_at(mono);
         for effect in effects {
             self.on_presence(n, effect);
@@ -490,6 +547,8 @@ impl World {
                 node.knowledge.held = Some(true);
                 (node.lost_at, node.killed) = (None, false);
                 node.lease_until = node.lease_until.max(until);
+                let lease = executor::Event::Lease(node.lease_until);
+                self.executor(n, lease);
                 self.feed_guard(n);
             }
             presence::Effect::LeaseLost(at) => {
@@ -541,13 +600,15 @@ impl World {
         }
         let was = std::mem::replace(&mut node.authority, authority);
         self.trace(format_args!("{} {authority:?}", n + 1));
+        self.forgets_deaths(n);
         let node = &mut self.nodes[n];
         let alone = matches!(authority, Authority::Alone(_));
         if alone && !matches!(was, Authority::Alone(_)) {
             node.overlay = true;
-            let may_keep = node.presence.view(mono).may_keep;
+            let may_keep = node.presence.view(mono).may_keep && node.knowledge.held.is_some();
             node.cib = words::alone(&node.state, node.id, may_keep);
             self.abandon(n);
+            self.executor(n, executor::Event::Alone);
         } else if !alone && node.overlay {
             node.overlay = false;
             node.cib = node.state.clone();
@@ -562,210 +623,6 @@ impl World {
             }
             for (id, state) in words::everybody(self.nodes[n].id, &view) {
                 self.on_presence(n, presence::Effect::Peer(id, state));
-            }
-        }
-    }
-
-    fn coordinator(&mut self, n: usize, event: coordinator::Event) {
-        let (mono, wall) = (self.nodes[n].mono(self.now), self.wall_s());
-        let mut effects = Vec::new();
-        self.nodes[n]
-            .coordinator
-            .step(mono, wall, event, &mut effects);
-        self.nodes[n].wakes.coordinator = self.nodes[n].coordinator.wake_at(mono);
-        for effect in effects {
-            if let coordinator::Effect::Plan { plan, cib, .. } = effect {
-                let input = policy::Input {
-                    causes: false,
-                    ..policy::Input::at(wall)
-                };
-                let outcome = policy::schedule(cib.root(), &input);
-                self.counters.plans += 1;
-                self.check_graph(&cib, &outcome.graph);
-                let planned = coordinator::Event::Planned {
-                    plan,
-                    graph: Box::new(outcome.graph),
-                };
-                let after = 2 + self.below(8);
-                self.tell(n, after, Word::Coordinator(planned));
-            } else {
-                self.tell(n, 0, Word::CoordinatorWants(effect));
-            }
-        }
-    }
-
-    fn on_coordinator(&mut self, n: usize, effect: coordinator::Effect) {
-        use coordinator::Effect;
-        match effect {
-            Effect::Order(to, order) => {
-                if let Some(command) = words::executor_command(&order) {
-                    self.order(n, to, order.term, command);
-                }
-            }
-            Effect::Tell(to, key, coordinator::Deed::Forget(rsc)) => {
-                let term = self.nodes[n].leadership.term;
-                let command = executor::Command::Forget {
-                    term,
-                    rsc: rsc.into(),
-                    key,
-                };
-                self.order(n, to, term, command);
-            }
-            Effect::Fence {
-                key,
-                term,
-                target,
-                action,
-                timeout_ms,
-                delay_ms,
-            } => {
-                self.trace(format_args!("{} fence {target} {action}", n + 1));
-                let request =
-                    words::fence_request(&key, term, target, &action, timeout_ms, delay_ms);
-                if let Some(request) = request {
-                    let command = Box::new(fencer::Command::Fence(request));
-                    self.fencer(n, fencer::Event::Command(command));
-                }
-            }
-            Effect::Condemn(node) => self.presence(n, presence::Event::Condemned(node)),
-            Effect::Write(id, command) => {
-                let command = self.signed(n, command, COORDINATOR);
-                if self.nodes[n].overlay {
-                    let result = self.write_overlay(n, &command);
-                    self.coordinator(n, coordinator::Event::Written { id, result });
-                } else {
-                    self.write(n, command, Waiter::Coordinator(id));
-                }
-            }
-            Effect::Say(text) => self.trace(format_args!("{} says {text}", n + 1)),
-            Effect::Settled { transition } => {
-                self.trace(format_args!("{} settled {transition}", n + 1));
-            }
-            Effect::Plan { .. } | Effect::Tell(..) => {}
-        }
-    }
-
-    pub(super) fn signed(&self, n: usize, command: Command, client: &str) -> Command {
-        let origin = cib::Origin {
-            node: self.nodes[n].name.to_string(),
-            client: client.into(),
-            ..cib::Origin::default()
-        };
-        command.from(origin).at(self.wall_s())
-    }
-
-    pub(super) fn write_overlay(&mut self, n: usize, command: &Command) -> Result<(), String> {
-        let applied = cib::apply(&self.nodes[n].cib, command);
-        let before = std::mem::replace(&mut self.nodes[n].cib, applied.cib);
-        self.cib_changed(n, before);
-        applied.answer.map(|_| ()).map_err(|e| e.to_string())
-    }
-
-    pub(super) fn executor(&mut self, n: usize, event: executor::Event) {
-        let now = executor::Now {
-            mono: self.nodes[n].mono(self.now),
-            wall_s: self.wall_s(),
-        };
-        let mut effects = Vec::new();
-        self.nodes[n].executor.step(now, event, &mut effects);
-        self.nodes[n].calls = self.nodes[n].executor.last_call();
-        let mut reports = Vec::new();
-        for effect in effects {
-            use executor::Effect;
-            match effect {
-                Effect::Report(report) => reports.push(*report),
-                Effect::Run(run, call) => self.agent_begins(n, run, &call),
-                Effect::Device(run, task) => {
-                    self.tell(n, 0, Word::Fencer(devices::call(run, &task)))
-                }
-                Effect::Kill(run) => {
-                    if self.nodes[n].runs.remove(&run).is_some() {
-                        let mut outcome =
-                            executor::Outcome::failed(ExecStatus::Error, OcfExit::ERROR, "killed");
-                        outcome.killed = true;
-                        self.tell(n, 1, Word::Executor(executor::Event::Ended(run, outcome)));
-                    }
-                }
-                Effect::ReadMetadata(agent) => {
-                    let metadata = executor::Metadata::default();
-                    let event =
-                        executor::Event::Metadata(agent, Some(std::sync::Arc::new(metadata)));
-                    self.tell(n, 1, Word::Executor(event));
-                }
-                Effect::Refused(op, why) => {
-                    self.trace(format_args!("{} refused {op} {why}", n + 1))
-                }
-                Effect::KillGroup(rsc) => self.truth_stopped(n, rsc.as_str()),
-                Effect::MayRun(stop) => {
-                    let mono = self.nodes[n].mono(self.now);
-                    if !seeded(Bug::GuardNotTold) {
-                        let word = guard::Word::MayRun(guard::StopCall::from(&stop));
-                        let _ = self.nodes[n].watch.hear(mono, word);
-                    }
-                }
-                Effect::Gone(rsc) => {
-                    let mono = self.nodes[n].mono(self.now);
-                    let _ = self.nodes[n].watch.hear(mono, guard::Word::Gone(rsc));
-                }
-            }
-        }
-        if !reports.is_empty() {
-            self.tell(n, 0, Word::Reports(reports));
-        }
-    }
-
-    fn fencer(&mut self, n: usize, event: fencer::Event) {
-        let random = self.draw();
-        let node = &mut self.nodes[n];
-        let now = fencer::Now {
-            mono: node.mono(self.now),
-            wall_ms: 1_800_000_000_000 + self.now as i64,
-            random,
-        };
-        let mut effects = Vec::new();
-        node.fencer.step(now, event, &mut effects);
-        for effect in effects {
-            use fencer::Effect;
-            match effect {
-                Effect::Run(run, call) => self.fence_agent(n, run, &call),
-                Effect::ReadFeatures(agent) => {
-                    let actions = ["on", "off", "reboot", "monitor", "status", "metadata"];
-                    let features = fencer::Features {
-                        actions: actions.map(String::from).into(),
-                        plug: true,
-                        ..fencer::Features::default()
-                    };
-                    self.tell(
-                        n,
-                        1,
-                        Word::Fencer(fencer::Event::Features(agent, Some(features))),
-                    );
-                }
-                Effect::Send(name, message) => {
-                    let Some(to) = self.nodes.iter().position(|m| m.name == name) else {
-                        continue;
-                    };
-                    if self.reaches(n, to) {
-                        self.send(n, to, Net::Fencer(message));
-                    } else {
-                        self.tell(n, 300, Word::Fencer(fencer::Event::Unreachable(name)));
-                    }
-                }
-                Effect::Done(request, _, outcome) => {
-                    self.trace(format_args!(
-                        "{} fenced {} {outcome:?}",
-                        n + 1,
-                        request.target
-                    ));
-                    if let Some(event) = words::fenced(&request, outcome) {
-                        self.tell(n, 0, Word::Coordinator(event));
-                    }
-                }
-                Effect::DeviceDone { call, result } => {
-                    self.tell(n, 0, Word::Executor(devices::ended(call, result)));
-                }
-                Effect::Ended(_) | Effect::Changed | Effect::Reply(..) => {}
-                Effect::Panic(_) => self.power_off(n, "panic"),
             }
         }
     }

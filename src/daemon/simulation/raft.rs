@@ -6,6 +6,7 @@
 //! use without replacing the runtime; what is checked here is everything that stands on raft.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::cib::Command;
 use crate::raft::{Leadership, Timing};
@@ -41,7 +42,7 @@ pub(super) enum Msg {
     Append {
         term: u64,
         prev: (u64, usize),
-        entries: Vec<Entry>,
+        entries: Vec<Arc<Entry>>,
         commit: usize,
     },
     Appended {
@@ -62,10 +63,12 @@ enum Role {
 pub(super) struct Raft {
     me: NodeId,
     voters: Vec<NodeId>,
+    /// Voters, and those that only learn.
+    members: Vec<NodeId>,
     timing: Timing,
     pub(super) term: u64,
     voted: Option<NodeId>,
-    pub(super) log: Vec<Entry>,
+    pub(super) log: Vec<Arc<Entry>>,
     /// Entries on disk, and which disk write may still count.
     synced: usize,
     pub(super) generation: u64,
@@ -80,6 +83,8 @@ pub(super) struct Raft {
     elect_at: u64,
     beat_at: u64,
     owed: Option<(NodeId, usize)>,
+    /// Something was proposed and has not gone out.
+    soon: bool,
 }
 
 /// What leaves a step.
@@ -88,13 +93,28 @@ pub(super) enum Out {
     Send(NodeId, Msg),
     /// Put the log up to here on disk.
     Sync(usize),
+    /// Something was proposed: flush in a moment.
+    Soon,
+}
+
+impl Msg {
+    /// The term in which it is said.
+    pub(super) fn term(&self) -> u64 {
+        match self {
+            Msg::Vote { term, .. }
+            | Msg::Voted { term, .. }
+            | Msg::Append { term, .. }
+            | Msg::Appended { term, .. } => *term,
+        }
+    }
 }
 
 impl Raft {
-    pub(super) fn new(me: NodeId, voters: Vec<NodeId>) -> Self {
+    pub(super) fn new(me: NodeId, voters: Vec<NodeId>, members: Vec<NodeId>) -> Self {
         Self {
             me,
             voters,
+            members,
             timing: Timing::default(),
             term: 0,
             voted: None,
@@ -112,6 +132,7 @@ impl Raft {
             elect_at: 0,
             beat_at: 0,
             owed: None,
+            soon: false,
         }
     }
 
@@ -132,6 +153,7 @@ impl Raft {
         self.role = Role::Follower;
         self.leader = None;
         self.owed = None;
+        self.soon = false;
         self.heard_at = now;
         self.later(now, jitter);
     }
@@ -144,13 +166,29 @@ impl Raft {
         }
     }
 
+    /// When time alone makes it do something.
+    pub(super) fn wakes_at(&self) -> u64 {
+        match self.role {
+            Role::Leader => self.beat_at,
+            _ => self.elect_at,
+        }
+    }
+
     pub(super) fn leader(&self) -> Option<NodeId> {
         self.leader
     }
 
+    /// Whether this node takes itself for the leader, and its term.
+    pub(super) fn reigns(&self) -> Option<u64> {
+        (self.role == Role::Leader).then_some(self.term)
+    }
+
     fn later(&mut self, now: u64, jitter: u64) {
         let stagger = self.timing.stagger_ms * u64::from(self.me.0 - 1);
-        self.elect_at = now + self.timing.election_ms + stagger + jitter;
+        self.elect_at = match self.voters.contains(&self.me) {
+            true => now + self.timing.election_ms + stagger + jitter,
+            false => u64::MAX,
+        };
     }
 
     fn last(&self) -> (u64, usize) {
@@ -189,7 +227,7 @@ impl Raft {
     }
 
     fn others(&self) -> Vec<NodeId> {
-        self.voters
+        self.members
             .iter()
             .copied()
             .filter(|v| *v != self.me)
@@ -213,17 +251,26 @@ impl Raft {
     }
 
     /// Takes a write, if this node leads.
-    pub(super) fn propose(&mut self, now: u64, write: Option<Write>, out: &mut Vec<Out>) -> bool {
+    pub(super) fn propose(&mut self, write: Option<Write>, out: &mut Vec<Out>) -> bool {
         if self.role != Role::Leader {
             return false;
         }
-        self.log.push(Entry {
-            term: self.term,
-            write,
-        });
-        out.push(Out::Sync(self.log.len()));
-        self.beat(now, out);
+        let term = self.term;
+        self.log.push(Arc::new(Entry { term, write }));
+        // What is proposed at the same time goes out together.
+        if !std::mem::replace(&mut self.soon, true) {
+            out.push(Out::Soon);
+        }
         true
+    }
+
+    /// What was proposed goes out.
+    pub(super) fn flush(&mut self, now: u64, out: &mut Vec<Out>) {
+        self.soon = false;
+        if self.role == Role::Leader {
+            out.push(Out::Sync(self.log.len()));
+            self.beat(now, out);
+        }
     }
 
     /// A disk write ended.
@@ -255,9 +302,9 @@ impl Raft {
             self.majority()
         };
         for upto in (self.commit + 1..=self.log.len()).rev() {
-            let have = self.matched.values().filter(|m| **m >= upto).count();
-            if have >= need && (self.log[upto - 1].term == self.term || seeded(Bug::CommitOldTerm))
-            {
+            let has = |v: &&NodeId| self.matched.get(v).is_some_and(|m| *m >= upto);
+            let have = self.voters.iter().filter(has).count();
+            if have >= need && self.log[upto - 1].term == self.term {
                 self.commit = upto;
                 return;
             }
@@ -273,6 +320,7 @@ impl Raft {
         out: &mut Vec<Out>,
     ) {
         match msg {
+            Msg::Vote { .. } if !self.voters.contains(&self.me) => {}
             Msg::Vote { term, last } => {
                 // A voter that heard its leader lately elects no other one, and learns of no term.
                 let bound = self.role == Role::Leader
@@ -307,7 +355,7 @@ impl Raft {
                         self.next = self.others().iter().map(|v| (*v, self.log.len())).collect();
                         self.matched = BTreeMap::from([(self.me, self.synced)]);
                         self.began_at = self.log.len() + 1;
-                        self.propose(now, None, out);
+                        self.propose(None, out);
                     }
                 }
             }
@@ -355,6 +403,10 @@ impl Raft {
                             self.log.push(entry);
                         }
                     }
+                }
+                if self.log.len() > upto && seeded(Bug::TruncateOnAppend) {
+                    self.log.truncate(upto);
+                    self.synced = self.synced.min(upto);
                 }
                 self.commit = self.commit.max(commit.min(upto));
                 if self.synced >= upto || seeded(Bug::AckBeforeFsync) {

@@ -7,55 +7,108 @@ use std::fmt::Write as _;
 pub struct Scenario {
     /// Its name on the command line.
     pub name: &'static str,
-    /// Nodes, all of them voters.
+    /// Nodes.
     pub nodes: u32,
+    /// How many of them vote, the first ones.
+    pub voters: u32,
     /// There is a fence device.
     pub fencing: bool,
     /// There is a promotable clone.
     pub stateful: bool,
+    /// A node that is cut off goes on with what it runs.
+    pub freeze: bool,
+    /// How many resources there are beside the usual ones. Where there are any, nothing goes wrong but the loss of one node.
+    pub more: u32,
 }
 
 /// All scenarios; a seed picks one of them unless one is named.
-pub const SCENARIOS: [Scenario; 5] = [
+pub const SCENARIOS: [Scenario; 6] = [
     Scenario {
         name: "three",
         nodes: 3,
+        voters: 3,
         fencing: false,
         stateful: false,
+        freeze: false,
+        more: 0,
     },
     Scenario {
         name: "three-fencing",
         nodes: 3,
+        voters: 3,
         fencing: true,
         stateful: false,
+        freeze: false,
+        more: 0,
     },
     Scenario {
         name: "three-stateful",
         nodes: 3,
+        voters: 3,
         fencing: true,
         stateful: true,
+        freeze: false,
+        more: 0,
+    },
+    Scenario {
+        name: "three-freeze",
+        nodes: 3,
+        voters: 3,
+        fencing: true,
+        stateful: false,
+        freeze: true,
+        more: 0,
     },
     Scenario {
         name: "five",
         nodes: 5,
+        voters: 5,
         fencing: false,
         stateful: false,
+        freeze: false,
+        more: 0,
     },
     Scenario {
         name: "five-fencing",
         nodes: 5,
+        voters: 5,
         fencing: true,
         stateful: true,
+        freeze: false,
+        more: 0,
     },
 ];
 
+/// A large cluster; no seed picks it.
+const HUNDRED: Scenario = Scenario {
+    name: "hundred",
+    nodes: 100,
+    voters: 5,
+    fencing: true,
+    stateful: false,
+    freeze: false,
+    more: 996,
+};
+
 /// Resources of which there may be one instance.
-pub(super) const SINGLE: [&str; 4] = ["alpha", "beta", "web", "vip"];
+const SINGLE: [&str; 4] = ["alpha", "beta", "web", "vip"];
 
 impl Scenario {
     /// The scenario of this name.
     pub fn named(name: &str) -> Option<Self> {
-        SCENARIOS.into_iter().find(|s| s.name == name)
+        let mut all = SCENARIOS.into_iter().chain([HUNDRED]);
+        all.find(|s| s.name == name)
+    }
+
+    /// Whether there may be one instance of a resource.
+    pub(super) fn is_single(&self, rsc: &str) -> bool {
+        SINGLE.contains(&rsc) || rsc.starts_with("more")
+    }
+
+    /// All resources of which there is one instance.
+    pub(super) fn singles(&self) -> impl Iterator<Item = String> + use<> {
+        let more = (0..self.more).map(|n| format!("more{n}"));
+        SINGLE.into_iter().map(str::to_owned).chain(more)
     }
 
     /// The document that the cluster begins with.
@@ -71,6 +124,7 @@ impl Scenario {
         let mut resources = primitive("alpha", "Dummy") + &primitive("beta", "Dummy");
         let group = primitive("web", "Dummy") + &primitive("vip", "Dummy");
         let _ = write!(resources, r#"<group id="grp">{group}</group>"#);
+        resources.extend((0..self.more).map(|n| primitive(&format!("more{n}"), "Dummy")));
         if self.stateful {
             let _ = write!(
                 resources,
@@ -106,14 +160,18 @@ impl Scenario {
             r#"<cib validate-with="pacemaker-3.9" admin_epoch="0" epoch="1" num_updates="0"><configuration>
             <crm_config><cluster_property_set id="o">
             <nvpair id="o-s" name="stonith-enabled" value="{}"/>
-            <nvpair id="o-q" name="no-quorum-policy" value="stop"/></cluster_property_set></crm_config>
+            <nvpair id="o-q" name="no-quorum-policy" value="{}"/>
+            <nvpair id="o-p" name="enable-startup-probes" value="{}"/></cluster_property_set></crm_config>
             <nodes>{nodes}</nodes><resources>{resources}</resources>
             <constraints>{constraints}</constraints>
             <rsc_defaults><meta_attributes id="rd">
             <nvpair id="rd-s" name="resource-stickiness" value="100"/>
             <nvpair id="rd-f" name="failure-timeout" value="12s"/></meta_attributes></rsc_defaults>
             </configuration><status/></cib>"#,
-            self.fencing
+            self.fencing,
+            if self.freeze { "freeze" } else { "stop" },
+            // A hundred thousand probes are not what this is about.
+            self.more == 0
         )
     }
 }

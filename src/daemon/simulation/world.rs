@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 
 use super::checks::Checks;
+use super::faults::{Faults, RECOVERED_MS};
 use super::node::{Node, TIMING};
 use super::raft;
 use super::scenario::Scenario;
@@ -42,6 +43,18 @@ pub(super) enum Net {
     },
 }
 
+impl Net {
+    /// Whether somebody is told to do something.
+    fn is_order(&self) -> bool {
+        let fencing = |m: &fencer::Message| matches!(m, fencer::Message::Run(_));
+        match self {
+            Net::Execute { .. } => true,
+            Net::Fencer(message) => fencing(message),
+            _ => false,
+        }
+    }
+}
+
 /// What happens to one daemon.
 #[derive(Debug)]
 pub(super) enum Word {
@@ -56,12 +69,14 @@ pub(super) enum Word {
     },
     Fencer(fencer::Event),
     Synced(u64, usize),
+    /// What was proposed goes out.
+    Flush,
     AgentEnds(executor::RunId, bool),
     AgentTimesOut(executor::RunId),
     Net(NodeId, Net),
 }
 
-enum Happens {
+pub(super) enum Happens {
     /// A word for one life of a daemon.
     Word(usize, u64, Word),
     /// A message; whatever life hears it.
@@ -74,19 +89,10 @@ enum Happens {
     Client,
     /// A node loses its power for good.
     Lost(usize),
+    /// A voter loses its power, having voted.
+    Dies(usize),
     /// A fault that lasts ends.
     Heals(u64),
-}
-
-/// What a fence device does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Device {
-    Works,
-    Fails,
-    /// The node is fenced, and the device does not say so in time.
-    DoneUnknown,
-    /// The node is not fenced, and the device says nothing.
-    NotDoneUnknown,
 }
 
 /// What was counted during a run.
@@ -104,6 +110,21 @@ pub struct Counters {
     pub fenced: u64,
     /// Writes acknowledged.
     pub writes: u64,
+    /// Milliseconds from the loss of a node for good until the last of what it ran was started elsewhere.
+    pub recovery_ms: Option<u64>,
+}
+
+/// Processor time that the leader of a large cluster has spent, from the loss of a node on, in microseconds.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Work {
+    /// In the policy.
+    pub policy_us: u64,
+    /// In the coordinator.
+    pub coordinator_us: u64,
+    /// In applying writes.
+    pub apply_us: u64,
+    /// In granting leases.
+    pub presence_us: u64,
 }
 
 pub(super) struct World {
@@ -114,56 +135,39 @@ pub(super) struct World {
     pub(super) nodes: Vec<Node>,
     pub(super) scenario: Scenario,
     pub(super) first: Cib,
-    /// From here to there nothing arrives: how many faults say so.
-    cuts: BTreeMap<(usize, usize), u32>,
-    loss: u64,
-    delay: u64,
-    slow_disk: bool,
-    pub(super) slow_agents: bool,
-    pub(super) failing_agents: bool,
-    pub(super) device: Device,
-    lasting: BTreeMap<u64, Lasting>,
+    pub(super) faults: Faults,
+    /// After this no burst of faults begins any more.
+    until: u64,
     /// A node that does not come back any more, and until when what it ran has to run elsewhere.
     pub(super) gone: Option<(usize, u64)>,
     pub(super) checks: Checks,
     pub(super) counters: Counters,
+    /// Measured only while a large cluster recovers, since it is not the same each time.
+    pub(super) work: Option<Work>,
     digest: u64,
     pub(super) told: Option<Vec<String>>,
 }
 
-#[derive(Debug)]
-enum Lasting {
-    Cut(Vec<(usize, usize)>),
-    Loss,
-    Delay,
-    Disk,
-    Agents,
-    Failures,
-    Device,
-}
-
-/// Faults begin when the cluster has had time to form, and end here; then it has to settle.
-const FAULTS_FROM_MS: u64 = 5_000;
-pub(super) const FAULTS_TO_MS: u64 = 30_000;
 /// An order that the last fault lost is given up after its timeout and the cluster delay, 80 s together; what follows from
 /// that takes its time, too.
-const END_MS: u64 = 130_000;
+const SETTLES_MS: u64 = 100_000;
 const GRID_MS: u64 = 10;
-/// What a lost node ran has to run elsewhere within this time, and the rest of it, to be seen.
-const RECOVERED_MS: u64 = 30_000;
 /// More than this does not happen in one millisecond.
 const MOST_AT_ONCE: u64 = 5_000;
+/// Nor more than this in one second.
+const MOST_PER_SECOND: u64 = 100_000;
 /// As long as nothing changes, the cluster has settled.
 const SETTLED_MS: u64 = 4_000;
 
 impl World {
-    pub(super) fn new(seed: u64, scenario: Scenario, traced: bool) -> Self {
+    pub(super) fn new(seed: u64, scenario: Scenario, minutes: u64, traced: bool) -> Self {
         let first = Cib::parse(scenario.cib(), &Limits::default())
             .expect("the scenarios are well-formed XML");
-        let voters: Vec<_> = (1..=scenario.nodes).map(NodeId).collect();
-        let nodes = voters
+        let members: Vec<_> = (1..=scenario.nodes).map(NodeId).collect();
+        let voters = &members[..scenario.voters as usize];
+        let nodes = members
             .iter()
-            .map(|v| Node::new(v.0, &voters, &first))
+            .map(|m| Node::new(m.0, (voters, &members), &first))
             .collect();
         let mut world = Self {
             now: 0,
@@ -173,17 +177,12 @@ impl World {
             nodes,
             scenario,
             first,
-            cuts: BTreeMap::new(),
-            loss: 0,
-            delay: 0,
-            slow_disk: false,
-            slow_agents: false,
-            failing_agents: false,
-            device: Device::Works,
-            lasting: BTreeMap::new(),
+            faults: Faults::default(),
+            until: minutes.saturating_mul(60_000),
             gone: None,
             checks: Checks::default(),
             counters: Counters::default(),
+            work: None,
             digest: 0xcbf2_9ce4_8422_2325,
             told: traced.then(Vec::new),
         };
@@ -195,8 +194,7 @@ impl World {
             world.at(at, Happens::Daemon(n));
         }
         world.at(0, Happens::Grid);
-        world.at(FAULTS_FROM_MS, Happens::Fault);
-        world.at(3_000, Happens::Client);
+        world.first_burst();
         world
     }
 
@@ -223,6 +221,22 @@ impl World {
         1_800_000_000 + (self.now / 1_000) as i64
     }
 
+    /// The processor time so far, if it is measured.
+    pub(super) fn work_begins(&self) -> Option<u64> {
+        self.work.as_ref().map(|_| crate::clock::thread_us())
+    }
+
+    /// The same, if this node leads.
+    pub(super) fn work_of_leader(&self, n: usize) -> Option<u64> {
+        self.nodes[n].raft.reigns().and_then(|_| self.work_begins())
+    }
+
+    pub(super) fn work_ends(&mut self, begun: Option<u64>, of: fn(&mut Work) -> &mut u64) {
+        if let (Some(begun), Some(work)) = (begun, &mut self.work) {
+            *of(work) += crate::clock::thread_us() - begun;
+        }
+    }
+
     /// Everything that is worth a line is part of the run's digest.
     pub(super) fn trace(&mut self, line: fmt::Arguments<'_>) {
         let mut text = String::new();
@@ -241,7 +255,7 @@ impl World {
         self.at(at, Happens::Client);
     }
 
-    fn at(&mut self, at: u64, what: Happens) {
+    pub(super) fn at(&mut self, at: u64, what: Happens) {
         let id = self.next_id();
         self.queue.insert((at, id), what);
     }
@@ -259,55 +273,64 @@ impl World {
         self.nodes[from].powered
             && self.nodes[to].powered
             && self.nodes[to].up
-            && !self.cuts.contains_key(&(from, to))
-            && !self.cuts.contains_key(&(to, from))
+            && !self.faults.cuts.contains_key(&(from, to))
+            && !self.faults.cuts.contains_key(&(to, from))
     }
 
     pub(super) fn send(&mut self, from: usize, to: usize, net: Net) {
-        if self.cuts.contains_key(&(from, to)) || self.below(100) < self.loss {
+        if self.faults.cuts.contains_key(&(from, to)) || self.below(100) < self.faults.loss {
             return;
         }
-        let spread = 1 + self.delay;
-        let copies = if self.loss > 0 && self.below(20) == 0 {
-            2
-        } else {
-            1
-        };
+        let spread = 1 + self.faults.delay;
+        let copies = 1 + u64::from(self.faults.loss > 0 && self.below(20) == 0);
         let id = self.nodes[from].id;
         for _ in 0..copies {
             // Some are held up for long, and arrive when nobody expects them any more.
-            let held_up = match self.delay > 0 && self.below(25) == 0 {
+            let held_up = match self.faults.delay > 0 && self.below(25) == 0 {
                 true => 500 + self.below(4_000),
                 false => 0,
             };
             let at = self.now + 1 + self.below(spread) + held_up;
             self.at(at, Happens::Arrives(to, id, net.clone()));
         }
+        // What a connection had taken before it was given up, and what was said again on the next one.
+        if self.faults.late && self.below(if net.is_order() { 3 } else { 25 }) == 0 {
+            let at = self.now + 200 + self.below(6_000);
+            self.at(at, Happens::Arrives(to, id, net));
+        }
     }
 
     pub(super) fn fsync_ms(&mut self) -> u64 {
-        let slow = self.slow_disk;
+        let slow = self.faults.slow_disk;
         1 + self.below(if slow { 600 } else { 4 })
     }
 
     /// Runs to the end; what was wrong, if anything was.
     pub(super) fn run(&mut self) -> Option<String> {
-        let mut quiet_since = None;
-        let mut at_once = 0;
+        let (mut quiet_since, mut look_at) = (None, 0);
+        let (mut at_once, mut in_second) = (0, 0);
         while let Some(((at, id), what)) = self.queue.pop_first() {
             at_once = if self.now == at { at_once + 1 } else { 0 };
-            if at_once > MOST_AT_ONCE {
+            in_second = if self.now / 1_000 == at / 1_000 {
+                in_second + 1
+            } else {
+                0
+            };
+            let large = 1 + u64::from(self.scenario.nodes / 10);
+            if at_once > MOST_AT_ONCE * large || in_second > MOST_PER_SECOND * large {
                 return Some(format!("L2: what happens at {at} has no end"));
             }
             self.now = at;
             self.counters.events += 1;
             self.happens(id, what);
             if let Some(wrong) = self.checks.wrong.take() {
+                self.show_status();
                 return Some(wrong);
             }
-            if self.now < FAULTS_TO_MS + 3_000 || !id.is_multiple_of(16) {
+            if self.now < self.faults.to + 3_000 || self.now < look_at {
                 continue;
             }
+            look_at = self.now + 100;
             match (self.unsettled(), quiet_since) {
                 (Some(_), _) => quiet_since = None,
                 (None, None) => quiet_since = Some(self.now),
@@ -315,8 +338,12 @@ impl World {
                     let wrong = self.check_end();
                     // An old failure may have expired just now: then there is something to do once more.
                     let waits = wrong.as_ref().is_some_and(|w| w.starts_with("L2"));
-                    let lose = self.gone.is_none() && wrong.is_none() && self.below(2) == 0;
-                    if lose {
+                    if wrong.is_none() && self.now < self.until {
+                        self.next_burst();
+                    } else if self.gone.is_none()
+                        && wrong.is_none()
+                        && (self.scenario.more > 0 || self.below(2) == 0)
+                    {
                         self.lose_one();
                     } else if !waits || self.now >= self.end() {
                         return wrong;
@@ -326,28 +353,49 @@ impl World {
                 _ => {}
             }
             if self.now >= self.end() {
-                let why = self
-                    .unsettled()
-                    .unwrap_or_else(|| "it changes all the time".into());
-                return Some(match self.gone {
-                    None => format!(
-                        "L2: not settled {} s after the last fault: {why}",
-                        (END_MS - FAULTS_TO_MS) / 1000
-                    ),
-                    Some((n, _)) => format!(
-                        "L3: not recovered {} s after the loss of h{}: {why}",
-                        RECOVERED_MS / 1000,
-                        n + 1
-                    ),
-                });
+                return Some(self.not_in_time());
             }
         }
         None
     }
 
+    /// What each leader knows, for whoever wants to understand what went wrong.
+    fn show_status(&mut self) {
+        if self.told.is_none() {
+            return;
+        }
+        for n in 0..self.nodes.len() {
+            if self.nodes[n].raft.reigns().is_some() {
+                let status = self.nodes[n].cib.status().map(ToString::to_string);
+                self.trace(format_args!(
+                    "{} knows {}",
+                    n + 1,
+                    status.unwrap_or_default()
+                ));
+            }
+        }
+    }
+
     /// When it has to be settled.
     fn end(&self) -> u64 {
-        self.gone.map_or(END_MS, |(_, until)| until)
+        let settled = self.faults.to + SETTLES_MS;
+        self.gone.map_or(settled, |(_, until)| until)
+    }
+
+    fn not_in_time(&mut self) -> String {
+        let why = self.unsettled().or_else(|| self.check_end());
+        let why = why.unwrap_or_else(|| "it changes all the time".into());
+        match self.gone {
+            None => format!(
+                "L2: not settled {} s after the last fault: {why}",
+                SETTLES_MS / 1000
+            ),
+            Some((n, _)) => format!(
+                "L3: not recovered {} s after the loss of h{}: {why}",
+                RECOVERED_MS / 1000,
+                n + 1
+            ),
+        }
     }
 
     pub(super) fn digest(&self) -> u64 {
@@ -396,7 +444,16 @@ impl World {
             Happens::Fault => self.on_fault(),
             Happens::Heals(id) => self.heals(id),
             Happens::Client => self.on_client(),
-            Happens::Lost(n) => self.power_off(n, "for good"),
+            Happens::Lost(n) => {
+                self.wait_for_recovery(n);
+                self.work = (self.scenario.more > 0).then(Work::default);
+                self.power_off(n, "for good");
+            }
+            Happens::Dies(n) => {
+                let class = "node: power-off after a vote";
+                *self.counters.faults.entry(class.into()).or_default() += 1;
+                self.power_off(n, "it has voted");
+            }
         }
     }
 
@@ -413,6 +470,7 @@ impl World {
             }
         }
         self.check_time();
+        self.check_growth();
     }
 
     /// The guard is a process of its own: it goes on while its daemon is paused or dead.
@@ -462,7 +520,7 @@ impl World {
         node.guard_busy = false;
         self.truth_power_lost(n);
         if !self.is_gone(n) {
-            let at = self.now + 2_000 + self.below(5_000);
+            let at = self.now + self.boot_ms();
             self.at(at, Happens::Power(n));
         }
     }
@@ -470,151 +528,6 @@ impl World {
     /// Whether a node is not to come back.
     pub(super) fn is_gone(&self, n: usize) -> bool {
         self.gone.is_some_and(|(gone, _)| gone == n)
-    }
-
-    /// A quiet cluster loses a node, in the middle of what an administrator just asked of it: nothing excuses that it takes
-    /// long.
-    fn lose_one(&mut self) {
-        let n = self.below(self.nodes.len() as u64) as usize;
-        self.gone = Some((n, self.now + RECOVERED_MS));
-        let others = self.others(n);
-        let by = others[self.below(others.len() as u64) as usize];
-        let standby = super::client::leaves(n);
-        self.client_write(by, standby);
-        let at = self.now + self.below(300);
-        self.at(at, Happens::Lost(n));
-    }
-
-    fn lasts(&mut self, ms: u64, what: Lasting) {
-        let id = self.next_id();
-        self.lasting.insert(id, what);
-        let at = (self.now + ms).min(FAULTS_TO_MS);
-        self.at(at, Happens::Heals(id));
-    }
-
-    fn heals(&mut self, id: u64) {
-        let what = self.lasting.remove(&id);
-        self.trace(format_args!("heals {what:?}"));
-        match what {
-            Some(Lasting::Cut(pairs)) => {
-                for pair in pairs {
-                    if let Some(count) = self.cuts.get_mut(&pair) {
-                        *count -= 1;
-                        if *count == 0 {
-                            self.cuts.remove(&pair);
-                        }
-                    }
-                }
-            }
-            Some(Lasting::Loss) => self.loss = 0,
-            Some(Lasting::Delay) => self.delay = 0,
-            Some(Lasting::Disk) => self.slow_disk = false,
-            Some(Lasting::Agents) => self.slow_agents = false,
-            Some(Lasting::Failures) => self.failing_agents = false,
-            Some(Lasting::Device) => self.device = Device::Works,
-            None => {}
-        }
-    }
-
-    fn on_fault(&mut self) {
-        let next = self.now + 200 + self.below(2_500);
-        if next < FAULTS_TO_MS {
-            self.at(next, Happens::Fault);
-        }
-        let n = self.below(self.nodes.len() as u64) as usize;
-        let long = 200 + self.below(6_000);
-        let class = match self.below(13) {
-            0 | 1 => {
-                self.kill_daemon(n);
-                let at = self.now + 100 + self.below(3_000);
-                self.at(at, Happens::Daemon(n));
-                "process: killed"
-            }
-            2 => {
-                let until = (self.now + long).min(FAULTS_TO_MS);
-                self.nodes[n].paused_until = until;
-                self.nodes[n].well_since = Some(until);
-                "process: paused"
-            }
-            3 | 4 => {
-                self.power_off(n, "fault");
-                "node: power-off"
-            }
-            5 => {
-                // A whole rack: logs that were acknowledged too early are lost together.
-                for n in 0..self.nodes.len() {
-                    if self.below(3) > 0 {
-                        self.power_off(n, "fault of many");
-                    }
-                }
-                "node: power-off of many"
-            }
-            6 => {
-                let side = 1 + self.below((1 << self.nodes.len()) - 2);
-                let there = |m: usize| side >> m & 1 == 1;
-                let all = (0..self.nodes.len())
-                    .flat_map(|n| self.others(n).into_iter().map(move |m| (n, m)));
-                let cut = all.filter(|(n, m)| there(*n) != there(*m)).collect();
-                self.cut(cut, long);
-                "network: split"
-            }
-            7 => {
-                let cut = self
-                    .others(n)
-                    .into_iter()
-                    .flat_map(|m| [(n, m), (m, n)])
-                    .collect();
-                self.cut(cut, long);
-                "network: symmetric cut"
-            }
-            8 => {
-                let inward = self.below(2) == 0;
-                let cut = self.others(n).into_iter();
-                let cut = cut.map(|m| if inward { (m, n) } else { (n, m) }).collect();
-                self.cut(cut, long);
-                "network: asymmetric cut"
-            }
-            9 => {
-                self.loss = 5 + self.below(25);
-                self.lasts(long, Lasting::Loss);
-                "network: loss and duplication"
-            }
-            10 if self.below(2) == 0 => {
-                self.delay = 20 + self.below(400);
-                self.lasts(long, Lasting::Delay);
-                "network: delay and reordering"
-            }
-            10 => {
-                self.slow_disk = true;
-                self.lasts(long, Lasting::Disk);
-                "disk: slow"
-            }
-            _ if self.scenario.fencing && self.below(3) > 0 => {
-                self.device = [Device::Fails, Device::DoneUnknown, Device::NotDoneUnknown]
-                    [self.below(3) as usize];
-                self.lasts(2 * long, Lasting::Device);
-                "fencing: device"
-            }
-            _ if self.below(2) == 0 => {
-                self.failing_agents = true;
-                self.lasts(long, Lasting::Failures);
-                "agent: failures"
-            }
-            _ => {
-                self.slow_agents = true;
-                self.lasts(long, Lasting::Agents);
-                "agent: slow"
-            }
-        };
-        *self.counters.faults.entry(class.into()).or_default() += 1;
-        self.trace(format_args!("fault {class} {}", n + 1));
-    }
-
-    fn cut(&mut self, pairs: Vec<(usize, usize)>, long: u64) {
-        for pair in &pairs {
-            *self.cuts.entry(*pair).or_default() += 1;
-        }
-        self.lasts(long, Lasting::Cut(pairs));
     }
 
     /// Until when a lease may last of a node that was last in touch with a majority then.

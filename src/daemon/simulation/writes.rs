@@ -1,11 +1,12 @@
 //! What leaves a node, and is said again until it is answered: writes through raft, reports, orders.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use super::node::{Delivery, Open, Snapshot, Waiter, index};
 use super::raft::{self, Write};
-use super::world::{Net, Word, World};
-use crate::cib::{self, Command};
+use super::world::{Happens, Net, Word, World};
+use crate::cib::{self, Cib, Command};
 use crate::coordinator;
 use crate::daemon::deliver;
 use crate::daemon::reports::{self, Batch};
@@ -16,6 +17,17 @@ use crate::terms::{NodeId, Term, TransitionKey};
 
 /// Entries between two snapshots.
 const SNAPSHOT_EVERY: usize = 32;
+/// Every so many entries each node applies for itself.
+const AGAIN_EVERY: usize = 16;
+
+/// What came of one entry of the log, where it was applied first.
+#[derive(Debug)]
+pub(super) struct Done {
+    id: (u64, u64),
+    before: Cib,
+    after: Cib,
+    error: Option<String>,
+}
 
 /// Between two attempts, in milliseconds.
 const AGAIN_MS: u64 = 100;
@@ -25,26 +37,28 @@ const TELLINGS: u32 = 10;
 
 impl World {
     pub(super) fn apply_next(&mut self, n: usize) {
-        let node = &mut self.nodes[n];
-        let entry = node.raft.log[node.applied].clone();
-        node.applied += 1;
+        let node = &self.nodes[n];
+        let entry = Arc::clone(&node.raft.log[node.applied]);
+        let at = node.applied + 1;
         let before = node.state.clone();
         let mut answered = None;
-        if let Some(write) = entry.write {
+        if let Some(write) = &entry.write {
             let id = (write.client, write.seq);
             if !node.answers.contains_key(&id) || seeded(Bug::ApplyTwice) {
-                let applied = cib::apply(&node.state, &write.command);
-                node.state = applied.cib;
-                node.answers
-                    .insert(id, applied.answer.err().map(|e| e.to_string()));
+                let (state, error) = self.applied_to(at, &before, write);
+                let node = &mut self.nodes[n];
+                node.state = state;
+                node.answers.insert(id, (at, error));
             }
-            answered = Some((id, node.answers.get(&id).cloned().flatten()));
+            let answer = self.nodes[n].answers.get(&id);
+            answered = Some((id, answer.and_then(|(_, error)| error.clone())));
         }
-        if node.applied.is_multiple_of(SNAPSHOT_EVERY) {
+        let node = &mut self.nodes[n];
+        node.applied = at;
+        if at.is_multiple_of(SNAPSHOT_EVERY) {
             node.snapshot = Some(Snapshot {
                 state: node.state.clone(),
-                applied: node.applied,
-                answers: node.answers.clone(),
+                applied: at,
             });
         }
         let leads = node.raft.leader() == Some(node.id);
@@ -60,6 +74,35 @@ impl World {
         }
     }
 
+    /// What a write makes of a document. All nodes apply the same to the same, so that mostly somebody has done it before;
+    /// now and then it is done again, and has to come to the same.
+    fn applied_to(&mut self, at: usize, before: &Cib, write: &Write) -> (Cib, Option<String>) {
+        let id = (write.client, write.seq);
+        let done = self.checks.done.get(&at);
+        let done = done.filter(|d| d.id == id && d.before.root().ptr_eq(before.root()));
+        if let Some(done) = done.filter(|_| !at.is_multiple_of(AGAIN_EVERY)) {
+            return (done.after.clone(), done.error.clone());
+        }
+        let done_before = done.map(|done| done.after.clone());
+        let begun = self.work_begins();
+        let applied = cib::apply(before, &write.command);
+        self.work_ends(begun, |work| &mut work.apply_us);
+        let error = applied.answer.err().map(|e| e.to_string());
+        if let Some(after) = done_before
+            && after.root() == applied.cib.root()
+        {
+            return (after, error);
+        }
+        let done = Done {
+            id,
+            before: before.clone(),
+            after: applied.cib.clone(),
+            error: error.clone(),
+        };
+        self.checks.done.entry(at).or_insert(done);
+        (applied.cib, error)
+    }
+
     pub(super) fn answer(&mut self, n: usize, id: (u64, u64), error: Option<String>) {
         let to = (id.0 / 100_000 - 1) as usize;
         let result = error.map_or(Ok(()), Err);
@@ -71,6 +114,13 @@ impl World {
     }
 
     pub(super) fn order(&mut self, n: usize, to: NodeId, term: Term, command: executor::Command) {
+        self.given(index(to), &command);
+        let (what, op) = match &command {
+            executor::Command::Execute(order) => ("", order.op.to_string()),
+            executor::Command::Cancel { op, .. } => ("the end of ", op.to_string()),
+            executor::Command::Forget { rsc, .. } => ("to forget ", rsc.to_string()),
+        };
+        self.trace(format_args!("{} orders {what}{op} on {to}", n + 1));
         if to == self.nodes[n].id {
             self.executor(n, executor::Event::Command(Box::new(command)));
         } else if let Some(life) = self.nodes[n].lives.get(&to).copied() {
@@ -85,6 +135,10 @@ impl World {
             };
             self.nodes[n].deliveries.insert(id, delivery);
             self.retry(n);
+        } else {
+            let (key, why) = (command.key().clone(), "not there".to_owned());
+            let event = coordinator::Event::NotDone { key, why };
+            self.tell(n, AGAIN_MS, Word::Coordinator(event));
         }
     }
 
@@ -175,6 +229,7 @@ impl World {
         let now = self.now;
         let node = &mut self.nodes[n];
         node.seq += 1;
+        node.idle_until = 0;
         let id = (node.client(), node.seq);
         let write = Write {
             client: id.0,
@@ -196,7 +251,7 @@ impl World {
     pub(super) fn submit(&mut self, n: usize, _from: NodeId, write: Write) {
         let id = (write.client, write.seq);
         let node = &mut self.nodes[n];
-        if let Some(error) = node.answers.get(&id).cloned() {
+        if let Some((_, error)) = node.answers.get(&id).cloned() {
             // Applied here, and nobody else is heard when this node leads and is followed.
             if node.leadership.mine {
                 self.answer(n, id, error);
@@ -204,7 +259,7 @@ impl World {
             return;
         }
         let mut out = Vec::new();
-        let taken = self.nodes[n].raft.propose(self.now, Some(write), &mut out);
+        let taken = self.nodes[n].raft.propose(Some(write), &mut out);
         self.raft_out(n, out);
         if taken && seeded(Bug::AckBeforeCommit) {
             self.answer(n, id, None);
@@ -313,7 +368,16 @@ impl World {
     pub(super) fn raft_out(&mut self, n: usize, out: Vec<raft::Out>) {
         for out in out {
             match out {
-                raft::Out::Send(to, msg) => self.send(n, index(to), Net::Raft(msg)),
+                raft::Out::Send(to, msg) => {
+                    self.check_spoken(n, &msg);
+                    let voted = matches!(msg, raft::Msg::Voted { granted: true, .. });
+                    self.send(n, index(to), Net::Raft(msg));
+                    if voted && self.voters_are_hunted() && self.below(6) == 0 {
+                        let at = self.now + self.below(40);
+                        self.at(at, Happens::Dies(n));
+                    }
+                }
+                raft::Out::Soon => self.tell(n, 1, Word::Flush),
                 raft::Out::Sync(upto) => {
                     let after = self.fsync_ms();
                     let generation = self.nodes[n].raft.generation;
