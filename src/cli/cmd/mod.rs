@@ -21,6 +21,7 @@ pub mod resource;
 pub mod simulate;
 pub mod status;
 mod wait;
+pub mod watch;
 
 use crate::{
     cib::Cib,
