@@ -52,6 +52,18 @@ pub fn rng(name: &str) -> Option<String> {
     version(name).map(rng::grammar)
 }
 
+/// The next newer schema than the one which a document names for which it is valid: people forget to change the name when
+/// they begin to use what is newer.
+pub fn next_fitting(root: &Element) -> Option<String> {
+    let named = version(root.get("validate-with")?)?;
+    let newer = names().filter(|name| version(name) > Some(named));
+    newer.into_iter().find(|name| {
+        let mut tried = root.clone();
+        tried.set("validate-with", name);
+        check_all(&Cib::new(tried), false).is_empty()
+    })
+}
+
 /// All that is wrong with a CIB; nothing if it asks not to be checked (`validate-with="none"`).
 pub fn check(cib: &Cib) -> Vec<Violation> {
     check_all(cib, true)

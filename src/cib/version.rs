@@ -39,7 +39,7 @@ impl Version {
     }
 
     /// Writes the counters into the attributes of this element.
-    pub(super) fn write_to(self, element: &mut Element) {
+    pub fn write_to(self, element: &mut Element) {
         for (name, value) in COUNTERS.iter().zip(self.counters()) {
             element.set(name, &value.to_string());
         }

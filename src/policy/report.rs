@@ -245,6 +245,8 @@ pub struct Consequence {
 pub struct Warning {
     /// The object, the trouble and the cure.
     pub text: String,
+    /// Whether something was left out because of it.
+    pub invalid: bool,
 }
 
 /// A line of `--show-scores` or `--show-utilization`, in the order in which the assignment came to it.

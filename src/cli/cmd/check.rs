@@ -8,7 +8,7 @@ use crate::{
     cib::{self, Cib, config},
     cli::{failure::Failure, language::meant, shell::Shell},
     executor::{self, Metadata, Parameter, agent::Place},
-    policy::constraints,
+    policy::{constraints, report::Warning},
     terms::{AgentName, CrmExit, Score, span, text},
     xml::Element,
 };
@@ -51,16 +51,36 @@ pub(super) fn all(shell: &mut Shell, root: &Element) -> Result<(), Failure> {
     tell(shell, findings, false)
 }
 
-/// What the schema and the policy have against a CIB, without asking anything on this machine: errors, then warnings.
-pub(crate) fn without_agents(root: &Element, lines: bool) -> (Vec<String>, Vec<String>) {
-    let errors = schema(root, None, lines).into_iter();
+/// What the schema and the policy have against a CIB, without asking anything on this machine. Each is an error or a
+/// warning, in the order in which they are found.
+pub(crate) fn without_agents(root: &Element, lines: bool) -> Vec<(bool, String)> {
+    let mut found: Vec<(bool, String)> = Vec::new();
+    let schema = schema(root, None, lines).into_iter();
+    found.extend(schema.map(|finding| (true, finding.text)));
     let facts = super::facts_of(&Cib::new(root.clone()));
-    let constraints = constraints::read(&facts, root);
-    let warnings = facts.warnings.iter().chain(&constraints.warnings);
-    (
-        errors.map(|finding| finding.text).collect(),
-        warnings.map(|warning| warning.text.clone()).collect(),
-    )
+    let of = |warning: &Warning| (warning.invalid, warning.text.clone());
+    found.extend(facts.warnings.iter().map(of));
+    if facts.options.fencing_enabled && !facts.fence_device_known {
+        let text = "Resource start-up disabled since no fencing resources have been defined. \
+                    Either configure some or disable fencing with the fencing-enabled option. \
+                    NOTE: Clusters with shared data need fencing to ensure data integrity.";
+        found.push((true, text.to_owned()));
+    }
+    found.extend(constraints::read(&facts, root).warnings.iter().map(of));
+    let unclean = facts.node_order.iter().copied();
+    let unclean = unclean.filter(|node| facts.nodes[*node].unclean);
+    found.extend(
+        unclean
+            .filter(|node| !facts.can_fence(Some(*node)))
+            .map(|node| {
+                let name = &facts.nodes[node].name;
+                (
+                    false,
+                    format!("Node {name} is unclean but cannot be fenced"),
+                )
+            }),
+    );
+    found
 }
 
 fn tell(shell: &mut Shell, findings: Vec<Finding>, force: bool) -> Result<(), Failure> {

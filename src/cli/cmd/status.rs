@@ -89,6 +89,10 @@ pub(crate) fn page(
     if full {
         page.space();
         page.entry(0, &protection(cib, facts));
+        if let Some(cluster) = cluster.filter(|cluster| !cluster.links.is_empty()) {
+            page.space();
+            page.entry(0, &paths(cluster));
+        }
     }
     let fencing = Fencing::of(cluster).reduced();
     let mut lists = vec![fencing.failed(&wanted)];
@@ -112,6 +116,16 @@ fn protection(cib: &Cib, facts: &Facts) -> Entry {
         Entry::Item(format!("{node}: {text}{}", proof.unwrap_or_default()))
     });
     Entry::List("Protection of Nodes".into(), lines.collect())
+}
+
+/// How this node reaches the others.
+fn paths(cluster: &ClusterStatus) -> Entry {
+    let lines = cluster.links.iter().map(|link| {
+        let member = cluster.members.iter().find(|it| it.id == link.node);
+        let name = member.map_or_else(|| link.node.to_string(), |it| it.name.to_string());
+        Entry::Item(format!("{name}: {}", show::path(link)))
+    });
+    Entry::List("Paths from this Node".into(), lines.collect())
 }
 
 /// What the daemon says beside the CIB; nothing offline.
@@ -186,6 +200,10 @@ fn summary(cib: &Cib, facts: &Facts, cluster: Option<&ClusterStatus>) -> Vec<Str
     }
     if let Some(trial) = cluster.and_then(|cluster| cluster.trial.as_ref()) {
         lines.push(format!("  * {}", on_trial(trial)));
+    }
+    if let Some(cluster) = cluster {
+        let lost = show::lost_paths(cluster).into_iter();
+        lines.extend(lost.map(|text| format!("  * PATH DOWN to {text}")));
     }
     let nodes = facts.nodes.len();
     lines.push(format!(
@@ -279,6 +297,7 @@ pub(crate) fn as_json(cib: &Cib, facts: &Facts, cluster: Option<&ClusterStatus>)
         "nodes": nodes,
         "resources": facts.top.iter().map(|rsc| resource(facts, *rsc)).collect::<Vec<_>>(),
         "failures": failures,
+        "paths": cluster.map(|cluster| &cluster.links),
         "more": cluster.map(|cluster| cluster.more.clone()),
     })
 }

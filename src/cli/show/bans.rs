@@ -6,6 +6,7 @@ use super::xml::yes_no;
 use crate::policy::NodeIdx;
 use crate::policy::constraints::{self, Location, RoleFilter};
 use crate::policy::facts::Facts;
+use crate::policy::report::Cause;
 use crate::terms::Score;
 use crate::xml::Element;
 
@@ -63,13 +64,24 @@ fn bans(
     prefix: &str,
     wanted: &Wanted,
 ) -> Vec<(Location, NodeIdx, Score)> {
-    let found = constraints::read(facts, cib).locations;
+    let mut found = constraints::read(facts, cib).locations;
+    // A rule is known by its own id.
+    for location in &mut found {
+        if let Cause::Location {
+            rule: Some(rule), ..
+        } = &location.cause
+        {
+            location.id = rule.clone();
+        }
+    }
     let asked = found.into_iter().filter(|location| {
         location.id.starts_with(prefix) && wanted.shows_rsc(facts, location.rsc)
     });
+    // Quirk: the last one first.
     asked
+        .rev()
         .flat_map(|location| {
-            let nodes = location.nodes.clone().into_iter();
+            let nodes = location.nodes.clone().into_iter().rev();
             nodes
                 .filter(|(_, score)| *score < Score::ZERO)
                 .map(move |(node, score)| (location.clone(), node, score))

@@ -4,17 +4,11 @@ use std::collections::BTreeMap;
 
 use super::page::Entry;
 use super::resources::agent;
-use super::status::Wanted;
 use crate::policy::RscIdx;
 use crate::policy::facts::Facts;
 
-/// `1/2 (ocf:pacemaker:Dummy): Active n1`, with totals or without.
-pub(super) fn lines(
-    facts: &Facts,
-    rscs: &[RscIdx],
-    wanted: &Wanted,
-    with_totals: bool,
-) -> Vec<Entry> {
+/// `1/2 (ocf:pacemaker:Dummy): Active n1`, with totals or without. Of all nodes: a total says nothing about a few.
+pub(super) fn lines(facts: &Facts, rscs: &[RscIdx], with_totals: bool) -> Vec<Entry> {
     let mut lines = Vec::new();
     for (agent, members) in by_agent(facts, rscs) {
         let total = members.len();
@@ -24,7 +18,7 @@ pub(super) fn lines(
             for node in &it.active {
                 let there = &facts.nodes[*node];
                 let gone = !there.online && !there.unclean && it.flags.managed;
-                if gone || !wanted.shows_node(facts, *node) {
+                if gone {
                     continue;
                 }
                 // The list of nodes is kept in the order of their names.

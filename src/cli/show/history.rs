@@ -36,7 +36,7 @@ fn lines<'f>(facts: &'f Facts, wanted: &Wanted) -> Vec<(NodeIdx, Vec<Line<'f>>)>
         .map(|node| {
             let known = facts.history.iter().filter(|entry| entry.node == node);
             let known = known.filter_map(|entry| Some((entry, entry.rsc?)));
-            let asked = known.filter(|(_, rsc)| wanted.shows_rsc(facts, *rsc));
+            let asked = known.filter(|(_, rsc)| wanted.shows_history_of(facts, *rsc));
             let lines = asked.map(|(entry, rsc)| {
                 let query = FailQuery {
                     effective: true,
@@ -65,10 +65,12 @@ fn task(op: &HistoryOp) -> &str {
     if op.is_probe() { "probe" } else { &op.task }
 }
 
-/// `Operations`, or only fail counts as `Migration Summary`.
-pub fn operations(facts: &Facts, wanted: &Wanted, operations: bool) -> Entry {
+/// `Operations`, or only fail counts as `Migration Summary`; nothing where no node is shown.
+pub fn operations(facts: &Facts, wanted: &Wanted, operations: bool) -> Option<Entry> {
     let mut lists = Vec::new();
-    for (node, lines) in lines(facts, wanted) {
+    let nodes = lines(facts, wanted);
+    let some = !nodes.is_empty();
+    for (node, lines) in nodes {
         let entries: Vec<Entry> = lines
             .iter()
             .filter_map(|line| rsc_entry(facts, line, wanted, operations))
@@ -83,7 +85,7 @@ pub fn operations(facts: &Facts, wanted: &Wanted, operations: bool) -> Entry {
     } else {
         "Migration Summary"
     };
-    Entry::List(title.into(), lists)
+    some.then(|| Entry::List(title.into(), lists))
 }
 
 fn rsc_entry(facts: &Facts, line: &Line<'_>, wanted: &Wanted, operations: bool) -> Option<Entry> {
@@ -135,10 +137,12 @@ fn times(op: &HistoryOp) -> impl Iterator<Item = (&'static str, &str)> {
     names.filter_map(|name| Some((name, op.element.get(name)?)))
 }
 
-/// `node_history`, also when nothing is known.
-pub fn node_history(facts: &Facts, wanted: &Wanted, operations: bool) -> Element {
+/// `node_history`, also when nothing is known of the nodes that are shown.
+pub fn node_history(facts: &Facts, wanted: &Wanted, operations: bool) -> Option<Element> {
     let mut element = Element::new("node_history");
-    for (node, lines) in lines(facts, wanted) {
+    let nodes = lines(facts, wanted);
+    let some = !nodes.is_empty();
+    for (node, lines) in nodes {
         let found: Vec<Element> = lines
             .iter()
             .filter_map(|line| rsc_element(facts, line, wanted, operations))
@@ -148,7 +152,7 @@ pub fn node_history(facts: &Facts, wanted: &Wanted, operations: bool) -> Element
             element.push(Element::new("node").with("name", name).with_children(found));
         }
     }
-    element
+    some.then_some(element)
 }
 
 fn rsc_element(

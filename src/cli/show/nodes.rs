@@ -26,10 +26,9 @@ pub fn node_list(facts: &Facts, wanted: &Wanted) -> Option<Entry> {
     for node in shown {
         let it = &facts.nodes[node];
         if wanted.by_node {
-            single.push(Entry::List(
-                node_line(facts, node, wanted),
-                below(facts, node, wanted),
-            ));
+            let line = node_line(facts, node, wanted);
+            let below = below(facts, node, wanted);
+            single.extend(below.map(|below| Entry::List(line, vec![below])));
             continue;
         }
         if wanted.detail || has_something_to_say(facts, node) {
@@ -54,13 +53,79 @@ pub fn node_list(facts: &Facts, wanted: &Wanted) -> Option<Entry> {
     (!entries.is_empty()).then(|| Entry::List("Node List".into(), entries))
 }
 
+/// A node for a page with colours: its name, and words with the class of each.
+pub struct NodeWords {
+    /// The name, as the other lists have it.
+    pub name: String,
+    /// Class and text of each part of its state; a part without a class is plain.
+    pub words: Vec<(&'static str, String)>,
+    /// What runs on it, where resources are listed below their nodes.
+    pub below: Option<Entry>,
+}
+
+/// Every node that is shown, one by one. (spec 4 §16)
+pub fn node_words(facts: &Facts, wanted: &Wanted) -> Vec<NodeWords> {
+    let shown = facts.node_order.iter().copied();
+    let shown = shown.filter(|node| wanted.shows_node(facts, *node));
+    shown
+        .filter_map(|node| {
+            let below = if wanted.by_node {
+                Some(below(facts, node, wanted)?)
+            } else {
+                None
+            };
+            Some(NodeWords {
+                name: node_name(facts, node, wanted),
+                words: state_words(facts, node, wanted),
+                below,
+            })
+        })
+        .collect()
+}
+
+fn state_words(facts: &Facts, node: NodeIdx, wanted: &Wanted) -> Vec<(&'static str, String)> {
+    let it = &facts.nodes[node];
+    let mut words = vec![if it.online {
+        ("online", " online".to_owned())
+    } else {
+        ("offline", " OFFLINE".to_owned())
+    }];
+    if it.unclean {
+        words.push(("warning", " (UNCLEAN)".into()));
+    } else if it.pending {
+        words.push(("warning", " (pending)".into()));
+    }
+    if it.standby_on_fail && it.online {
+        words.push(("standby", " (in standby due to on-fail)".into()));
+    } else if it.standby {
+        let with = if it.online && !it.running.is_empty() {
+            ", with active resources"
+        } else {
+            ""
+        };
+        words.push(("standby", format!(" (in standby{with})")));
+    }
+    if it.maintenance {
+        words.push(("maint", " (in maintenance mode)".into()));
+    }
+    match health(facts, node) {
+        Health::Good => {}
+        Health::Middling => words.push(("health_yellow", " (health is YELLOW)".into())),
+        Health::Bad => words.push(("health_red", " (health is RED)".into())),
+    }
+    if let Some(version) = feature_set(facts, node).filter(|_| wanted.detail) {
+        words.push(("", format!(", feature set {version}")));
+    }
+    words
+}
+
 /// `[ a b ]`
 pub(super) fn bracketed(names: &[&str]) -> String {
     format!("[ {} ]", names.join(" "))
 }
 
-/// What runs on a node, below its line. (spec 4 §14.3)
-fn below(facts: &Facts, node: NodeIdx, wanted: &Wanted) -> Vec<Entry> {
+/// What runs on a node, below its line. Where resources are counted, a node with none is left out. (spec 4 §14.3)
+fn below(facts: &Facts, node: NodeIdx, wanted: &Wanted) -> Option<Entry> {
     let running = facts.nodes[node].running.iter().copied();
     let running: Vec<RscIdx> = running
         .filter(|rsc| wanted.shows_rsc(facts, *rsc))
@@ -77,7 +142,8 @@ fn below(facts: &Facts, node: NodeIdx, wanted: &Wanted) -> Vec<Entry> {
             .filter_map(|rsc| primitive_entry(facts, rsc, &wanted))
             .collect()
     };
-    vec![Entry::List("Resources".into(), entries)]
+    let left_out = wanted.brief && entries.is_empty();
+    (!left_out).then(|| Entry::List("Resources".into(), entries))
 }
 
 fn has_something_to_say(facts: &Facts, node: NodeIdx) -> bool {

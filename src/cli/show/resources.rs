@@ -18,7 +18,7 @@ pub fn resource_list(facts: &Facts, wanted: &Wanted) -> Entry {
     let (counted, single): (Vec<RscIdx>, Vec<RscIdx>) = shown.partition(|rsc| {
         wanted.brief && !wanted.by_node && matches!(facts.rscs[*rsc].kind, Kind::Primitive)
     });
-    let mut entries = brief::lines(facts, &counted, wanted, wanted.inactive);
+    let mut entries = brief::lines(facts, &counted, wanted.inactive);
     entries.extend(
         single
             .into_iter()
@@ -30,7 +30,7 @@ pub fn resource_list(facts: &Facts, wanted: &Wanted) -> Entry {
         (false, false) => ("Active Resources", "No active resources"),
     };
     if entries.is_empty() {
-        return Entry::Item(nothing.into());
+        entries.push(Entry::Item(nothing.into()));
     }
     Entry::List(title.into(), entries)
 }
@@ -177,9 +177,7 @@ pub(super) fn primitive_line(
     if !flags.is_empty() {
         words.push(format!("({})", flags.join(", ")));
     }
-    if (wanted.below_node || wanted.detail || several)
-        && let Some(text) = it.element.get("description")
-    {
+    if let Some(text) = description(facts, rsc, wanted) {
         words.push(format!("({text})"));
     }
     if several && !wanted.below_node {
@@ -292,8 +290,11 @@ pub(super) fn is_masked(facts: &Facts, failed: &crate::policy::facts::FailedOp) 
 
 fn group_entry(facts: &Facts, rsc: RscIdx, wanted: &Wanted) -> Option<Entry> {
     let it = &facts.rscs[rsc];
-    let active = |child: &&RscIdx| is_active(facts, **child, false);
-    let named = |child: &&RscIdx| wanted.names(facts, **child);
+    if !wanted.inactive && !is_active(facts, rsc, false) {
+        return None;
+    }
+    let active = |child: &RscIdx| is_active(facts, *child, false);
+    let named = |child: &RscIdx| wanted.names(facts, *child);
     let inactive = it.children.iter().filter(|child| !active(child)).count();
     let mut notes = Vec::new();
     if !wanted.inactive && inactive > 0 {
@@ -306,18 +307,14 @@ fn group_entry(facts: &Facts, rsc: RscIdx, wanted: &Wanted) -> Option<Entry> {
         notes.push("disabled".into());
     }
     notes.extend(management(facts, rsc).map(str::to_owned));
-    let members: Vec<RscIdx> = it
-        .children
-        .iter()
-        .filter(|child| wanted.inactive || active(child) || named(child))
-        .filter(|child| wanted.shows_rsc(facts, **child))
-        .copied()
-        .collect();
+    let asked = it.children.iter().copied();
+    let asked = asked.filter(|child| wanted.shows_rsc(facts, *child));
     let members: Vec<Entry> = if wanted.brief {
-        brief::lines(facts, &members, wanted, true)
+        // Those which do not run are in the totals.
+        brief::lines(facts, &asked.collect::<Vec<_>>(), true)
     } else {
-        let members = members.into_iter();
-        members
+        asked
+            .filter(|child| wanted.inactive || active(child) || named(child))
             .filter_map(|child| primitive_entry(facts, child, wanted))
             .collect()
     };
@@ -345,14 +342,20 @@ pub(super) fn suffix(facts: &Facts, rsc: RscIdx, notes: &[String], wanted: &Want
     if !notes.is_empty() {
         text.push_str(&format!(" ({})", notes.join(", ")));
     }
-    text + &description(facts, rsc, wanted)
+    text + &described(facts, rsc, wanted)
 }
 
-fn description(facts: &Facts, rsc: RscIdx, wanted: &Wanted) -> String {
-    match facts.rscs[rsc].element.get("description") {
-        Some(text) if wanted.detail => format!(" ({text})"),
-        _ => String::new(),
-    }
+fn described(facts: &Facts, rsc: RscIdx, wanted: &Wanted) -> String {
+    let text = description(facts, rsc, wanted);
+    text.map_or_else(String::new, |text| format!(" ({text})"))
+}
+
+/// What people wrote about it, where it is wanted or helps to tell what there is more than one of. (spec 4 §5.2)
+pub(super) fn description<'f>(facts: &'f Facts, rsc: RscIdx, wanted: &Wanted) -> Option<&'f str> {
+    let it = &facts.rscs[rsc];
+    let asked = wanted.below_node || wanted.detail || wanted.descriptions;
+    let several = it.active.len() > 1;
+    it.element.get("description").filter(|_| asked || several)
 }
 
 fn bundle_entry(facts: &Facts, rsc: RscIdx, wanted: &Wanted) -> Option<Entry> {
@@ -367,7 +370,7 @@ fn bundle_entry(facts: &Facts, rsc: RscIdx, wanted: &Wanted) -> Option<Entry> {
     if it.flags.unique {
         title.push_str(" (unique)");
     }
-    title.push_str(&description(facts, rsc, wanted));
+    title.push_str(&described(facts, rsc, wanted));
     if let Some(word) = management(facts, rsc) {
         title.push_str(&format!(" ({word})"));
     }

@@ -20,6 +20,8 @@ pub struct Wanted {
     pub pending: bool,
     /// Everything about everything: ids, hosts of guests, parts of bundles, all instances.
     pub detail: bool,
+    /// What people wrote about resources.
+    pub descriptions: bool,
     /// Failures with numbers instead of sentences.
     pub technical: bool,
     /// Resources without the nodes on which they run.
@@ -84,6 +86,17 @@ impl Wanted {
             .any(|part| self.names(facts, part))
     }
 
+    /// Whether the history of a primitive is shown: as soon as any other instance of its clone, or any other part of its
+    /// bundle, is asked for; but not for the sake of other members of a group. (spec 4 §5.7)
+    pub(super) fn shows_history_of(&self, facts: &Facts, rsc: RscIdx) -> bool {
+        let root = facts.root_of(rsc);
+        if matches!(facts.rscs[root].kind, Kind::Group(_)) {
+            return self.shows_rsc(facts, rsc);
+        }
+        let mut parts = facts.descend(root).into_iter();
+        self.shows_rsc(facts, rsc) || parts.any(|part| self.names(facts, part))
+    }
+
     /// Whether a failure is shown: only what is asked for by its own name counts, not the group or clone that it is in.
     pub(super) fn shows_failure_of(&self, facts: &Facts, rsc: RscIdx) -> bool {
         self.rscs.is_none() || self.names(facts, rsc)
@@ -141,7 +154,7 @@ pub fn status(facts: &Facts, wanted: &Wanted) -> Vec<Entry> {
         sections.extend(node_attributes(facts, wanted));
     }
     if wanted.fail_counts {
-        sections.push(operations(facts, wanted, false));
+        sections.extend(operations(facts, wanted, false));
     }
     if wanted.failures {
         sections.extend(failed_actions(facts, wanted));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::clone::configured_role;
 use super::nodes::{Health, feature_set, health};
-use super::resources::{is_active, is_disabled, parts_of, pending_word, shown_role};
+use super::resources::{description, is_active, is_disabled, parts_of, pending_word, shown_role};
 use super::status::Wanted;
 use crate::policy::facts::{Facts, Kind, NodeKind, Ticket};
 use crate::policy::{NodeIdx, RscIdx};
@@ -90,6 +90,10 @@ fn node_element(facts: &Facts, node: NodeIdx, wanted: &Wanted) -> Element {
             host.map(|rsc| facts.rscs[rsc].id.as_str()),
         );
     if wanted.by_node {
+        let wanted = &Wanted {
+            below_node: true,
+            ..wanted.clone()
+        };
         let running = it
             .running
             .iter()
@@ -105,7 +109,8 @@ fn node_element(facts: &Facts, node: NodeIdx, wanted: &Wanted) -> Element {
 pub fn resources(facts: &Facts, wanted: &Wanted) -> Option<Element> {
     let shown = facts.top.iter().copied().filter(|rsc| {
         let gone = facts.rscs[*rsc].flags.removed && !is_active(facts, *rsc, false);
-        !gone && !(wanted.by_node && is_active(facts, *rsc, true)) && !wanted.elsewhere(facts, *rsc)
+        let elsewhere = !wanted.by_node && wanted.elsewhere(facts, *rsc);
+        !gone && !(wanted.by_node && is_active(facts, *rsc, true)) && !elsewhere
     });
     let shown: Vec<RscIdx> = shown.collect();
     let asked = shown.iter().filter(|rsc| wanted.shows_rsc(facts, **rsc));
@@ -158,7 +163,7 @@ fn resource_element(facts: &Facts, rsc: RscIdx, wanted: &Wanted) -> Element {
             pending.filter(|_| wanted.pending).map(|_| "Monitoring"),
         )
         .with_some("locked_to", locked)
-        .with_some("description", description(facts, rsc));
+        .with_some("description", description(facts, rsc, wanted));
     let nodes = it.active.iter().map(|node| {
         let node = &facts.nodes[*node];
         Element::new("node")
@@ -168,10 +173,6 @@ fn resource_element(facts: &Facts, rsc: RscIdx, wanted: &Wanted) -> Element {
     });
     element = element.with_children(nodes);
     element
-}
-
-fn description(facts: &Facts, rsc: RscIdx) -> Option<&str> {
-    facts.rscs[rsc].element.get("description")
 }
 
 fn group_element(facts: &Facts, rsc: RscIdx, wanted: &Wanted) -> Element {
@@ -188,7 +189,7 @@ fn group_element(facts: &Facts, rsc: RscIdx, wanted: &Wanted) -> Element {
         .with("maintenance", yes_no(it.flags.maintenance))
         .with("managed", yes_no(it.flags.managed))
         .with("disabled", yes_no(is_disabled(facts, rsc)))
-        .with_some("description", description(facts, rsc))
+        .with_some("description", description(facts, rsc, wanted))
         .with_children(members)
 }
 
@@ -214,7 +215,7 @@ fn clone_element(facts: &Facts, rsc: RscIdx, wanted: &Wanted) -> Element {
         .with("failed", yes_no(it.flags.failed))
         .with("failure_ignored", yes_no(it.flags.failure_ignored))
         .with_some("target_role", target)
-        .with_some("description", description(facts, rsc))
+        .with_some("description", description(facts, rsc, wanted))
         .with_children(instances.map(|child| element(facts, *child, wanted)))
 }
 
@@ -243,7 +244,7 @@ fn bundle_element(facts: &Facts, rsc: RscIdx, wanted: &Wanted) -> Element {
         .with("maintenance", yes_no(it.flags.maintenance))
         .with("managed", yes_no(it.flags.managed))
         .with("failed", yes_no(it.flags.failed))
-        .with_some("description", description(facts, rsc))
+        .with_some("description", description(facts, rsc, wanted))
         .with_children(replicas)
 }
 

@@ -74,17 +74,16 @@ pub fn run(tool: &mut Tool, args: &[String]) -> Result<(), Failure> {
     }
     // The cluster would do the same before it looks.
     let root = upgrade::todays_words(&root).unwrap_or(root);
-    let (errors, warnings) = check::without_agents(&root, !live);
-    if errors.is_empty() && warnings.is_empty() {
+    let found = check::without_agents(&root, !live);
+    if found.is_empty() {
         return Ok(());
     }
     if tool.xml() || (verbose && !quiet) {
-        for error in &errors {
-            tool.error(&format!("error: {error}"));
+        for (error, text) in &found {
+            let level = if *error { "error" } else { "warning" };
+            tool.error(&format!("{level}: {text}"));
         }
-        for warning in &warnings {
-            tool.error(&format!("warning: {warning}"));
-        }
+        tool.error("error: CIB did not pass schema validation");
     }
     if !quiet {
         tool.error("Configuration invalid");

@@ -361,8 +361,10 @@ impl Chaos<'_> {
             self.report.guard_acted += 1;
             return self.say(&format!("{host}: its guard ended the daemon"));
         }
-        if self.disk_is_full(host) {
-            return self.say(&format!("{host}: the daemon ended, and its disk is full"));
+        if self.disk_takes_nothing(host) {
+            return self.say(&format!(
+                "{host}: the daemon ended, and its disk takes nothing"
+            ));
         }
         self.violated(format!("the daemon of {host} died by itself:\n{log}"))
     }
@@ -377,9 +379,10 @@ impl Chaos<'_> {
         }
     }
 
-    fn disk_is_full(&self, host: &str) -> bool {
-        let full = |(_, fault, at): &(Mono, Fault, String)| *fault == Fault::DiskFull && at == host;
-        self.lasting.iter().any(full)
+    fn disk_takes_nothing(&self, host: &str) -> bool {
+        let spoilt = |fault| matches!(fault, Fault::DiskFull | Fault::ReadOnly);
+        let mut lasting = self.lasting.iter();
+        lasting.any(|(_, fault, at)| spoilt(*fault) && at == host)
     }
 
     fn end_of_log(&self, host: &str, lines: usize) -> String {

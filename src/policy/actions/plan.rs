@@ -378,6 +378,8 @@ pub struct Plan {
     pub record: bool,
     /// Contradictory orderings: propagation was stopped.
     pub unsettled: bool,
+    /// Changes of parameters that count for nothing, since only private ones differ. (spec 3 §6.2)
+    pub private_changes: Vec<String>,
 }
 
 impl Plan {
@@ -400,6 +402,7 @@ impl Plan {
             notes: Vec::new(),
             record: false,
             unsettled: false,
+            private_changes: Vec::new(),
         }
     }
 

@@ -11,7 +11,7 @@ use super::super::report::Cause;
 use super::super::{NodeIdx, RscIdx};
 use super::plan::{Flags, Key, Kinds, Side, Task};
 use super::{Make, fencing, request};
-use crate::terms::Score;
+use crate::terms::{Score, span};
 
 const CHANGED: &str = "resource definition change";
 
@@ -177,7 +177,18 @@ impl Make<'_> {
         } else {
             facts.compare_digest(rsc, node, op, address)
         };
-        if verdict == Verdict::Match || facts.only_private_changed(rsc, node, op, address) {
+        if verdict == Verdict::Match {
+            return false;
+        }
+        if facts.only_private_changed(rsc, node, op, address) {
+            self.plan.private_changes.push(format!(
+                "Only 'private' parameters to {}-interval {} for {} on {} changed: {}",
+                span::readable(op.interval_ms),
+                op.task,
+                facts.rscs[rsc].id,
+                facts.nodes[node].name,
+                op.element.get("transition-magic").unwrap_or_default(),
+            ));
             return false;
         }
         let mut unfence = |why: &str| {

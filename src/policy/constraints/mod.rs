@@ -110,7 +110,10 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn warn(&mut self, text: String) {
-        self.out.warnings.push(Warning { text });
+        self.out.warnings.push(Warning {
+            text,
+            invalid: false,
+        });
     }
 
     fn unknown(&mut self, element: &Element, id: &str) {

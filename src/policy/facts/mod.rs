@@ -228,7 +228,18 @@ impl Facts {
     }
 
     fn warn(&mut self, text: impl Into<String>) {
-        self.warnings.push(Warning { text: text.into() });
+        self.warnings.push(Warning {
+            text: text.into(),
+            invalid: false,
+        });
+    }
+
+    /// Something of the configuration is left out.
+    fn leave_out(&mut self, text: impl Into<String>) {
+        self.warnings.push(Warning {
+            text: text.into(),
+            invalid: true,
+        });
     }
 }
 
@@ -415,7 +426,13 @@ fn read_resources(facts: &mut Facts, resources: &Element) {
             }
             Err(trouble) => {
                 facts.rscs.truncate(before);
-                facts.warn(trouble);
+                facts.leave_out(trouble);
+                // Quirk: worded as shells look for it.
+                facts.leave_out(format!(
+                    "Ignoring <{}> resource '{}' because configuration is invalid",
+                    element.tag(),
+                    element.id().unwrap_or("(no id)")
+                ));
             }
         }
     }

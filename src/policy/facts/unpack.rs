@@ -242,9 +242,9 @@ fn check_standard(facts: &mut Facts, at: RscIdx) -> Result<(), Invalid> {
     }
     let class = facts.rscs[at].agent.class.to_ascii_lowercase();
     if facts.rscs[top].flags.promotable && class != "ocf" {
-        let (clone, id) = (&facts.rscs[top].id, &facts.rscs[at].xml_id);
+        let id = &facts.rscs[at].id;
         return Err(format!(
-            "clone `{clone}` is promotable, but the agent of `{id}` (class {class}) can't be promoted"
+            "Resource {id} is of type {class} and therefore cannot be used as a promotable clone resource"
         ));
     }
     if matches!(class.as_str(), "ocf" | "stonith") {

@@ -109,19 +109,22 @@ pub(super) fn parse(name: &str, bytes: &[u8]) -> Result<Taken, Error> {
     }
     cib.child_or_new("configuration");
     cib.child_or_new("status");
-    // spec 4 §1.3: nothing is scheduled of what is not valid. A CIB that names no schema is taken as it is.
-    let violations = if cib.has("validate-with") {
-        cib::schema::check(&Cib::new(cib.clone()))
-    } else {
-        Vec::new()
-    };
-    if !violations.is_empty() {
-        return Err(Error::Invalid {
-            name: name.to_owned(),
-            violations,
-        });
-    }
+    // spec 4 §1.3: nothing is scheduled of what is not valid.
     let mut notes = Vec::new();
+    let violations = cib::schema::check(&Cib::new(cib.clone()));
+    if !violations.is_empty() {
+        let Some(schema) = cib::schema::next_fitting(&cib) else {
+            return Err(Error::Invalid {
+                name: name.to_owned(),
+                violations,
+            });
+        };
+        let named = cib.get("validate-with").unwrap_or_default();
+        notes.push(format!(
+            "{name} is not valid for the schema {named} that it names, but for {schema}"
+        ));
+        cib.set("validate-with", &schema);
+    }
     if cib.get("validate-with") == Some("none") {
         notes.push(
             "Schema validation of configuration is disabled (support for validate-with set to \
@@ -130,9 +133,7 @@ pub(super) fn parse(name: &str, bytes: &[u8]) -> Result<Taken, Error> {
         );
     }
     // spec 1 §3.1: what is older is brought to the newest schema in memory. What can't be stays as it was written.
-    if cib.has("validate-with")
-        && let Ok(newest) = cib::upgrade::latest(&cib)
-    {
+    if let Ok(newest) = cib::upgrade::latest(&cib) {
         cib = newest;
     }
     Ok(Taken {

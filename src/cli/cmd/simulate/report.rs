@@ -154,8 +154,15 @@ impl Report {
             for line in &lines {
                 self.page.line(line);
             }
-        } else {
-            self.section(title, &items(&lines));
+            return;
+        }
+        self.section(title, &[]);
+        // Quirk: what the policy has to say while it decides stands among what it was asked to tell.
+        for line in &outcome.plan.private_changes {
+            self.page.line(line);
+        }
+        for entry in items(&lines) {
+            self.page.entry(1, &entry);
         }
     }
 

@@ -38,14 +38,28 @@ fn what_is_not_valid_is_not_scheduled() {
     let (exit, out, errors) = called(&wrong, "-S -x CIB", folder.path());
     assert_eq!((exit, out.as_str()), (CrmExit::CONFIG, ""));
     assert!(errors.contains("<rsc_odd id=\"x\">"), "{errors}");
-    // Whoever switched the check off knows why, and a CIB that names no schema can't be checked.
-    for schema in ["validate-with=\"none\" ", ""] {
+    let with = |schema: &str| {
         let unchecked = wrong.replace("validate-with=\"pacemaker-4.0\" ", schema);
-        assert_eq!(
-            called(&unchecked, "-S -x CIB", folder.path()).0,
-            CrmExit::OK
-        );
-    }
+        called(&unchecked, "-S -x CIB", folder.path()).0
+    };
+    // Whoever switched the check off knows why; one that names no schema only forgot it.
+    assert_eq!(with("validate-with=\"none\" "), CrmExit::OK);
+    assert_eq!(with(""), CrmExit::CONFIG);
+}
+
+#[test]
+fn what_only_a_newer_schema_allows_is_taken_for_that() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let tags = "<constraints/><tags><tag id=\"t\"><obj_ref id=\"a\"/></tag></tags>";
+    let newer = CIB.replace("<constraints/>", tags);
+    let newer = newer.replace("pacemaker-4.0", "pacemaker-1.0");
+    let (exit, out, errors) = called(&newer, "-S -x CIB", folder.path());
+    assert_eq!(exit, CrmExit::OK, "{errors}");
+    assert!(
+        errors.contains("is not valid for the schema pacemaker-1.0"),
+        "{errors}"
+    );
+    assert!(out.contains("Revised Cluster Status"), "{out}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The page for a browser: the same sections, with colours for what is well and what is not. (spec 4 §16)
 
-use super::view::Block;
-use crate::cli::show::Entry;
+use super::view::{Block, View};
+use crate::cli::show::{self, Entry, NodeWords};
 
 /// What the head of the page says.
 #[derive(Debug, Default)]
@@ -29,7 +29,34 @@ h3 { font-size: 1em; margin: 0 }
 .warning { color: red; font-weight: bold }";
 
 /// The whole page.
-pub(super) fn page(blocks: &[Block], head: &Head) -> String {
+pub(super) fn page(view: &View<'_>, head: &Head) -> String {
+    let mut text = head_text(head);
+    for block in view.blocks() {
+        match block {
+            Block::List(Entry::List(title, entries)) => {
+                text.push_str(&format!("<h2>{}</h2>\n", escaped(&title)));
+                match title.as_str() {
+                    "Cluster Summary" => summary(&mut text, &entries),
+                    "Node List" => nodes(&mut text, show::node_words(view.facts, view.wanted)),
+                    _ => list(&mut text, &entries),
+                }
+            }
+            Block::List(Entry::Item(line)) => {
+                text.push_str(&format!("<p>{}</p>\n", escaped(&line)));
+            }
+            Block::Notice(lines) => {
+                let lines: Vec<String> = lines.iter().map(|line| escaped(line.trim())).collect();
+                let lines = lines.join("<br>");
+                text.push_str(&format!("<p class=\"warning\">{lines}</p>\n"));
+            }
+        }
+    }
+    text.push_str("</body>\n</html>\n");
+    text
+}
+
+/// What stands before the first section.
+fn head_text(head: &Head) -> String {
     let mut text = String::new();
     if head.cgi {
         text.push_str("Content-Type: text/html\n\n");
@@ -52,28 +79,76 @@ pub(super) fn page(blocks: &[Block], head: &Head) -> String {
         ));
     }
     text.push_str("</head>\n<body>\n");
-    for block in blocks {
-        match block {
-            Block::List(Entry::List(title, entries)) => {
-                text.push_str(&format!("<h2>{}</h2>\n", escaped(title)));
-                list(&mut text, entries);
+    text
+}
+
+/// Names of what is said in bold, and what is wrong in the colour of a warning.
+fn summary(text: &mut String, entries: &[Entry]) {
+    text.push_str("<ul>\n");
+    for entry in entries {
+        let Entry::Item(line) = entry else { continue };
+        text.push_str("<li>");
+        match line.split_once(": ") {
+            Some((name, "NONE")) => {
+                text.push_str(&format!(
+                    "<span class=\"bold\">{}: </span><span class=\"warning\">NONE</span>",
+                    escaped(name)
+                ));
             }
-            Block::List(Entry::Item(line)) => {
-                text.push_str(&format!("<p>{}</p>\n", escaped(line)));
+            Some((name, value)) => {
+                let value = escaped(value.trim_start())
+                    .replace("WITHOUT", "<span class=\"warning\">WITHOUT</span>");
+                text.push_str(&format!(
+                    "<span class=\"bold\">{}: </span><span>{value}</span>",
+                    escaped(name)
+                ));
             }
-            Block::Notice(lines) => {
-                let lines: Vec<String> = lines.iter().map(|line| escaped(line.trim())).collect();
-                let lines = lines.join("<br>");
-                text.push_str(&format!("<p class=\"warning\">{lines}</p>\n"));
+            None => {
+                let mut line = escaped(line);
+                for word in ["DISABLED", "BLOCKED"] {
+                    let bold = format!("</span><span class=\"bold\">{word}</span><span>");
+                    line = line.replace(word, &bold);
+                }
+                text.push_str(&format!("<span>{line}</span>"));
+            }
+        }
+        text.push_str("</li>\n");
+    }
+    text.push_str("</ul>\n");
+}
+
+/// Every node by itself, its state in the colours that its parts call for.
+fn nodes(text: &mut String, nodes: Vec<NodeWords>) {
+    text.push_str("<ul>\n");
+    for node in nodes {
+        let words = node.words.iter().map(|(class, words)| match *class {
+            "" => format!("<span>{}</span>", escaped(words)),
+            class => format!("<span class=\"{class}\">{}</span>", escaped(words)),
+        });
+        let (name, words) = (escaped(&node.name), words.collect::<String>());
+        match &node.below {
+            None => text.push_str(&format!(
+                "<li><span class=\"bold\">{name}:</span>{words}</li>\n"
+            )),
+            Some(below) => {
+                text.push_str(&format!(
+                    "<li><h3>{name}:</h3>\n<ul>\n<li><span>Status:</span>{words}</li>\n"
+                ));
+                items(text, std::slice::from_ref(below));
+                text.push_str("</ul>\n</li>\n");
             }
         }
     }
-    text.push_str("</body>\n</html>\n");
-    text
+    text.push_str("</ul>\n");
 }
 
 fn list(text: &mut String, entries: &[Entry]) {
     text.push_str("<ul>\n");
+    items(text, entries);
+    text.push_str("</ul>\n");
+}
+
+fn items(text: &mut String, entries: &[Entry]) {
     for entry in entries {
         match entry {
             Entry::Item(line) => text.push_str(&format!("<li>{}</li>\n", item(line))),
@@ -88,7 +163,6 @@ fn list(text: &mut String, entries: &[Entry]) {
             }
         }
     }
-    text.push_str("</ul>\n");
 }
 
 /// A line with the class that its words call for.
@@ -117,28 +191,7 @@ fn class(line: &str) -> Option<&'static str> {
             },
         );
     }
-    let (name, state) = line.split_once(": ")?;
-    let state = state.trim_end_matches(':');
-    match name {
-        "Online" | "RemoteOnline" | "GuestOnline" | "Started" | "Promoted" | "Unpromoted" => {
-            Some("online")
-        }
-        "OFFLINE" | "RemoteOFFLINE" => Some("offline"),
-        _ if !["Node ", "GuestNode ", "RemoteNode "]
-            .iter()
-            .any(|kind| name.starts_with(kind)) =>
-        {
-            None
-        }
-        _ if state.contains("health is RED") => Some("health_red"),
-        _ if state.contains("health is YELLOW") => Some("health_yellow"),
-        _ if state.starts_with("UNCLEAN") => Some("warning"),
-        _ if state.starts_with("online") => Some("online"),
-        _ if state.starts_with("OFFLINE") => Some("offline"),
-        _ if state.starts_with("standby") => Some("standby"),
-        _ if state.starts_with("maintenance") => Some("maint"),
-        _ => None,
-    }
+    None
 }
 
 fn escaped(text: &str) -> String {
@@ -152,12 +205,23 @@ mod tests {
 
     #[test]
     fn names_from_the_cib_are_no_markup() {
-        let items = vec![Entry::Item("<b>\"x\"&\t(ocf:a:b):\t Stopped".into())];
-        let blocks = [Block::List(Entry::List("Active Resources".into(), items))];
-        let text = page(&blocks, &Head::default());
-        assert!(text.contains("<h2>Active Resources</h2>"), "{text}");
+        let mut text = String::new();
+        list(
+            &mut text,
+            &[Entry::Item("<b>\"x\"&\t(ocf:a:b):\t Stopped".into())],
+        );
         assert!(text.contains("&lt;b&gt;&quot;x&quot;&amp;"), "{text}");
         assert!(text.contains("rsc-failed"), "{text}");
+        let mut text = String::new();
+        let node = NodeWords {
+            name: "<n>".into(),
+            words: vec![("online", " online".into())],
+            below: None,
+        };
+        nodes(&mut text, vec![node]);
+        let line =
+            "<li><span class=\"bold\">&lt;n&gt;:</span><span class=\"online\"> online</span></li>";
+        assert!(text.contains(line), "{text}");
     }
 
     #[test]
@@ -167,8 +231,28 @@ mod tests {
             class("r\t(ocf:a:b):\t Started [ n1 n2 ]"),
             Some("rsc-multiple")
         );
-        assert_eq!(class("Node n1: UNCLEAN (offline)"), Some("warning"));
-        assert_eq!(class("Online: [ n1 ]"), Some("online"));
-        assert_eq!(class("5 nodes configured"), None);
+        assert_eq!(class("Started: [ n1 ]"), None);
+    }
+
+    #[test]
+    fn what_is_missing_in_the_summary_stands_out() {
+        let mut text = String::new();
+        let lines = [
+            "Current DC: NONE",
+            "3 resource instances configured (1 DISABLED)",
+        ];
+        let lines: Vec<Entry> = lines
+            .iter()
+            .map(|line| Entry::Item((*line).into()))
+            .collect();
+        summary(&mut text, &lines);
+        assert!(
+            text.contains("<span class=\"warning\">NONE</span>"),
+            "{text}"
+        );
+        assert!(
+            text.contains("<span class=\"bold\">DISABLED</span>"),
+            "{text}"
+        );
     }
 }

@@ -231,6 +231,7 @@ impl Asked {
             "inactive" => wanted.inactive = true,
             "brief" => wanted.brief = true,
             "show-detail" => (wanted.detail, wanted.technical) = (true, true),
+            "show-description" => wanted.descriptions = true,
             "failcounts" => self.changes.push(add(Sections::FAILCOUNTS)),
             "operations" => self
                 .changes
@@ -268,7 +269,7 @@ impl Asked {
                     "let the cluster itself tell: an alert in the CIB calls a program for every event",
                 ));
             }
-            // `pending`, `verbose`, `text-fancy`, `show-description` change nothing.
+            // `pending`, `verbose`, `text-fancy` change nothing.
             _ => {}
         }
         Ok(())
@@ -347,10 +348,11 @@ fn page(view: &View<'_>, asked: &Asked) -> String {
         return view.simple();
     }
     match asked.form {
-        Form::Html => html::page(&view.blocks(), &asked.head),
+        Form::Html => html::page(view, &asked.head),
         Form::OldXml => {
             let root = Element::new("crm_mon").with("version", "3.0.2");
-            write::pretty(&root.with_children(view.elements()))
+            let root = root.with_children(view.elements());
+            write::pretty(&crate::cli::dialect::spoken_here(root))
         }
         Form::Console | Form::Text => view.text(),
         Form::Xml | Form::Nothing => String::new(),
@@ -440,7 +442,7 @@ fn one_page(
         fencing: asked.fencing(cluster.as_ref()),
     };
     Ok(match asked.form {
-        Form::Html => html::page(&view.blocks(), head),
+        Form::Html => html::page(&view, head),
         _ => page(&view, asked),
     })
 }

@@ -97,19 +97,14 @@ impl View<'_> {
             lists.extend(show::node_list(facts, wanted));
         }
         if self.has(Sections::RESOURCES) && (!wanted.by_node || wanted.inactive) {
-            let list = show::resource_list(facts, wanted);
-            lists.push(match list {
-                Entry::List(..) => list,
-                // That there is none is said below the heading, too.
-                Entry::Item(_) => Entry::List(self.resources_title().into(), vec![list]),
-            });
+            lists.push(show::resource_list(facts, wanted));
         }
         if self.has(Sections::ATTRIBUTES) {
             lists.extend(show::node_attributes(facts, wanted));
         }
         let operations = self.has(Sections::OPERATIONS);
         if operations || self.has(Sections::FAILCOUNTS) {
-            lists.push(show::operations(facts, wanted, operations));
+            lists.extend(show::operations(facts, wanted, operations));
         }
         if self.has(Sections::FAILURES) {
             lists.extend(show::failed_actions(facts, wanted));
@@ -131,14 +126,6 @@ impl View<'_> {
         }
         blocks.extend(lists.into_iter().map(Block::List));
         blocks
-    }
-
-    fn resources_title(&self) -> &'static str {
-        match (self.wanted.by_node, self.wanted.inactive) {
-            (true, _) => "Inactive Resources",
-            (false, true) => "Full List of Resources",
-            (false, false) => "Active Resources",
-        }
     }
 
     fn notice(&self) -> Option<Block> {
@@ -307,7 +294,7 @@ impl View<'_> {
         }
         let operations = self.has(Sections::OPERATIONS);
         if operations || self.has(Sections::FAILCOUNTS) {
-            parts.push(show::node_history(facts, wanted, operations));
+            parts.extend(show::node_history(facts, wanted, operations));
         }
         if self.has(Sections::FAILURES) {
             parts.extend(show::xml::failures(facts, wanted));
@@ -420,7 +407,7 @@ impl View<'_> {
             }
         }
         if !offline.is_empty() {
-            return format!("CLUSTER WARN: {}\n", offline.join(", "));
+            return format!("CLUSTER WARN: {}\n", offline.join(" "));
         }
         let (all, ..) = show::instances(self.facts);
         let quorum = if text::is_true(self.root().get("have-quorum")) || self.cluster.is_some() {

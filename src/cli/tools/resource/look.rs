@@ -11,7 +11,7 @@ use crate::{
         NodeIdx, RscIdx,
         facts::{Facts, resource::Kind},
     },
-    terms::Role,
+    terms::{CrmExit, Role},
     xml::{Element, write},
 };
 
@@ -35,8 +35,9 @@ pub(super) fn list(tool: &mut Tool) -> Result<(), Failure> {
     };
     page.entry(0, &show::resource_list(&facts, &wanted));
     tool.line(page.text().trim_end())?;
-    if let Some(resources) = show::xml::resources(&facts, &all()) {
-        tool.element(resources);
+    match show::xml::resources(&facts, &all()) {
+        Some(resources) => tool.element(resources),
+        None => return Err(Failure::new(CrmExit::NO_SUCH, "no resource is configured")),
     }
     Ok(())
 }
