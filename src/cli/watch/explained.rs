@@ -77,7 +77,7 @@ const EXPLAINED: [Explained; 9] = [
     },
     Explained {
         what: "instances of a clone with clone-node-max above 1 are unique unless it says otherwise",
-        spec: "spec 1 §11.1",
+        spec: "spec 1 §11.3",
         touches: several_to_a_node,
     },
 ];
