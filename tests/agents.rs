@@ -496,3 +496,106 @@ fn postgres_bin() -> Option<String> {
         .filter(|bin| bin.join("initdb").exists());
     bins.max().map(|bin| bin.display().to_string())
 }
+
+/// A program that is called as one of the cluster's tools, and writes down how.
+fn written_down(path: &Path, log: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    let script = format!("#!/bin/sh\necho \"$*\" >> {}\n", log.display());
+    std::fs::write(path, script).expect("writable");
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).expect("ours");
+}
+
+fn lines(log: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    text.lines().map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn own_check_keeps_an_attribute() {
+    let lab = Lab::new();
+    let agent = "ocf:systole:check";
+    let log = lab.dir.path().join("log");
+    written_down(&lab.place.tools.join("attrd_updater"), &log);
+    let file = lab.path("a file");
+    std::fs::write(&file, "").expect("writable");
+    let command = format!("test -e \"{file}\"");
+    let params = [
+        ("command", command.as_str()),
+        ("attribute", "good"),
+        ("rise", "2"),
+        ("fall", "2"),
+        ("CRM_meta_interval", "2000"),
+    ];
+    lab.expect(agent, "monitor", &params, 7).await;
+    lab.expect(agent, "start", &params, 0).await;
+    std::fs::remove_file(&file).expect("it is there");
+    for _ in 0..3 {
+        // What it is told is no failure of its own.
+        lab.expect(agent, "monitor", &params, 0).await;
+    }
+    std::fs::write(&file, "").expect("writable");
+    for _ in 0..2 {
+        lab.expect(agent, "monitor", &params, 0).await;
+    }
+    lab.expect(agent, "stop", &params, 0).await;
+    let said: Vec<String> = [1, 1, 0, 0, 0, 1]
+        .iter()
+        .map(|word| format!("-n good -U {word}"))
+        .collect();
+    let mut wanted = said;
+    wanted.push("-n good -D".to_owned());
+    assert_eq!(lines(&log), wanted);
+    lab.expect(agent, "start", &[("command", "true"), ("fall", "0")], 6)
+        .await;
+    lab.expect(agent, "start", &[("rise", "1")], 6).await;
+}
+
+#[tokio::test]
+async fn own_notify_calls_what_keepalived_would_call() {
+    let lab = Lab::new();
+    let log = lab.dir.path().join("log");
+    let told = lab.dir.path().join("told");
+    written_down(&told, &log);
+    let told = told.display().to_string();
+    let call = async |events: &[(&str, &str)]| {
+        let program = lab.place.own_agents.join("alert/alert_notify");
+        let mut spec = process::Spec::new(program)
+            .env("PATH", "/usr/bin:/bin")
+            .env("resources", "ip-1 ip-2")
+            .env("instance", "VI 1")
+            .env("on_master", format!("{told} came \"a b\""))
+            .env("on_fault", format!("{told} fault"))
+            .env("on_any", told.clone())
+            .env("CRM_alert_kind", "resource")
+            .env("CRM_alert_target_rc", "0");
+        for (name, value) in events {
+            spec = spec.env(format!("CRM_alert_{name}"), *value);
+        }
+        let ended = process::run(
+            spec.timeout(Duration::from_secs(20)),
+            std::future::pending(),
+        )
+        .await;
+        assert_eq!(ended.how, How::Exited(0), "{ended:?}");
+    };
+    call(&[("rsc", "ip-1"), ("task", "start"), ("rc", "0")]).await;
+    call(&[("rsc", "other"), ("task", "start"), ("rc", "0")]).await;
+    call(&[("kind", "node"), ("node", "n")]).await;
+    assert!(
+        lines(&log).is_empty(),
+        "it is not there before its last resource is"
+    );
+    call(&[("rsc", "ip-2"), ("task", "start"), ("rc", "0")]).await;
+    call(&[("rsc", "ip-1"), ("task", "monitor"), ("rc", "1")]).await;
+    call(&[("rsc", "ip-2"), ("task", "stop"), ("rc", "0")]).await;
+    assert_eq!(
+        lines(&log),
+        [
+            "came a b",
+            "INSTANCE VI 1 MASTER 0",
+            "fault",
+            "INSTANCE VI 1 FAULT 0",
+            "INSTANCE VI 1 BACKUP 0",
+        ]
+    );
+}

@@ -5,7 +5,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 mod bring;
 mod operate;
 
-pub use bring::Import;
+pub use bring::{Import, Watch};
 pub(crate) use operate::seconds;
 pub use operate::{Apply, Cib, Committing, Doctor, Drill};
 
@@ -128,6 +128,8 @@ pub enum Level {
     Apply(Apply),
     /// Take over what Pacemaker, Corosync or keepalived were configured for
     Import(Import),
+    /// Decide beside a Pacemaker, and say where the decision differs
+    Watch(Watch),
     /// What if a machine fails?
     Drill(Drill),
     /// What does no harm today and bites later

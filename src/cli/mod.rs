@@ -22,6 +22,7 @@ pub mod schemas;
 pub mod shell;
 pub mod show;
 pub mod tools;
+pub mod watch;
 
 #[cfg(test)]
 mod tests;

@@ -85,7 +85,7 @@ pub(crate) fn on_stage(play: impl FnOnce(&Stage<'_>)) {
 }
 
 /// Gives the machine the face that clients look for. Only in our mount namespace, which hosts inherit.
-fn furnish() {
+pub(crate) fn furnish() {
     let top = machine();
     let daemons = top.join("daemons");
     links::make(&daemons, Path::new(PROGRAM), false).unwrap();
@@ -134,7 +134,7 @@ fn furnish() {
     }
 }
 
-fn machine() -> PathBuf {
+pub(crate) fn machine() -> PathBuf {
     Path::new(TOP).join("machine")
 }
 
@@ -181,6 +181,12 @@ impl Stage<'_> {
         }
     }
 
+    /// A host that is on.
+    pub(crate) fn host(&self) -> String {
+        let mut names = self.lab.names().into_iter();
+        names.find(|host| self.lab.is_on(host)).unwrap()
+    }
+
     /// Runs a line of shell on a host.
     pub(crate) fn sh(&self, host: &str, line: &str) -> Ran {
         let mut ran = self.run(host, &["/bin/sh", "-c", line]);
@@ -224,7 +230,7 @@ impl Stage<'_> {
     }
 
     /// The end of each daemon's log.
-    fn logs(&self) -> String {
+    pub(crate) fn logs(&self) -> String {
         let end = |host: String| {
             let log = std::fs::read_to_string(self.lab.log(&host, "daemon")).unwrap_or_default();
             let lines: Vec<&str> = log.lines().collect();
@@ -258,8 +264,7 @@ impl Stage<'_> {
 
     /// The hosts on which a resource runs, each with its role.
     pub(crate) fn instances(&self, rsc: &str) -> Vec<(String, String)> {
-        let host = self.lab.names().remove(0);
-        let ran = self.run(&host, &["crm_mon", "--output-as=xml"]);
+        let ran = self.run(&self.host(), &["crm_mon", "--output-as=xml"]);
         assert_eq!(ran.code, 0, "crm_mon: {}", ran.text());
         let shown = xml::parse(&ran.out, &Limits::CIB).unwrap();
         let mut found: Vec<(String, String)> = Vec::new();

@@ -24,6 +24,7 @@ use std::process::{Command, ExitCode};
 use libtest_mimic::{Arguments, Failed, Trial};
 use systole::demo::enclose::{Side, enclose};
 
+mod agents;
 mod crmsh;
 mod lab;
 mod pcs;
@@ -35,7 +36,13 @@ type Scenario = (&'static str, &'static str, fn());
 const SCENARIO: &str = "SYSTOLE_SCENARIO";
 
 fn scenarios() -> Vec<Scenario> {
-    [lab::SCENARIOS, crmsh::SCENARIOS, pcs::SCENARIOS].concat()
+    [
+        lab::SCENARIOS,
+        crmsh::SCENARIOS,
+        pcs::SCENARIOS,
+        agents::SCENARIOS,
+    ]
+    .concat()
 }
 
 fn in_ci() -> bool {
@@ -61,7 +68,11 @@ fn outside() -> ExitCode {
     for (name, programs, _) in scenarios() {
         let why = match &refused {
             Some(why) => Some(why.message().unwrap_or("no namespaces").to_owned()),
-            None => missing(programs).map(|path| format!("{path} is not installed")),
+            None => missing(programs)
+                .map(|path| format!("{path} is not installed"))
+                .or_else(|| {
+                    needs_root(name).then(|| "it changes users, and so needs root".to_owned())
+                }),
         };
         if let Some(why) = &why {
             eprintln!("SKIPPED: {name}: {why}");
@@ -76,6 +87,11 @@ fn outside() -> ExitCode {
         return ExitCode::FAILURE;
     }
     conclusion.exit_code()
+}
+
+/// Servers run as users of their own, which a user namespace of one user does not have.
+fn needs_root(name: &str) -> bool {
+    name.starts_with("agents::") && !rustix::process::geteuid().is_root()
 }
 
 fn missing(programs: &str) -> Option<&str> {

@@ -26,7 +26,6 @@ mod checks;
 mod config;
 mod constraints;
 mod dice;
-mod explained;
 mod generate;
 mod oracle;
 mod orders;

@@ -6,11 +6,11 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Mutex;
 
+use systole::cli::watch::{Answer, Case, in_older_words, rows};
 use systole::xml::{Element, write};
 
 use crate::checks::Problem;
-use crate::explained::{self, Case};
-use crate::generate::places;
+use crate::generate::input;
 
 const PROGRAM: &str = "/usr/sbin/crm_simulate";
 
@@ -22,22 +22,11 @@ pub(crate) fn present() -> bool {
     Path::new(PROGRAM).exists()
 }
 
-/// What somebody says about a CIB.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Answer {
-    /// What is to happen, a line each, words separated by one blank.
-    pub(crate) summary: Vec<String>,
-    /// Where what may run.
-    pub(crate) scores: Vec<String>,
-    /// Actions and what they wait for.
-    pub(crate) graph: Vec<String>,
-}
-
 /// Whether the other implementation gets stuck on this CIB, too: None when it does not read it.
 pub(crate) fn stuck(cib: &Element) -> Option<bool> {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = |name: &str| folder.path().join(name);
-    let cib = in_its_words(cib);
+    let cib = in_older_words(cib).unwrap_or_else(|| cib.clone());
     std::fs::write(file("0.xml"), write::pretty(&cib)).expect("a writable folder");
     for round in 0..ROUNDS {
         let (before, after) = (
@@ -73,28 +62,6 @@ pub(crate) fn stuck(cib: &Element) -> Option<bool> {
     Some(true)
 }
 
-/// Options by the names that the older program knows: it takes others for absent, and answers another question.
-/// // spec 1 §33
-fn in_its_words(cib: &Element) -> Element {
-    let mut cib = cib.clone();
-    for at in places(&cib) {
-        let Some(pair) = cib.at_mut(&at).filter(|element| element.is("nvpair")) else {
-            continue;
-        };
-        let old = match pair.get("name") {
-            Some("fencing-enabled") => "stonith-enabled",
-            Some("fencing-action") => "stonith-action",
-            Some("fencing-timeout") => "stonith-timeout",
-            Some("fencing-watchdog-timeout") => "stonith-watchdog-timeout",
-            Some("stop-removed-resources") => "stop-orphan-resources",
-            Some("cancel-removed-actions") => "stop-orphan-actions",
-            _ => continue,
-        };
-        pair.set("name", old);
-    }
-    cib
-}
-
 /// Both say the same, or it is known why not.
 pub(crate) fn agree(cib: &Element) -> Result<(), Problem> {
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -127,14 +94,14 @@ pub(crate) fn agree(cib: &Element) -> Result<(), Problem> {
     .unwrap_or_default();
 
     let [theirs, ours] = [theirs, ours].map(|answer| Answer {
-        graph: explained::rows(cib, answer.graph),
+        graph: rows(cib, answer.graph),
         ..answer
     });
     let Err(problem) = compare(&theirs, &ours) else {
         count("agree");
         return Ok(());
     };
-    let case = Case::new(cib, theirs, ours);
+    let case = Case::new(cib, &input(cib), theirs, ours);
     match case.explained() {
         Some(why) => {
             count(&why);
@@ -148,7 +115,7 @@ pub(crate) fn agree(cib: &Element) -> Result<(), Problem> {
 }
 
 /// Whether two answers are the same; the first difference if not.
-pub(crate) fn compare(theirs: &Answer, ours: &Answer) -> Result<(), Problem> {
+fn compare(theirs: &Answer, ours: &Answer) -> Result<(), Problem> {
     same("summary", &theirs.summary, &ours.summary)
         .and_then(|()| same("scores", &theirs.scores, &ours.scores))
         .and_then(|()| same("graph", &theirs.graph, &ours.graph))

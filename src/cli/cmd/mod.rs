@@ -22,6 +22,7 @@ pub mod simulate;
 pub mod status;
 mod trouble;
 mod wait;
+pub mod watch;
 
 use crate::{
     cib::Cib,

@@ -13,12 +13,11 @@ mod times;
 
 pub(crate) use drill::{Failure, Fate, Verdict, drill};
 pub(crate) use outage::Interruption;
-pub(crate) use play::standing;
+pub(crate) use play::{Round, Standing, play, standing};
 pub(crate) use rails::Rail;
 pub(crate) use text::{as_json, as_text};
 
 use outage::interruptions;
-use play::play;
 use times::Times;
 
 use crate::{policy::Input, raft::Touched, simulate, xml::Element};

@@ -95,7 +95,7 @@ fn file(path: &Path) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn parse(name: &str, bytes: &[u8]) -> Result<Taken, Error> {
+pub(super) fn parse(name: &str, bytes: &[u8]) -> Result<Taken, Error> {
     // A file that somebody names may be larger than what the network may send.
     let mut cib = xml::parse(bytes, &Limits::STORED).map_err(|error| Error::NotXml {
         name: name.to_owned(),

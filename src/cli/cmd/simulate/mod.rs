@@ -283,5 +283,11 @@ fn simulate(options: &Options, report: &mut Report, left: &mut Left) -> Result<C
     Ok(exit)
 }
 
+/// A CIB as it is worked on here: checked, and brought to the newest schema.
+pub(crate) fn prepared(name: &str, bytes: &[u8]) -> Result<Element, String> {
+    let taken = input::parse(name, bytes).map_err(|error| error.to_string())?;
+    Ok(taken.cib)
+}
+
 #[cfg(test)]
 mod tests;

@@ -6,18 +6,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use systole::policy::facts::{self, Facts, Kind};
-use systole::policy::{NodeIdx, RscIdx};
-use systole::xml::Element;
+use crate::policy::facts::{self, Facts, Kind};
+use crate::policy::{Input, NodeIdx, RscIdx};
+use crate::xml::Element;
 
-use crate::generate::input;
-use crate::oracle::{Answer, compare};
+use super::Answer;
 
 /// Ids of outermost resources.
 type Tops = BTreeSet<String>;
 
 /// What both sides said about a CIB, and what the policy takes for true in it.
-pub(crate) struct Case<'c> {
+#[derive(Debug)]
+pub struct Case<'c> {
     cib: &'c Element,
     theirs: Answer,
     ours: Answer,
@@ -34,7 +34,7 @@ struct Explained {
     touches: fn(&Case<'_>) -> Tops,
 }
 
-const EXPLAINED: [Explained; 8] = [
+const EXPLAINED: [Explained; 9] = [
     Explained {
         what: "preferences are merged otherwise for negative scores, along chains, in groups and clones",
         spec: "spec 2 §10.5.1, §13.4, §22",
@@ -75,11 +75,17 @@ const EXPLAINED: [Explained; 8] = [
         spec: "spec 2 §13.4, assign-instance step 2",
         touches: unmanaged_and_too_many,
     },
+    Explained {
+        what: "instances of a clone with clone-node-max above 1 are unique unless it says otherwise",
+        spec: "spec 1 §11.3",
+        touches: several_to_a_node,
+    },
 ];
 
 impl<'c> Case<'c> {
     /// All that is known of a case.
-    pub(crate) fn new(cib: &'c Element, theirs: Answer, ours: Answer) -> Self {
+    #[must_use]
+    pub fn new(cib: &'c Element, input: &Input, theirs: Answer, ours: Answer) -> Self {
         let resources = cib.descend(&["configuration", "resources"]);
         let mut top = BTreeMap::new();
         for outer in resources.into_iter().flat_map(Element::children) {
@@ -89,7 +95,7 @@ impl<'c> Case<'c> {
                 }
             }
         }
-        let facts = facts::read(cib, &input(cib));
+        let facts = facts::read(cib, input);
         Case {
             cib,
             theirs,
@@ -100,7 +106,8 @@ impl<'c> Case<'c> {
     }
 
     /// The explanations that are enough; nothing when even all of them are not.
-    pub(crate) fn explained(mut self) -> Option<String> {
+    #[must_use]
+    pub fn explained(mut self) -> Option<String> {
         let none = Tops::new();
         if self.theirs.summary == self.ours.summary
             && self.theirs.scores == self.ours.scores
@@ -151,7 +158,7 @@ impl<'c> Case<'c> {
                 graph: without_probes(&self.graph(&answer.graph, &touched)),
             };
             let (theirs, ours) = (rest(&self.theirs), rest(&self.ours));
-            if compare(&theirs, &ours).is_ok() {
+            if theirs == ours {
                 return true;
             }
             if !ties || theirs.scores != ours.scores {
@@ -430,6 +437,25 @@ fn unmanaged_and_too_many(case: &Case<'_>) -> Tops {
     all.filter_map(|rsc| case.top_named(rsc)).collect()
 }
 
+/// Clones that want several instances on a node, and say nothing of globally-unique.
+fn several_to_a_node(case: &Case<'_>) -> Tops {
+    let says = |one: &Element, name: &str, is: fn(&str) -> bool| {
+        let mut pairs = one.descendants().filter(|pair| pair.is("nvpair"));
+        pairs.any(|pair| pair.get("name") == Some(name) && pair.get("value").is_some_and(is))
+    };
+    let several = |one: &&Element| {
+        (one.is("clone") || one.is("master"))
+            && says(one, "clone-node-max", |value| value != "1")
+            && !says(one, "globally-unique", |_| true)
+    };
+    let clones = case.cib.descendants().filter(several);
+    clones
+        .filter_map(Element::id)
+        .filter_map(|id| case.top(id))
+        .map(str::to_owned)
+        .collect()
+}
+
 /// The resource of `* Move r-1 ( n1 -> n2 )`.
 fn of_summary(line: &str) -> Option<&str> {
     let mut words = line.split(' ').skip(1);
@@ -484,7 +510,7 @@ fn without_probes(rows: &[String]) -> Vec<String> {
 /// - the start of a group or clone that nothing waits for, since nothing of it starts (spec 3 §9.3, §9.7);
 /// - the cancellation of a member's monitor that its stop ends anyway: without a place from a tentative assignment, its
 ///   actions are left as they are (spec 2 §13.4 step 4d, §11.4).
-pub(crate) fn rows(cib: &Element, rows: Vec<String>) -> Vec<String> {
+pub fn rows(cib: &Element, rows: Vec<String>) -> Vec<String> {
     let mut behind: BTreeMap<&str, &str> = BTreeMap::new();
     let ids_in = |element: &'_ Element| -> Vec<String> {
         element

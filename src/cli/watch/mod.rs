@@ -1,0 +1,17 @@
+//! Our decisions beside those of a Pacemaker: what differs, since when, and why.
+//! Enters: what both said about one CIB, or one CIB after the other.
+//! Leaves: differences by resource, named once when they come and once when they go; reasons by sections.
+//! May touch: nothing; pure.
+
+mod answer;
+mod explained;
+mod memory;
+mod seen;
+mod words;
+
+pub use answer::Answer;
+pub(crate) use answer::Difference;
+pub use explained::{Case, rows};
+pub(crate) use memory::{Memory, News};
+pub(crate) use seen::Seen;
+pub use words::in_older_words;
