@@ -6,11 +6,12 @@
 //! Expected before measuring: reading the facts looks at each history entry once, so a decision costs some
 //! microseconds per entry: 3 nodes x 100 resources have 309 entries, 16 x 500 have 8 256, 16 x 2 000 have 32 256.
 
-use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+mod clusters;
 
 use systole::policy::{Input, Kept, facts, schedule, schedule_again};
 use systole::xml::{Element, Limits, parse};
+
+use clusters::{cluster, text};
 
 fn main() {
     divan::main();
@@ -136,85 +137,4 @@ fn read_xml(bencher: divan::Bencher<'_, '_>, size: (usize, usize, &'static str))
     bencher
         .counter(divan::counter::BytesCount::of_str(&text))
         .bench(|| parse(&text, &Limits::STORED).expect("generated XML is well-formed"));
-}
-
-fn cluster(size: (usize, usize, &str)) -> Element {
-    parse(text(size), &Limits::STORED).expect("generated XML is well-formed")
-}
-
-fn text((nodes, resources, scenario): (usize, usize, &str)) -> String {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bench");
-    let file = folder.join(format!("{nodes}-{resources}-{scenario}.xml"));
-    if let Ok(text) = std::fs::read_to_string(&file) {
-        return text;
-    }
-    std::fs::create_dir_all(&folder).expect("a writable target folder");
-    let text = generated(nodes, resources, scenario).unwrap_or_else(|| plain(nodes, resources));
-    std::fs::write(&file, &text).expect("a writable target folder");
-    text
-}
-
-fn generator() -> Option<PathBuf> {
-    let above = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
-    above
-        .map(|folder| folder.join("shared/bench/gen_cib.py"))
-        .find(|file| file.exists())
-}
-
-fn generated(nodes: usize, resources: usize, scenario: &str) -> Option<String> {
-    #[expect(clippy::disallowed_methods, reason = "a bench needs no process group")]
-    let mut python = std::process::Command::new("python3");
-    let output = python
-        .arg(generator()?)
-        .args([
-            "-q",
-            "-n",
-            &nodes.to_string(),
-            "-m",
-            &resources.to_string(),
-            "-s",
-            scenario,
-        ])
-        .output()
-        .ok()?;
-    output
-        .status
-        .success()
-        .then(|| String::from_utf8(output.stdout).ok())
-        .flatten()
-}
-
-/// Primitives in groups of four, all of them stopped and never probed.
-fn plain(nodes: usize, resources: usize) -> String {
-    let mut text = String::from(
-        "<cib have-quorum=\"1\"><configuration><crm_config><cluster_property_set id=\"o\">\
-         <nvpair id=\"o-f\" name=\"fencing-enabled\" value=\"false\"/></cluster_property_set></crm_config><nodes>",
-    );
-    for node in 1..=nodes {
-        let _ = write!(text, "<node id=\"{node}\" uname=\"node{node}\"/>");
-    }
-    text.push_str("</nodes><resources>");
-    for rsc in 0..resources {
-        let (open, close) = (rsc % 4 == 0, rsc % 4 == 3 || rsc + 1 == resources);
-        if open {
-            let _ = write!(text, "<group id=\"g{rsc}\">");
-        }
-        let _ = write!(
-            text,
-            "<primitive id=\"r{rsc}\" class=\"ocf\" provider=\"pacemaker\" type=\"Dummy\"><operations>\
-             <op id=\"r{rsc}-m\" name=\"monitor\" interval=\"10s\" timeout=\"20s\"/></operations></primitive>"
-        );
-        if close {
-            text.push_str("</group>");
-        }
-    }
-    text.push_str("</resources><constraints/></configuration><status>");
-    for node in 1..=nodes {
-        let _ = write!(
-            text,
-            "<node_state id=\"{node}\" uname=\"node{node}\" in_ccm=\"true\" crmd=\"online\" join=\"member\" expected=\"member\"/>"
-        );
-    }
-    text.push_str("</status></cib>");
-    text
 }

@@ -12,9 +12,10 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 /// Resource agents: name and text.
-pub const OCF: [(&str, &str); 5] = [
+pub const OCF: [(&str, &str); 6] = [
     ("Dummy", include_str!("../agents/ocf/systole/Dummy")),
     ("Stateful", include_str!("../agents/ocf/systole/Stateful")),
+    ("check", include_str!("../agents/ocf/systole/check")),
     ("counter", include_str!("../agents/ocf/systole/counter")),
     ("portcheck", include_str!("../agents/ocf/systole/portcheck")),
     ("process", include_str!("../agents/ocf/systole/process")),
@@ -27,9 +28,10 @@ pub const FENCE: [(&str, &str); 2] = [
 ];
 
 /// Alert agents: name and text.
-pub const ALERT: [(&str, &str); 3] = [
+pub const ALERT: [(&str, &str); 4] = [
     ("alert_file", include_str!("../agents/alert/alert_file")),
     ("alert_mail", include_str!("../agents/alert/alert_mail")),
+    ("alert_notify", include_str!("../agents/alert/alert_notify")),
     (
         "alert_webhook",
         include_str!("../agents/alert/alert_webhook"),

@@ -3,6 +3,7 @@
 //! Leaves: [`Mono`], which also counts suspend, and wall-clock seconds.
 //! May touch: the kernel's clocks, and the time zone of the machine.
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
@@ -50,9 +51,22 @@ impl Mono {
     }
 }
 
+/// Seconds by which this process takes the wall clock to be ahead. Only the laboratory sets it ([`LAB_CLOCK`]): a clock that
+/// jumps must not harm anything, and the machine's own is everybody's.
+static AHEAD_S: AtomicI64 = AtomicI64::new(0);
+
+/// Name of the variable that names a file with a number of seconds, which may change at any time: how far the wall clock
+/// of this daemon is ahead of the machine's.
+pub const LAB_CLOCK: &str = "SYSTOLE_LAB_CLOCK";
+
+/// The wall clock jumps: from now on it is so many seconds ahead of the machine's.
+pub fn jump_ahead_s(seconds: i64) {
+    AHEAD_S.store(seconds, Ordering::Relaxed);
+}
+
 /// Seconds since 1970, as they stand in the CIB.
 pub fn wall_s() -> i64 {
-    clock_gettime(ClockId::Realtime).tv_sec
+    clock_gettime(ClockId::Realtime).tv_sec + AHEAD_S.load(Ordering::Relaxed)
 }
 
 /// Seconds that local time is ahead of UTC at that moment, in the time zone of the machine (or of `TZ`).
@@ -64,7 +78,7 @@ pub fn utc_offset_s(at_s: i64) -> i32 {
 /// Milliseconds since 1970, for logs and timelines.
 pub fn wall_ms() -> i64 {
     let t = clock_gettime(ClockId::Realtime);
-    t.tv_sec * 1000 + t.tv_nsec / 1_000_000
+    (t.tv_sec + AHEAD_S.load(Ordering::Relaxed)) * 1000 + t.tv_nsec / 1_000_000
 }
 
 /// Microseconds since the machine booted, suspend included: the clock of [`Mono`], for measuring.

@@ -2,8 +2,10 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+mod bring;
 mod operate;
 
+pub use bring::Import;
 pub(crate) use operate::seconds;
 pub use operate::{Apply, Cib, Committing, Doctor, Drill};
 
@@ -124,6 +126,8 @@ pub enum Level {
     },
     /// Make the configuration what a file says
     Apply(Apply),
+    /// Take over what Pacemaker, Corosync or keepalived were configured for
+    Import(Import),
     /// What if a machine fails?
     Drill(Drill),
     /// What does no harm today and bites later
@@ -708,6 +712,36 @@ pub enum Cluster {
         /// What it does
         #[arg(value_parser = ["voter", "learner", "witness"])]
         role: String,
+    },
+    /// Let a node listen at other addresses, one for each network, the preferred one first
+    #[command(
+        name = "set-address",
+        after_help = "The node listens there at once, without a restart; at addresses that it had before for half a minute more.\n\nExamples:\n  crm cluster set-address node1 192.0.2.11 198.51.100.11\n  crm cluster set-address node1 192.0.2.11:5405"
+    )]
+    SetAddress {
+        /// The node
+        node: String,
+        /// All that it shall have, ADDRESS[:PORT]
+        #[arg(required = true)]
+        addresses: Vec<String>,
+        /// Also when the node can't be asked whether it has them
+        #[arg(long)]
+        force: bool,
+    },
+    /// Give a node a new key and certificate while it runs; the old one is refused afterwards
+    #[command(
+        name = "rotate-certificate",
+        after_help = "Nodes also do it by themselves, when a third of the time is left for which the certificate is good (option certificate-days).\n\nExamples:\n  crm cluster rotate-certificate\n  crm cluster rotate-certificate node2\n  crm cluster rotate-certificate --all\n  crm cluster rotate-certificate --authority"
+    )]
+    RotateCertificate {
+        /// The node; this one if not given
+        node: Option<String>,
+        /// All nodes, one after the other
+        #[arg(long, conflicts_with = "node")]
+        all: bool,
+        /// The cluster's authority, and with it the certificates of all nodes
+        #[arg(long, conflicts_with_all = ["node", "all"])]
+        authority: bool,
     },
     /// Two voters without a witness: one that has fenced the other goes on alone
     #[command(

@@ -32,7 +32,7 @@ pub fn called_as(args: &[String]) -> Option<u8> {
     let exit = match (name, second) {
         ("crm", _) => crm(&args[1..]),
         (_, Some("crm")) => crm(&args[2..]),
-        (_, Some("status" | "explain" | "history" | "apply" | "drill" | "doctor")) => {
+        (_, Some("status" | "explain" | "history" | "apply" | "import" | "drill" | "doctor")) => {
             crm(&args[1..])
         }
         (_, Some(tool)) => tools::called_as(tool, &args[2..])?,

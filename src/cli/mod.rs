@@ -12,6 +12,7 @@ pub mod entry;
 pub mod failure;
 mod forecast;
 pub mod found;
+pub(crate) mod import;
 pub mod language;
 pub mod links;
 pub mod man;

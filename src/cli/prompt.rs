@@ -150,7 +150,7 @@ fn statement(
     let known_above = LEVELS.contains(&words[0].as_str())
         || matches!(
             words[0].as_str(),
-            "status" | "explain" | "history" | "apply"
+            "status" | "explain" | "history" | "apply" | "import"
         );
     let inside = level.is_some_and(|level| has_command(level, &words[0]));
     if let Some(level) = level.filter(|_| inside || !known_above) {

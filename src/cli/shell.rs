@@ -171,6 +171,7 @@ impl Shell {
                 command: Some(command),
             } => cmd::cib::run(self, command),
             Level::Apply(apply) => cmd::configure::apply(self, &apply),
+            Level::Import(import) => cmd::import::run(self, &import),
             Level::Drill(drill) => cmd::drill::run(self, &drill),
             Level::Doctor(doctor) => cmd::doctor::run(self, &doctor),
             Level::Explain(explain) => cmd::explain::run(self, &explain),

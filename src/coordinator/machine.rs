@@ -138,6 +138,8 @@ impl Machine {
                     self.confirm(id);
                 }
             }
+            Event::NotDone { key, why } => self.on_not_done(&key, &why, effects),
+            Event::Missed(cib) => self.start_over(cib, effects),
             Event::Tick => {}
         }
         self.drive(now, effects);
@@ -194,13 +196,8 @@ impl Machine {
         if authority == self.authority {
             return;
         }
-        // Nothing of an earlier authority is carried over: a new one starts from the CIB alone.
         self.authority = authority;
-        self.reigns += 1;
-        self.uuid = uuid_of(self.settings.seed, self.reigns);
-        self.state = State::Idle;
-        self.writes.clear();
-        self.want_plan = None;
+        self.forget_transition();
         self.recheck_at = None;
         self.fencing_failures.clear();
         match authority {
@@ -220,6 +217,26 @@ impl Machine {
                 self.want("quorum lost");
             }
         }
+    }
+
+    /// Nothing of an earlier authority is carried over: a new one starts from the CIB alone.
+    fn forget_transition(&mut self) {
+        self.reigns += 1;
+        self.uuid = uuid_of(self.settings.seed, self.reigns);
+        self.state = State::Idle;
+        self.writes.clear();
+        self.want_plan = None;
+    }
+
+    /// What happened is not known in every step, so this coordinator does what a successor would do.
+    fn start_over(&mut self, cib: Cib, effects: &mut Vec<Effect>) {
+        self.cib = cib;
+        if self.authority == Authority::None {
+            return;
+        }
+        self.forget_transition();
+        self.ensure_nodes(effects);
+        self.want("changes were missed");
     }
 
     /// Asks for a plan, and remembers the first reason.
@@ -262,6 +279,7 @@ impl Machine {
         self.review_members(now, effects);
         self.ensure_watchdog_option(effects);
         self.expire(now, effects);
+        self.confirm_cancelled();
         self.walk(now, effects);
         if matches!(self.state, State::Idle) && self.recheck_at.is_some_and(|at| at <= now) {
             self.recheck_at = None;

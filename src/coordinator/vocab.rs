@@ -88,6 +88,15 @@ pub enum Event {
     /// A deed which leaves no trace in the status section was done: a shutdown request was
     /// delivered, a resource forgotten.
     Done(TransitionKey),
+    /// A node refused an order, or took it and will not carry it out: nothing will be written of it.
+    NotDone {
+        /// Which action of the graph.
+        key: TransitionKey,
+        /// Who says so, and why.
+        why: String,
+    },
+    /// Changes of the CIB went by unseen, perhaps results that were overwritten since.
+    Missed(Cib),
     /// Nothing but time.
     Tick,
 }

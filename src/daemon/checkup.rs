@@ -82,8 +82,9 @@ pub(super) async fn own(service: &Service, request: CheckupRequest) -> NodeRepor
         .expect("no panic while held")
         .connect();
     let place = service.executor.place().clone();
-    let data = service.data.clone();
-    let addresses = service.common.config.addresses.clone();
+    let until_s = service.common.keys.facts().until_s;
+    let addresses = service.addresses.peers().borrow().clone();
+    let paths = service.peers.every_path();
     let name = service.name.to_string();
     let time_ms = wall_ms();
     // Files, names and interfaces are asked for with calls that block.
@@ -108,7 +109,8 @@ pub(super) async fn own(service: &Service, request: CheckupRequest) -> NodeRepor
             .iter()
             .filter_map(|address| Some((address.to_string(), mtu(*address)?)))
             .collect(),
-        certificate_until_s: crate::rpc::certificate_until_s(&data).ok(),
+        certificate_until_s: Some(until_s),
+        paths,
         guard,
     });
     asked.await.unwrap_or_default()

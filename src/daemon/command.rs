@@ -1,7 +1,7 @@
 //! The commands around a daemon: found a cluster, let nodes in, join, stop.
 
 use std::io::Write as _;
-use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -58,7 +58,7 @@ struct Node {
     /// Name of this node; the host's if not given
     #[arg(long)]
     name: Option<String>,
-    /// Where this node listens and the others find it, ADDRESS[:PORT]; may be repeated
+    /// Where this node listens and the others find it, ADDRESS[:PORT]; one for each network, the preferred one first
     #[arg(long = "address", value_name = "ADDRESS", required = true)]
     addresses: Vec<String>,
 }
@@ -195,30 +195,13 @@ impl Node {
     }
 
     fn addresses(&self) -> Result<Vec<SocketAddr>, Failure> {
-        self.addresses.iter().map(|text| address(text)).collect()
+        let mut all = Vec::new();
+        for text in &self.addresses {
+            all.push(rpc::parse_address(text, rpc::PORT).map_err(failure)?);
+        }
+        crate::raft::usable(&all).map_err(|why| (CrmExit::USAGE, why))?;
+        Ok(all)
     }
-}
-
-/// An address with or without a port.
-fn address(text: &str) -> Result<SocketAddr, Failure> {
-    if let Ok(ip) = text.parse() {
-        return Ok(SocketAddr::new(ip, rpc::PORT));
-    }
-    let with_port = if text.contains(':') {
-        text.to_owned()
-    } else {
-        format!("{text}:{}", rpc::PORT)
-    };
-    let found = with_port
-        .to_socket_addrs()
-        .ok()
-        .and_then(|mut all| all.next());
-    found.ok_or_else(|| {
-        let why = format!(
-            "`{text}` is not an address: write 192.0.2.11, 192.0.2.11:5405 or [2001:db8::1]:5405"
-        );
-        (CrmExit::NO_HOST, why)
-    })
 }
 
 fn ask(dir: Option<&Path>, request: &AdminRequest) -> Result<String, Failure> {

@@ -1,5 +1,6 @@
 //! Orders to other nodes: said again until they are taken, refused, or pointless. What came of them is
-//! read from the CIB, never from the answer.
+//! read from the CIB, never from the answer. Of what will not be carried out there is nothing to read, so whoever
+//! knows of that tells the coordinator ([`Teller`]).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,14 +9,23 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use crate::coordinator;
 use crate::executor;
 use crate::presence;
+use crate::raft::Raft;
 use crate::rpc::{PeerAnswer, PeerRequest, Peers};
 use crate::seeded::{Bug, seeded};
-use crate::terms::{NodeId, Term};
+use crate::terms::{NodeId, Term, TransitionKey};
 
 /// Between two attempts.
 const AGAIN: Duration = Duration::from_millis(100);
+
+/// How often an order is refused before the coordinator decides anew. A node that was just granted its first lease may
+/// hear of that a little later than of the order.
+pub(super) const REFUSALS: u32 = 5;
+
+/// A coordinator is told this often that something will not be done; after that, its own patience ends soon.
+const TELLINGS: u32 = 600;
 
 /// The life that each node which is there is in: an order is for one life of a node only. What was ordered before is
 /// recovered elsewhere, and must not be carried out by the node that comes back, however late it arrives.
@@ -36,38 +46,91 @@ pub(super) fn taken(me: &presence::View, life: u64) -> Result<(), &'static str> 
     Ok(())
 }
 
+/// Tells whoever coordinates that an action will not be carried out.
+#[derive(Clone)]
+pub(super) struct Teller {
+    raft: Raft,
+    peers: Peers,
+    coordinator: coordinator::Handle,
+}
+
+impl Teller {
+    pub(super) fn new(raft: Raft, peers: Peers, coordinator: coordinator::Handle) -> Self {
+        Self {
+            raft,
+            peers,
+            coordinator,
+        }
+    }
+
+    /// Tells it in the background, as long as the same coordinator may be waiting.
+    pub(super) fn not_done(&self, key: TransitionKey, why: String) {
+        let this = self.clone();
+        let leadership = this.raft.leadership();
+        let term = leadership.borrow().term;
+        tokio::spawn(async move {
+            for _ in 0..TELLINGS {
+                // Before the first time, too: it will perhaps give the same order again, and must not do that in a flash.
+                tokio::time::sleep(AGAIN).await;
+                let now = *leadership.borrow();
+                if now.term > term {
+                    return;
+                }
+                if now.mine {
+                    let event = coordinator::Event::NotDone { key, why };
+                    return this.coordinator.tell(event);
+                }
+                let Some(leader) = now.leader else { continue };
+                let request = PeerRequest::NotDone {
+                    key: key.clone(),
+                    why: why.clone(),
+                };
+                if let Ok(PeerAnswer::Done) = this.peers.call(leader, &request).await {
+                    return;
+                }
+            }
+        });
+    }
+}
+
 /// Delivers in the background, as long as `term` is the newest one known here and the node lives on.
 pub(super) fn order(
-    peers: &Peers,
+    teller: &Teller,
     newest: &Arc<AtomicU64>,
     lives: &Lives,
     to: NodeId,
     term: Term,
     command: executor::Command,
 ) {
-    let (peers, newest) = (peers.clone(), Arc::clone(newest));
+    let (teller, newest) = (teller.clone(), Arc::clone(newest));
     let mut lives = lives.subscribe();
     let Some(life) = lives.borrow().get(&to).copied() else {
-        // The coordinator hears of it from presence, too.
-        tracing::debug!("node {to} is not there: nothing is ordered");
-        return;
+        // Presence has told the coordinator before it decided this, and may not do so again.
+        let why = format!("node {to} is not there: nothing is ordered");
+        return teller.not_done(command.key().clone(), why);
     };
     let request = PeerRequest::Execute { life, command };
     tokio::spawn(async move {
         let delivery = async {
+            let mut refusals = 0;
             while newest.load(Ordering::Acquire) <= term.0 {
-                match peers.call(to, &request).await {
+                match teller.peers.call(to, &request).await {
                     Ok(PeerAnswer::Refused(why)) => {
-                        tracing::warn!("node {to} refuses an order: {why}");
-                        return;
+                        refusals += 1;
+                        if refusals == REFUSALS {
+                            tracing::warn!("node {to} refuses an order: {why}");
+                            let PeerRequest::Execute { command, .. } = &request else {
+                                return;
+                            };
+                            let why = format!("node {to} refuses the order: {why}");
+                            return teller.not_done(command.key().clone(), why);
+                        }
                     }
                     Ok(_) => return,
                     // The coordinator gives up when presence does; until then the node may answer.
-                    Err(e) => {
-                        tracing::debug!("an order did not reach node {to}: {e}");
-                        tokio::time::sleep(AGAIN).await;
-                    }
+                    Err(e) => tracing::debug!("an order did not reach node {to}: {e}"),
                 }
+                tokio::time::sleep(AGAIN).await;
             }
         };
         tokio::select! {

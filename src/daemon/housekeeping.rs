@@ -46,6 +46,15 @@ pub(super) async fn keep(raft: Raft, name: NodeName) {
     }
 }
 
+/// In the laboratory, a host's wall clock jumps when the number in a file says so.
+pub(super) async fn follow_clock(file: std::path::PathBuf) {
+    loop {
+        let text = tokio::fs::read_to_string(&file).await.unwrap_or_default();
+        crate::clock::jump_ahead_s(text.trim().parse().unwrap_or(0));
+        tokio::time::sleep(PAUSE / 10).await;
+    }
+}
+
 fn due(state: &State, now_s: i64) -> Vec<Chore> {
     let mut chores = Vec::new();
     let overdue = state.trial.as_ref().filter(|trial| trial.until_s <= now_s);

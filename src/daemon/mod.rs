@@ -3,7 +3,9 @@
 //! Leaves: events for all machines; writes; answers.
 //! May touch: everything, through the rooms above; it has no rules of its own.
 
+mod addresses;
 mod authority;
+mod certificates;
 mod checkup;
 mod command;
 mod deliver;
@@ -13,6 +15,7 @@ mod housekeeping;
 mod inputs;
 mod log;
 mod outside;
+mod renewal;
 mod reports;
 mod route;
 mod service;

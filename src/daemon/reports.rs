@@ -1,6 +1,8 @@
 //! The return leg of the loop: what this node's executor reports becomes a write, in order, until it is
-//! written. What arrives while a write is under way goes into the next one.
+//! written. What arrives while a write is under way goes into the next one, except what would hide a result of this
+//! one: whoever waits for a result sees it as a change of the CIB, or never.
 
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
@@ -13,42 +15,38 @@ use crate::executor::{self, Event, Execution, Report};
 use crate::raft::{ClientWrite, Raft};
 use crate::terms::{NodeId, NodeName, TransitionKey};
 
-/// Reports of one step, sorted by what is made of them.
+use super::deliver::Teller;
+
+/// Reports that one write holds.
 #[derive(Debug, Clone)]
 pub(super) struct Batch {
     place: Place,
     reports: Vec<Report>,
-    /// For the coordinator alone.
-    pub(super) direct: Vec<Execution>,
-    /// Actions that are done by being reported, whatever the CIB said of them.
-    pub(super) done: Vec<TransitionKey>,
 }
 
 impl Batch {
-    pub(super) fn new(reports: Vec<Report>, me: NodeId, name: &NodeName) -> Self {
-        let mut direct = Vec::new();
-        let mut done = Vec::new();
-        for report in &reports {
-            match report {
-                Report::Direct(execution) => direct.push(execution.clone()),
-                Report::Cancelled {
-                    by: Some(by),
-                    call_id: None,
-                    ..
-                } => done.push(by.clone()),
-                _ => {}
+    /// The next reports that may be written at once, taken from the front; none when there are none.
+    pub(super) fn next(
+        waiting: &mut VecDeque<Report>,
+        me: NodeId,
+        name: &NodeName,
+    ) -> Option<Self> {
+        let mut reports = Vec::new();
+        let mut told = BTreeSet::new();
+        while let Some(report) = waiting.pop_front_if(|next| !hides(next, &told)) {
+            if let Report::Result(execution) = &report {
+                told.insert(execution.op.rsc.clone());
             }
+            reports.push(report);
         }
-        Self {
+        (!reports.is_empty()).then(|| Self {
             place: Place::new(me, name.clone()),
             reports,
-            direct,
-            done,
-        }
+        })
     }
 
-    /// The one write for all of them.
-    pub(super) fn command(&self, cib: &Cib) -> Command {
+    /// The one write for all of them; none when nothing of it is for the CIB.
+    pub(super) fn command(&self, cib: &Cib) -> Option<Command> {
         let rules = Counting::of(cib);
         let place = &self.place;
         let commands = self.reports.iter().filter_map(|report| {
@@ -61,14 +59,15 @@ impl Batch {
                     op, call_id, key, ..
                 } => record::cancelled(place, op, *call_id, key.as_ref()),
                 Report::Forgotten { rsc, .. } => record::forgotten(place, rsc),
-                Report::History(all) => {
+                Report::Known(all) => {
                     let all: Vec<_> = all.iter().map(recorded).collect();
-                    record::history(place, &all)
+                    record::known(place, &all)
                 }
-                Report::Direct(_) => return None,
+                Report::NotDone { .. } => return None,
             })
         });
-        Command::transaction(commands.collect())
+        let commands = flatten(commands.collect());
+        (!commands.is_empty()).then(|| Command::transaction(commands))
     }
 
     /// What the executor is told about its pending entries.
@@ -79,6 +78,45 @@ impl Batch {
             _ => None,
         })
     }
+
+    /// Actions whose results nobody will read, if the write was refused.
+    fn unread(&self) -> impl Iterator<Item = (&TransitionKey, String)> {
+        self.reports.iter().filter_map(|report| match report {
+            Report::Result(e) => Some((&e.key, format!("{}: its result was not accepted", e.op))),
+            _ => None,
+        })
+    }
+}
+
+/// Whether a report, written together with results of these resources, would leave one of them unseen.
+fn hides(report: &Report, told: &BTreeSet<crate::terms::RscId>) -> bool {
+    match report {
+        Report::Pending(e) | Report::Result(e) => told.contains(&e.op.rsc),
+        Report::Cancelled { op, .. } => told.contains(&op.rsc),
+        Report::Forgotten { rsc, .. } => told.contains(rsc),
+        Report::Known(_) => !told.is_empty(),
+        Report::NotDone { .. } => false,
+    }
+}
+
+/// Actions that are done by being reported, whatever the CIB said of them.
+pub(super) fn done(reports: &[Report]) -> impl Iterator<Item = &TransitionKey> {
+    reports.iter().filter_map(|report| match report {
+        Report::Cancelled {
+            by: Some(by),
+            call_id: None,
+            ..
+        } => Some(by),
+        _ => None,
+    })
+}
+
+/// Actions that will not be carried out, and why.
+pub(super) fn not_done(reports: &[Report]) -> impl Iterator<Item = (&TransitionKey, &str)> {
+    reports.iter().filter_map(|report| match report {
+        Report::NotDone { key, why } => Some((key, why.as_str())),
+        _ => None,
+    })
 }
 
 /// The executor's words in the CIB's.
@@ -109,9 +147,9 @@ fn recorded(e: &Execution) -> record::Execution {
     }
 }
 
-/// Writes batches through raft, one after the other.
+/// Writes reports through raft, one batch after the other.
 pub(super) struct Writer {
-    batches: mpsc::UnboundedSender<(u64, Batch)>,
+    reports: mpsc::UnboundedSender<(u64, Report)>,
     /// Counts the times this node began to act alone: what waited then is of no use any more.
     life: watch::Sender<u64>,
 }
@@ -121,16 +159,31 @@ const AGAIN: Duration = Duration::from_millis(50);
 
 impl Writer {
     /// Starts the task.
-    pub(super) fn start(raft: Raft, executor: executor::shell::Handle, name: NodeName) -> Self {
-        let (batches, inbox) = mpsc::unbounded_channel();
+    pub(super) fn start(
+        raft: Raft,
+        executor: executor::shell::Handle,
+        (me, name): (NodeId, NodeName),
+        teller: Teller,
+    ) -> Self {
+        let (reports, inbox) = mpsc::unbounded_channel();
         let (life, lives) = watch::channel(0);
-        tokio::spawn(write_all(raft, executor, name, inbox, lives));
-        Self { batches, life }
+        let task = Task {
+            raft,
+            executor,
+            me,
+            name,
+            teller,
+        };
+        tokio::spawn(task.write_all(inbox, lives));
+        Self { reports, life }
     }
 
-    /// Takes a batch; the executor hears when its pending entries are on disk at a majority.
-    pub(super) fn write(&self, batch: Batch) {
-        let _ = self.batches.send((*self.life.borrow(), batch));
+    /// Takes reports; the executor hears when its pending entries are on disk at a majority.
+    pub(super) fn write(&self, reports: Vec<Report>) {
+        let life = *self.life.borrow();
+        for report in reports {
+            let _ = self.reports.send((life, report));
+        }
     }
 
     /// Forgets what waits: this node acts alone, and comes back with its history told anew.
@@ -139,42 +192,90 @@ impl Writer {
     }
 }
 
-async fn write_all(
+/// Who does it.
+struct Task {
     raft: Raft,
     executor: executor::shell::Handle,
+    me: NodeId,
     name: NodeName,
-    mut inbox: mpsc::UnboundedReceiver<(u64, Batch)>,
-    mut lives: watch::Receiver<u64>,
-) {
-    while let Some(first) = inbox.recv().await {
-        let mut waiting = vec![first];
-        while let Ok(more) = inbox.try_recv() {
-            waiting.push(more);
+    teller: Teller,
+}
+
+/// How a write ended.
+enum Written {
+    Yes,
+    /// The CIB does not take it.
+    Refused,
+    /// This node is alone or stops.
+    No,
+}
+
+impl Task {
+    async fn write_all(
+        self,
+        mut inbox: mpsc::UnboundedReceiver<(u64, Report)>,
+        mut lives: watch::Receiver<u64>,
+    ) {
+        let mut waiting: VecDeque<Report> = VecDeque::new();
+        let mut waiting_for = 0;
+        loop {
+            if waiting.is_empty() {
+                let Some((life, report)) = inbox.recv().await else {
+                    return;
+                };
+                waiting_for = life;
+                waiting.push_back(report);
+            }
+            let life = *lives.borrow_and_update();
+            while let Ok((of, report)) = inbox.try_recv() {
+                if of != waiting_for {
+                    self.give_up(&mut waiting).await;
+                    waiting_for = of;
+                }
+                waiting.push_back(report);
+            }
+            if waiting_for != life {
+                self.give_up(&mut waiting).await;
+                continue;
+            }
+            let Some(batch) = Batch::next(&mut waiting, self.me, &self.name) else {
+                continue;
+            };
+            let cib = self.raft.local().cib.clone();
+            let Some(command) = batch.command(&cib) else {
+                continue;
+            };
+            let origin = cib::Origin {
+                node: self.name.to_string(),
+                client: "executor".into(),
+                ..cib::Origin::default()
+            };
+            let command = command.from(origin).at(wall_s());
+            let (client, seq) = self.raft.next_write();
+            let write = ClientWrite::cib(client, seq, command);
+            let written = tokio::select! {
+                written = write_until_done(&self.raft, write) => written,
+                _ = lives.changed() => Written::No,
+            };
+            if let Written::Refused = written {
+                for (key, why) in batch.unread() {
+                    self.teller.not_done(key.clone(), why);
+                }
+            }
+            self.confirm(&batch, matches!(written, Written::Yes)).await;
         }
-        let life = *lives.borrow_and_update();
-        let (now, past): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|(l, _)| *l == life);
-        confirm(&executor, &past, false).await;
-        if now.is_empty() {
-            continue;
+    }
+
+    async fn give_up(&self, waiting: &mut VecDeque<Report>) {
+        while let Some(batch) = Batch::next(waiting, self.me, &self.name) {
+            self.confirm(&batch, false).await;
         }
-        let cib = raft.local().cib.clone();
-        let commands = flatten(now.iter().map(|(_, batch)| batch.command(&cib)).collect());
-        if commands.is_empty() {
-            continue;
+    }
+
+    async fn confirm(&self, batch: &Batch, written: bool) {
+        for event in batch.confirmations(written) {
+            self.executor.send(event).await;
         }
-        let origin = cib::Origin {
-            node: name.to_string(),
-            client: "executor".into(),
-            ..cib::Origin::default()
-        };
-        let command = Command::transaction(commands).from(origin).at(wall_s());
-        let (client, seq) = raft.next_write();
-        let write = ClientWrite::cib(client, seq, command);
-        let written = tokio::select! {
-            written = write_until_done(&raft, write) => written,
-            _ = lives.changed() => false,
-        };
-        confirm(&executor, &now, written).await;
     }
 }
 
@@ -189,28 +290,19 @@ pub(super) fn flatten(commands: Vec<Command>) -> Vec<Command> {
         .collect()
 }
 
-async fn confirm(executor: &executor::shell::Handle, batches: &[(u64, Batch)], written: bool) {
-    for event in batches
-        .iter()
-        .flat_map(|(_, batch)| batch.confirmations(written))
-    {
-        executor.send(event).await;
-    }
-}
-
 /// A result is never given up while this node belongs to a majority: without it the cluster would not
 /// know what runs where. The same write is sent again, so that it takes effect once.
-async fn write_until_done(raft: &Raft, write: ClientWrite) -> bool {
+async fn write_until_done(raft: &Raft, write: ClientWrite) -> Written {
     loop {
         match raft.write(write.clone()).await {
             Ok(answer) => {
                 if let Some(message) = answer.outcome.message() {
                     tracing::error!("a result was not accepted: {message}");
-                    return false;
+                    return Written::Refused;
                 }
-                return true;
+                return Written::Yes;
             }
-            Err(crate::raft::Error::Stopped(_)) => return false,
+            Err(crate::raft::Error::Stopped(_)) => return Written::No,
             Err(e) => {
                 tracing::warn!("a result is not written yet: {e}");
                 tokio::time::sleep(AGAIN).await;
@@ -218,3 +310,6 @@ async fn write_until_done(raft: &Raft, write: ClientWrite) -> bool {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

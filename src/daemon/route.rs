@@ -17,6 +17,7 @@ use futures_util::FutureExt as _;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::authority::Knowledge;
+use super::deliver::Teller;
 use super::guard::{self, Feeder, Lease, Look};
 use super::reports::{self, Batch};
 use super::words::{self, COORDINATOR};
@@ -61,6 +62,7 @@ pub(super) struct Router {
     /// Which nodes are members, as alerts were told; none before the first look.
     pub(super) members_told: Option<BTreeMap<String, bool>>,
     pub(super) reports: reports::Writer,
+    pub(super) teller: Teller,
     pub(super) asks: mpsc::UnboundedSender<Ask>,
     pub(super) newest: Arc<AtomicU64>,
     pub(super) shared: Arc<Shared>,
@@ -232,6 +234,9 @@ impl Router {
         }
         self.index = state.index;
         let before = std::mem::replace(&mut self.cib, state.cib.clone());
+        // A result may have been written and overwritten: what waits for it would wait in vain.
+        self.coordinator
+            .tell(coordinator::Event::Missed(self.cib.clone()));
         self.cib_changed(before).await;
     }
 
@@ -346,6 +351,8 @@ impl Router {
                 // Before anything is started under it: the guard would take an older lease for this one.
                 self.lease_until = self.lease_until.max(until);
                 self.feed_guard();
+                let lease = executor::Event::Lease(self.lease_until);
+                self.executor.send(lease).await;
                 self.shared.held.store(true, Ordering::Release);
                 tracing::info!("holds a run lease");
             }
@@ -407,11 +414,14 @@ impl Router {
         if alone && !matches!(was, Authority::Alone(_)) {
             self.reports.abandon();
             self.overlay = true;
-            let may_keep = self.presence.view().may_keep;
+            // What an earlier life of this daemon left running may have been fenced since, and run elsewhere.
+            let belonged = self.knowledge.held.is_some();
+            let may_keep = self.presence.view().may_keep && belonged;
             self.cib = words::alone(&self.raft.local().cib, self.me, may_keep);
             if self.knowledge.leaving_alone {
                 self.cib = coordinator::stopping(&self.cib);
             }
+            self.executor.send(executor::Event::Alone).await;
         } else if !alone && self.overlay {
             self.overlay = false;
             let state = self.raft.local();
@@ -487,7 +497,7 @@ impl Router {
                 .await;
         } else {
             deliver::order(
-                &self.peers,
+                &self.teller,
                 &self.newest,
                 &self.shared.lives,
                 node,
@@ -516,7 +526,7 @@ impl Router {
                         .await;
                 } else {
                     deliver::order(
-                        &self.peers,
+                        &self.teller,
                         &self.newest,
                         &self.shared.lives,
                         node,
@@ -576,31 +586,38 @@ impl Router {
         }
     }
 
-    async fn on_reports(&mut self, batch: Vec<executor::Report>) {
-        self.alert_results(&batch);
-        let batch = Batch::new(batch, self.me, &self.name);
-        for execution in &batch.direct {
-            // Only the coordinator that asked wants to know, and it sees that nothing happened.
-            tracing::info!(
-                "{} was not carried out: {}",
-                execution.op,
-                execution.exit_reason
-            );
-        }
-        for key in &batch.done {
+    async fn on_reports(&mut self, reports: Vec<executor::Report>) {
+        self.alert_results(&reports);
+        for key in reports::done(&reports) {
             self.coordinator.tell(coordinator::Event::Done(key.clone()));
         }
+        for (key, why) in reports::not_done(&reports) {
+            tracing::info!("not carried out: {why}");
+            if self.overlay {
+                let (key, why) = (key.clone(), why.to_owned());
+                self.coordinator
+                    .tell(coordinator::Event::NotDone { key, why });
+            } else {
+                self.teller
+                    .not_done(key.clone(), format!("{} on {}", why, self.name));
+            }
+        }
         if !self.overlay {
-            self.reports.write(batch);
+            self.reports.write(reports);
             return;
         }
-        let command = self.signed(batch.command(&self.cib));
-        let written = self.write_overlay(&command).await;
-        if let Err(why) = &written {
-            tracing::error!("a result could not be recorded: {why}");
-        }
-        for event in batch.confirmations(written.is_ok()) {
-            self.executor.send(event).await;
+        let mut waiting = reports.into();
+        while let Some(batch) = Batch::next(&mut waiting, self.me, &self.name) {
+            let Some(command) = batch.command(&self.cib) else {
+                continue;
+            };
+            let written = self.write_overlay(&self.signed(command)).await;
+            if let Err(why) = &written {
+                tracing::error!("a result could not be recorded: {why}");
+            }
+            for event in batch.confirmations(written.is_ok()) {
+                self.executor.send(event).await;
+            }
         }
     }
 
@@ -697,6 +714,10 @@ impl Router {
         if view.held {
             // The moment, not what was left of it: this picture may be old, should presence have stalled.
             self.lease_until = self.lease_until.max(view.until);
+            if !self.overlay {
+                let lease = executor::Event::Lease(self.lease_until);
+                self.executor.send(lease).await;
+            }
         }
         let keep = words::keeps(&self.cib, view.may_keep) || self.goes_on(view.may_keep);
         // A little before the guard would do it, and kill this daemon with it.

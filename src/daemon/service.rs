@@ -1,14 +1,16 @@
 //! What the daemon answers: to other daemons, and to tools. Who may ask what has been decided before
 //! (`rpc::authorise`); here requests become commands of the machines.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use super::deliver::{self, Teller};
 use super::route::{Ask, Shared};
-use super::{checkup, deliver};
+use super::{addresses, certificates, checkup, reports};
 use crate::cib::status::node_state::NodeState;
 use crate::cib::{self, Cib, Command};
 use crate::clock::wall_s;
@@ -29,6 +31,7 @@ pub(super) struct Service {
     pub(super) name: NodeName,
     pub(super) raft: Raft,
     pub(super) peers: Peers,
+    pub(super) teller: Teller,
     pub(super) common: rpc::Common,
     pub(super) presence: presence::Handle,
     pub(super) coordinator: coordinator::Handle,
@@ -40,7 +43,8 @@ pub(super) struct Service {
     pub(super) shared: Arc<Shared>,
     pub(super) stopper: super::stop::Stopper,
     pub(super) feeder: Arc<std::sync::Mutex<super::guard::Feeder>>,
-    pub(super) data: std::path::PathBuf,
+    pub(super) addresses: Arc<super::addresses::Addresses>,
+    pub(super) certificates: Arc<super::certificates::Certificates>,
 }
 
 #[async_trait::async_trait]
@@ -57,6 +61,14 @@ impl PeerService for Service {
                 self.executor
                     .send(executor::Event::Command(Box::new(command)))
                     .await;
+                PeerAnswer::Done
+            }
+            PeerRequest::NotDone { key, why } => {
+                if !self.raft.leadership().borrow().mine {
+                    return PeerAnswer::Refused("this node does not lead".into());
+                }
+                self.coordinator
+                    .tell(coordinator::Event::NotDone { key, why });
                 PeerAnswer::Done
             }
             PeerRequest::Fencer(message) => {
@@ -106,6 +118,21 @@ impl PeerService for Service {
                             .map_or_else(|e| PeerAnswer::Refused(e.to_string()), PeerAnswer::Json)
                     }
                     Err(e) => PeerAnswer::Refused(format!("the question can't be read: {e}")),
+                }
+            }
+            PeerRequest::Call(name, body) if name == certificates::NAME => {
+                match serde_json::from_value(body) {
+                    Ok(question) => self.certificates.answer(from, question).await,
+                    Err(e) => PeerAnswer::Refused(format!("the question can't be read: {e}")),
+                }
+            }
+            PeerRequest::Call(name, body) if name == addresses::NAME => {
+                match serde_json::from_value::<Vec<SocketAddr>>(body) {
+                    Ok(wanted) => match self.addresses.prepare(&wanted) {
+                        Ok(()) => PeerAnswer::Done,
+                        Err(why) => PeerAnswer::Refused(why),
+                    },
+                    Err(e) => PeerAnswer::Refused(format!("the addresses can't be read: {e}")),
                 }
             }
             PeerRequest::Call(name, _) => {
@@ -161,7 +188,7 @@ impl AdminService for Service {
     }
 }
 
-type Failure = (CrmExit, String);
+pub(super) type Failure = (CrmExit, String);
 
 impl Service {
     /// The CIB as this node sees it.
@@ -199,12 +226,32 @@ impl Service {
                 | AdminRequest::Token { .. }
                 | AdminRequest::Remove { .. }
                 | AdminRequest::TwoNode { .. }
+                | AdminRequest::SetAddresses { .. }
+                | AdminRequest::Rotate { .. }
                 | AdminRequest::SetRole { .. } => self.need_majority()?,
                 _ => {}
             }
         }
         if let AdminRequest::Remove { node } = &request {
             self.may_remove(node)?;
+        }
+        if let AdminRequest::SetAddresses {
+            node,
+            addresses,
+            force,
+        } = &request
+        {
+            let text = addresses::set(self, node, addresses, *force).await?;
+            return Ok(AdminAnswer::Text(text));
+        }
+        if let AdminRequest::Rotate {
+            node,
+            all,
+            authority,
+        } = &request
+        {
+            let text = certificates::rotate(self, node.as_deref(), *all, *authority).await?;
+            return Ok(AdminAnswer::Text(text));
         }
         let common = self.common.answer(&caller, grant, &request).await;
         match (common, request) {
@@ -345,7 +392,7 @@ impl Service {
         Ok(())
     }
 
-    fn member(&self, name: &str) -> Result<NodeId, Failure> {
+    pub(super) fn member(&self, name: &str) -> Result<NodeId, Failure> {
         let state = self.raft.local();
         let by_id = || {
             name.parse()
@@ -491,7 +538,7 @@ impl Service {
             ));
         }
         let term = Term(self.newest.load(Ordering::Acquire));
-        let mut forgotten = 0;
+        let (mut commands, mut forgotten) = (Vec::new(), 0);
         for (id, name) in self.nodes() {
             if only.is_some_and(|o| o != id) {
                 continue;
@@ -505,45 +552,44 @@ impl Service {
                     continue;
                 };
                 forgotten += 1;
-                let command = record::cleaned(&place, &known.into());
-                let written = self
-                    .raft
-                    .propose(signed(&self.name, command))
-                    .await
-                    .map_err(unwritten)?;
-                accepted(&written)?;
-                let key = TransitionKey {
-                    action: 0,
-                    transition: -1,
-                    target_rc: 0,
-                    uuid: "cleanup".into(),
-                };
-                let command = executor::Command::Forget {
-                    term,
-                    rsc: known.into(),
-                    key,
-                };
-                if id == self.me {
-                    self.executor
-                        .send(executor::Event::Command(Box::new(command)))
-                        .await;
-                } else {
-                    super::deliver::order(
-                        &self.peers,
-                        &self.newest,
-                        &self.shared.lives,
-                        id,
-                        term,
-                        command,
-                    );
-                }
+                // The node first, so that it has forgotten before the resource is looked at anew.
+                self.forget(id, term, known).await;
+                commands.extend(reports::flatten(vec![record::cleaned(
+                    &place,
+                    &known.into(),
+                )]));
             }
+        }
+        if !commands.is_empty() {
+            // All nodes in one write: what follows from it is decided once.
+            let command = signed(&self.name, Command::transaction(commands));
+            accepted(&self.raft.propose(command).await.map_err(unwritten)?)?;
         }
         Ok(AdminAnswer::Text(match forgotten {
             0 => "nothing to clean up".into(),
             1 => "cleaned up 1 history".into(),
             n => format!("cleaned up {n} histories"),
         }))
+    }
+
+    /// Asks a node to forget a resource. One that is not there knows nothing that would have to be forgotten.
+    async fn forget(&self, node: NodeId, term: Term, rsc: &str) {
+        let key = TransitionKey {
+            action: 0,
+            transition: -1,
+            target_rc: 0,
+            uuid: "cleanup".into(),
+        };
+        let rsc = rsc.into();
+        let command = executor::Command::Forget { term, rsc, key };
+        if node == self.me {
+            self.executor
+                .send(executor::Event::Command(Box::new(command)))
+                .await;
+            return;
+        }
+        let (newest, lives) = (&self.newest, &self.shared.lives);
+        deliver::order(&self.teller, newest, lives, node, term, command);
     }
 
     fn nodes(&self) -> Vec<(NodeId, NodeName)> {
@@ -652,7 +698,7 @@ fn signed(name: &NodeName, command: Command) -> Command {
     command.from(origin).at(wall_s())
 }
 
-fn accepted(answer: &Answer) -> Result<(), Failure> {
+pub(super) fn accepted(answer: &Answer) -> Result<(), Failure> {
     let refused = answer
         .outcome
         .message()
@@ -660,7 +706,7 @@ fn accepted(answer: &Answer) -> Result<(), Failure> {
     refused.map_or(Ok(()), Err)
 }
 
-fn unwritten(e: crate::raft::Error) -> Failure {
+pub(super) fn unwritten(e: crate::raft::Error) -> Failure {
     use crate::raft::Error;
     let exit = match &e {
         Error::NoLeader(_) => CrmExit::QUORUM,

@@ -11,7 +11,10 @@ use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
+use super::addresses::Addresses;
 use super::authority::Knowledge;
+use super::certificates::Certificates;
+use super::deliver::Teller;
 use super::guard::{self, Feeder, Look};
 use super::inputs::{self, Decided, Keeper};
 use super::reports;
@@ -28,7 +31,7 @@ use crate::executor::{
 use crate::graph::{self, Graph};
 use crate::policy::{self, Kept};
 use crate::raft::{self, MemberRole, Raft};
-use crate::rpc::{self, Credentials, Doorkeeper, NodeConfig, Paths, Peers, Profile};
+use crate::rpc::{self, Doorkeeper, NodeConfig, Paths, Peers, Profile};
 use crate::terms::{CrmExit, NodeName, OcfExit, Term};
 use crate::{fencer, presence};
 
@@ -84,15 +87,9 @@ async fn node(options: &Options) -> anyhow::Result<()> {
     let program = std::env::current_exe().context("failed to find this program")?;
     prepare(&paths, &program)?;
 
-    let credentials = Credentials::load(&paths.data, config.cluster, me)?;
-    let lease_tls = presence::Tls {
-        server: credentials.server(true)?,
-        client: credentials.client()?,
-        server_name: rpc::any_node(config.cluster),
-        peer_of: rpc::node_of,
-    };
-    let listening = Credentials::load(&paths.data, config.cluster, me)?;
-    let peers = Peers::new(credentials)?;
+    let keys = keyring(&paths, &config)?;
+    let lease_tls = lease_tls(&keys, config.cluster);
+    let peers = Peers::new(keys.clone());
     let raft_config = raft::Config {
         timing: timing.raft,
         ..config.raft(&paths)
@@ -101,11 +98,12 @@ async fn node(options: &Options) -> anyhow::Result<()> {
     let changes = raft.subscribe();
     let newest = raft.highest_term();
 
+    let addresses = Addresses::new(&config, paths.clone(), &raft);
     let (presence, presence_out) = presence::spawn(presence::Settings {
         node: me,
         incarnation: rand::random::<u64>().max(1),
         timing: timing.presence,
-        listen: config.leases(),
+        listen: addresses.leases(),
         tls: lease_tls,
         highest_term: Arc::clone(&newest),
     })?;
@@ -142,12 +140,19 @@ async fn node(options: &Options) -> anyhow::Result<()> {
     let shared = Arc::new(Shared::default());
     let stopper = Stopper::new();
     let (asks, asks_in) = mpsc::unbounded_channel();
+    let teller = Teller::new(raft.clone(), peers.clone(), coordinator.clone());
     let service = Arc::new(Service {
+        teller: teller.clone(),
         me,
         name: name.clone(),
         raft: raft.clone(),
         peers: peers.clone(),
-        common: rpc::Common::new(raft.clone(), peers.clone(), Arc::clone(&config), &paths)?,
+        common: rpc::Common::new(
+            raft.clone(),
+            peers.clone(),
+            Arc::clone(&config),
+            keys.clone(),
+        ),
         presence: presence.clone(),
         coordinator: coordinator.clone(),
         executor: executor.clone(),
@@ -158,13 +163,19 @@ async fn node(options: &Options) -> anyhow::Result<()> {
         shared: Arc::clone(&shared),
         stopper: stopper.clone(),
         feeder: Arc::clone(&feeder),
-        data: paths.data.clone(),
+        addresses: Arc::clone(&addresses),
+        certificates: Certificates::start(
+            raft.clone(),
+            peers.clone(),
+            keys.clone(),
+            paths.clone(),
+        )?,
     });
     let doorkeeper = Doorkeeper::load(&paths, config.cluster)?;
     let for_peers = Arc::clone(&service) as Arc<dyn rpc::PeerService>;
     let _peers_door = rpc::serve_peers(
-        &config.addresses,
-        &listening,
+        addresses.peers(),
+        &keys,
         raft.clone(),
         doorkeeper,
         for_peers,
@@ -187,7 +198,13 @@ async fn node(options: &Options) -> anyhow::Result<()> {
         attributes,
         alerts: alerts.clone(),
         members_told: None,
-        reports: reports::Writer::start(raft.clone(), executor.clone(), name.clone()),
+        reports: reports::Writer::start(
+            raft.clone(),
+            executor.clone(),
+            (me, name.clone()),
+            teller.clone(),
+        ),
+        teller,
         asks: asks.clone(),
         newest,
         shared: Arc::clone(&shared),
@@ -236,7 +253,11 @@ async fn node(options: &Options) -> anyhow::Result<()> {
         wants: raft.wants().context("somebody else listens to raft")?,
     };
     let routing = tokio::spawn(router.run(inbox));
+    tokio::spawn(addresses.follow(raft.clone()));
     tokio::spawn(super::housekeeping::keep(raft.clone(), name.clone()));
+    if let Some(file) = std::env::var_os(crate::clock::LAB_CLOCK) {
+        tokio::spawn(super::housekeeping::follow_clock(file.into()));
+    }
     // Without systemd there is nobody to notify.
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     tracing::info!("{name} (node {me}) is up");
@@ -275,6 +296,29 @@ async fn node(options: &Options) -> anyhow::Result<()> {
     alerts.finish().await;
     tracing::info!("{name} has left");
     Ok(())
+}
+
+/// A certificate that has ended is replaced before anybody is shown it, where this node can do that.
+fn keyring(paths: &Paths, config: &NodeConfig) -> anyhow::Result<rpc::Keyring> {
+    let until_s = rpc::good_until(&crate::cib::Cib::default(), wall_s());
+    if let Err(e) = rpc::renew_if_ended(paths, config, wall_s(), until_s) {
+        tracing::error!("{e}");
+    }
+    Ok(rpc::Keyring::load(paths, config.cluster, config.node)?)
+}
+
+/// What presence needs of the keyring, which it does not know.
+fn lease_tls(keys: &rpc::Keyring, cluster: uuid::Uuid) -> presence::Tls {
+    let (server, client, peer_of) = (keys.clone(), keys.clone(), keys.clone());
+    let (revision, round) = (keys.clone(), keys.clone());
+    presence::Tls {
+        server: Arc::new(move || server.server(true)),
+        client: Arc::new(move || client.client()),
+        server_name: rpc::any_node(cluster),
+        peer_of: Arc::new(move |der| peer_of.member_of(der)),
+        revision: Arc::new(move || revision.revision()),
+        round: Arc::new(move || round.round()),
+    }
 }
 
 /// All durations of a node.

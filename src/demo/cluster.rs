@@ -13,7 +13,7 @@ use rustix::process::Signal;
 
 use super::lab::{CLIENT, Job, Lab, LabError, Output};
 use super::prober::Record;
-use crate::clock::{self, Mono};
+use crate::clock::{self, LAB_CLOCK, Mono};
 
 const PORT: u16 = 5405;
 const COMMAND_LIMIT: Duration = Duration::from_secs(30);
@@ -77,6 +77,15 @@ pub struct Cluster<'a> {
 impl<'a> Cluster<'a> {
     /// Founds the cluster on the first host, lets the others join, and starts all daemons.
     pub fn found(lab: &'a Lab, profile: Option<&str>) -> Result<Self, ClusterError> {
+        Self::found_at(lab, profile, |name| vec![lab.ip(name)])
+    }
+
+    /// The same with hosts that have several addresses each, the preferred one first.
+    pub fn found_at(
+        lab: &'a Lab,
+        profile: Option<&str>,
+        addresses: impl Fn(&str) -> Vec<Ipv4Addr>,
+    ) -> Result<Self, ClusterError> {
         let cluster = Self {
             lab,
             profile: profile.map(str::to_owned),
@@ -86,19 +95,15 @@ impl<'a> Cluster<'a> {
         let Some((first, others)) = names.split_first() else {
             return Ok(cluster);
         };
-        let address = |name: &str| format!("{}:{PORT}", lab.ip(name));
-        cluster.systole(
-            first,
-            &[
-                "init",
-                "--name",
-                first,
-                "--address",
-                &address(first),
-                "--cluster",
-                "demo",
-            ],
-        )?;
+        let addresses = |name: &str| -> Vec<String> {
+            let all = addresses(name).into_iter();
+            all.flat_map(|ip| ["--address".to_owned(), format!("{ip}:{PORT}")])
+                .collect()
+        };
+        let at = addresses(first);
+        let mut argv = vec!["init", "--name", first, "--cluster", "demo"];
+        argv.extend(at.iter().map(String::as_str));
+        cluster.systole(first, &argv)?;
         cluster.start_daemon(first)?;
         for name in others {
             // The first daemon may still be electing itself.
@@ -108,7 +113,10 @@ impl<'a> Cluster<'a> {
                 .last()
                 .unwrap_or_default()
                 .to_owned();
-            let argv = ["join", "--name", name, "--address", &address(name), &token];
+            let at = addresses(name);
+            let mut argv = vec!["join", "--name", name];
+            argv.extend(at.iter().map(String::as_str));
+            argv.push(&token);
             cluster.retried(|| cluster.systole(name, &argv))?;
             cluster.start_daemon(name)?;
         }
@@ -189,11 +197,18 @@ impl<'a> Cluster<'a> {
         if let Some(profile) = &self.profile {
             argv.extend(["--profile", profile]);
         }
-        let job = self.lab.start(host, "daemon", &argv, &self.env(host))?;
+        let mut env = self.env(host);
+        env.push((LAB_CLOCK, self.clock(host).display().to_string()));
+        let job = self.lab.start(host, "daemon", &argv, &env)?;
         let mut daemons = self.daemons.lock().unwrap_or_else(PoisonError::into_inner);
         daemons.retain(|old| old.host != host);
         daemons.push(job);
         Ok(())
+    }
+
+    /// The file that says by how many seconds the wall clock of a host's daemon is ahead.
+    pub fn clock(&self, host: &str) -> std::path::PathBuf {
+        self.lab.dir().join(format!("{host}.clock"))
     }
 
     /// The daemon of a host, if one was started.

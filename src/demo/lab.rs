@@ -231,6 +231,12 @@ impl Lab {
         )
     }
 
+    /// A host's address on the second network, 10.78.0.NUMBER.
+    pub fn service_ip(&self, name: &str) -> Ipv4Addr {
+        let [.., number] = self.ip(name).octets();
+        Ipv4Addr::new(10, 78, 0, number)
+    }
+
     /// Which host has this MAC.
     pub fn by_mac(&self, mac: [u8; 6]) -> Option<&str> {
         self.hosts
@@ -428,10 +434,9 @@ impl Lab {
 
     fn iproute(&self, program: &str, line: &str) -> bool {
         let words = line.split_whitespace();
-        let spec = words.fold(
-            crate::process::Spec::new(program),
-            crate::process::Spec::arg,
-        );
+        // `tc` is where only administrators look for programs.
+        let spec = crate::process::Spec::new(program).env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+        let spec = words.fold(spec, crate::process::Spec::arg);
         let ended = self
             .runtime
             .block_on(crate::process::run(spec, std::future::pending()));

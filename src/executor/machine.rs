@@ -50,6 +50,8 @@ pub struct Machine {
     waiting: Vec<(Order, Execution)>,
     /// Keys of orders that were taken, the newest last: orders are repeated until they are answered.
     taken: VecDeque<TransitionKey>,
+    /// Until when something may be started for the cluster; none where nobody but this node decides.
+    lease: Option<Mono>,
 }
 
 #[derive(Debug, Default)]
@@ -106,6 +108,7 @@ impl Machine {
             reading: BTreeSet::new(),
             waiting: Vec::new(),
             taken: VecDeque::new(),
+            lease: None,
         }
     }
 
@@ -118,7 +121,11 @@ impl Machine {
             Event::PendingLost(call) => self.lose(call, effects),
             Event::Ended(run, outcome) => self.ended(now, run, outcome, effects),
             Event::Metadata(agent, metadata) => self.metadata_read(agent, metadata, effects),
-            Event::Rejoined => self.tell_history(effects),
+            Event::Lease(until) => self.lease = Some(until),
+            Event::Alone => {
+                self.drop_orders(effects);
+                self.tell_known(effects);
+            }
             Event::Leaving => self.leaving = true,
             Event::KillAll => self.kill_all(effects),
             Event::Tick => {}
@@ -188,7 +195,7 @@ impl Machine {
         match command {
             Command::Execute(order) => self.accept(now, order, effects),
             Command::Cancel { op, key, .. } => self.cancel(op, key, effects),
-            Command::Forget { rsc, key, .. } => self.forget(now, rsc, key, effects),
+            Command::Forget { rsc, key, .. } => self.forget(rsc, key, effects),
         }
     }
 
@@ -229,10 +236,7 @@ impl Machine {
         self.next_call += i64::from(!seeded(Bug::ReuseCallId));
         if self.leaving && order.op.task == "start" {
             effects.push(Effect::Refused(order.op.clone(), Refusal::Leaving));
-            let reason = Refusal::Leaving.to_string();
-            let outcome = Outcome::failed(ExecStatus::Invalid, OcfExit::ERROR, reason);
-            let execution = execution(&order, call_id, &outcome, Some(now.wall_s), None);
-            effects.push(Effect::Report(Box::new(Report::Direct(execution))));
+            effects.push(not_done(&order, Refusal::Leaving));
             return;
         }
         self.want_metadata(&order, effects);
@@ -278,7 +282,9 @@ impl Machine {
             if let Some(op) = rsc.queue.remove(at) {
                 // It may be ordered again under the same key.
                 self.taken.retain(|key| *key != op.order.key);
+                let not_done = not_done(&op.order, Refusal::NotRecorded);
                 effects.push(Effect::Refused(op.order.op, Refusal::NotRecorded));
+                effects.push(not_done);
             }
         }
     }
@@ -299,54 +305,51 @@ impl Machine {
         }
     }
 
-    /// Who ordered what does not run to its end now is told so: a coordinator would wait for it.
-    fn forget(&mut self, now: Now, rsc: RscId, by: TransitionKey, effects: &mut Vec<Effect>) {
-        let mut unanswered = Vec::new();
+    /// What is known of a resource goes, and what is repeated ends. What somebody waits for stays, be it ordered before
+    /// or after the history went away, and its result is written: nobody is left without an answer, and nothing that
+    /// was done remains unknown.
+    fn forget(&mut self, rsc: RscId, by: TransitionKey, effects: &mut Vec<Effect>) {
         if let Some(known) = self.resources.get_mut(&rsc) {
-            for (_, recurring) in std::mem::take(&mut known.recurring) {
-                tracing::debug!(op = %recurring.order.op, "forgotten");
-                if !recurring.is_answered() {
-                    unanswered.push((recurring.order, recurring.call_id));
-                }
-            }
-            let queue = std::mem::take(&mut known.queue).into_iter();
-            let once = queue.filter(|op| !op.order.recurring());
-            unanswered.extend(once.map(|op| (op.order, op.call_id)));
             known.memory = Memory::default();
-            if let Some(running) = &mut known.running {
-                running.dropped = true;
-                if running.op.order.recurring() {
-                    effects.push(Effect::Kill(running.run));
-                }
-            } else {
+            let answered = known.recurring.values().filter(|r| r.is_answered());
+            let ending: Vec<OpKey> = answered.map(|r| r.order.op.clone()).collect();
+            for op in ending {
+                known.recurring.remove(&op);
+                known.drop_recurring(&op, effects);
+            }
+            if known.is_idle() {
                 self.resources.remove(&rsc);
             }
         }
-        let (ended, others) = std::mem::take(&mut self.waiting)
-            .into_iter()
-            .partition(|(order, _)| order.op.rsc == rsc);
-        self.waiting = others;
-        let ended: Vec<(Order, Execution)> = ended;
         effects.push(Effect::Report(Box::new(Report::Forgotten { rsc, by })));
-        for (_, execution) in ended {
-            effects.push(Effect::Report(Box::new(Report::Direct(execution))));
-        }
-        for (order, call_id) in unanswered {
-            let why = "its resource was forgotten before it could run";
-            let outcome = Outcome::failed(ExecStatus::Cancelled, OcfExit::ERROR, why);
-            let execution = execution(&order, call_id, &outcome, Some(now.wall_s), None);
-            effects.push(Effect::Report(Box::new(Report::Direct(execution))));
+    }
+
+    /// Orders from when this node was still part of the cluster: what they would start may run elsewhere by now.
+    fn drop_orders(&mut self, effects: &mut Vec<Effect>) {
+        self.lease = None;
+        for rsc in self.resources.values_mut() {
+            let (drop, keep): (VecDeque<Op>, VecDeque<Op>) =
+                rsc.queue.drain(..).partition(|op| needs_lease(&op.order));
+            rsc.queue = keep;
+            for op in drop {
+                effects.push(not_done(&op.order, Refusal::CutOff));
+                effects.push(Effect::Refused(op.order.op, Refusal::CutOff));
+            }
         }
     }
 
-    fn tell_history(&mut self, effects: &mut Vec<Effect>) {
-        let all = self
+    /// What ended here in the moment in which the node was cut off is not in its own copy of the CIB yet, and what is not
+    /// in there is not stopped.
+    fn tell_known(&mut self, effects: &mut Vec<Effect>) {
+        let known: Vec<_> = self
             .resources
             .values()
-            .flat_map(|rsc| rsc.memory.all())
+            .flat_map(|rsc| rsc.memory.last_words())
             .cloned()
             .collect();
-        effects.push(Effect::Report(Box::new(Report::History(all))));
+        if !known.is_empty() {
+            effects.push(Effect::Report(Box::new(Report::Known(known))));
+        }
     }
 
     /// The stop deadline of a node that is alone has passed: agents are not asked any more.
@@ -390,10 +393,13 @@ impl Machine {
             .values()
             .filter(|rsc| rsc.running.is_some())
             .count();
+        // A daemon that was frozen goes on where it was, and what it would start may long run elsewhere.
+        let leased = self.lease.is_none_or(|until| now.mono < until);
         let mut ready: Vec<(bool, u64, RscId)> = Vec::new();
         for (id, rsc) in &mut self.resources {
             if rsc.running.is_none()
                 && let Some(op) = rsc.queue.front_mut()
+                && (leased || !needs_lease(&op.order))
                 && op.ready(now.mono)
             {
                 ready.push((op.again, op.turn, id.clone()));
@@ -429,12 +435,8 @@ impl Machine {
         let rsc = self.resources.get_mut(&id).expect("found a moment ago");
         let Op { order, call_id, .. } = running.op;
         if running.dropped {
-            if rsc.queue.is_empty() && rsc.recurring.is_empty() && rsc.memory == Memory::default() {
+            if rsc.is_idle() && rsc.memory == Memory::default() {
                 self.resources.remove(&id);
-            }
-            if !order.recurring() && !outcome.killed {
-                let execution = execution(&order, call_id, &outcome, Some(now.wall_s), None);
-                effects.push(Effect::Report(Box::new(Report::Direct(execution))));
             }
             return;
         }
@@ -480,12 +482,7 @@ impl Machine {
         {
             rsc.memory.remember(&order, &execution);
         }
-        let report = if order.op.task == "meta-data" {
-            Report::Direct(execution)
-        } else {
-            Report::Result(execution)
-        };
-        effects.push(Effect::Report(Box::new(report)));
+        effects.push(Effect::Report(Box::new(Report::Result(execution))));
     }
 
     fn want_metadata(&mut self, order: &Order, effects: &mut Vec<Effect>) {
@@ -544,6 +541,11 @@ impl Op {
 }
 
 impl Resource {
+    /// Nothing runs, waits or is repeated.
+    fn is_idle(&self) -> bool {
+        self.running.is_none() && self.queue.is_empty() && self.recurring.is_empty()
+    }
+
     /// A new recurring operation, or one that is merged into the one that runs; false when nothing is to be
     /// queued now.
     fn take_recurring(
@@ -688,6 +690,11 @@ fn device_task(order: &Order) -> DeviceTask {
     }
 }
 
+/// Whether only a node that belongs to the cluster may begin it: what takes away may begin at any time.
+fn needs_lease(order: &Order) -> bool {
+    order.changes_state() && !matches!(order.op.task.as_str(), "stop" | "demote" | "delete")
+}
+
 /// Whether the operation must wait for its pending entry.
 fn report_pending(order: &Order, call_id: i64, effects: &mut Vec<Effect>) -> bool {
     if order.pending != Pending::Report || !order.recordable() || seeded(Bug::StartUnrecorded) {
@@ -700,6 +707,11 @@ fn report_pending(order: &Order, call_id: i64, effects: &mut Vec<Effect>) -> boo
     effects.push(Effect::Report(Box::new(Report::Pending(execution))));
     // A stop takes away: it can do no harm that the record would prevent.
     order.changes_state() && order.op.task != "stop"
+}
+
+fn not_done(order: &Order, why: Refusal) -> Effect {
+    let (key, why) = (order.key.clone(), format!("{}: {why}", order.op));
+    Effect::Report(Box::new(Report::NotDone { key, why }))
 }
 
 fn cancelled(order: &Order, call_id: i64, by: Option<TransitionKey>) -> Effect {

@@ -1,4 +1,4 @@
-//! What a node remembers of a resource, so that it can tell it again after a rejoin, and can stop with the
+//! What a node remembers of a resource, so that it can tell it again when it acts alone, and can stop with the
 //! parameters it started with. // spec cluster §13.5
 
 use crate::terms::{ExecStatus, RscId};
@@ -122,10 +122,13 @@ impl Memory {
         self.recurring.retain(|other| other.op != *op);
     }
 
-    /// Everything, in an order that may be written one after the other.
-    pub(super) fn all(&self) -> impl Iterator<Item = &Execution> {
+    /// What counts now, in an order that may be written one after the other. A failure from before the last success has
+    /// been dealt with, and may have been cleaned up since.
+    pub(super) fn last_words(&self) -> impl Iterator<Item = &Execution> {
+        let done = self.done.as_ref().map_or(0, |done| done.call_id);
         self.failed
             .iter()
+            .filter(move |failed| failed.call_id > done)
             .chain(&self.done)
             .chain(self.recurring.iter().rev())
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::clock::Mono;
 use crate::graph;
 use crate::terms::{AgentName, ExecStatus, NodeName, OcfExit, OpKey, RscId, Term, TransitionKey};
 
@@ -32,6 +33,16 @@ pub enum Command {
         /// The action that asks.
         key: TransitionKey,
     },
+}
+
+impl Command {
+    /// The action that asks.
+    pub fn key(&self) -> &TransitionKey {
+        match self {
+            Self::Execute(order) => &order.key,
+            Self::Cancel { key, .. } | Self::Forget { key, .. } => key,
+        }
+    }
 }
 
 /// One operation that is to be run here.
@@ -183,8 +194,11 @@ pub enum Event {
     Ended(RunId, Outcome),
     /// Metadata was read, or could not be.
     Metadata(AgentName, Option<Arc<Metadata>>),
-    /// The node is part of the cluster again, and its status may have been deleted: report what is known.
-    Rejoined,
+    /// Until when this node may start something for the cluster.
+    Lease(Mono),
+    /// The node acts alone from now on, by a document that may be behind what was done here: tell what is known. What the
+    /// cluster ordered and has not begun does not begin any more.
+    Alone,
     /// This node leaves: nothing is started any more.
     Leaving,
     /// Stop deadline of a node that is alone: kill what runs for these resources and forget recurring operations.
@@ -217,7 +231,7 @@ pub enum Effect {
     Gone(RscId),
 }
 
-/// What the daemon makes of a result. All reports of one step belong into one write, in their order.
+/// What the daemon makes of a result. Reports are written in their order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Report {
     /// About to run; answer with [`Event::PendingWritten`] or [`Event::PendingLost`] and the call id.
@@ -242,10 +256,15 @@ pub enum Report {
         /// The action that asked.
         by: TransitionKey,
     },
-    /// Not for the history: told to the coordinator alone.
-    Direct(Execution),
-    /// All that is known, after a rejoin; the node's history is replaced by it. // spec cluster §13.5
-    History(Vec<Execution>),
+    /// An order that was taken and will not be carried out. There is nothing to write, so the coordinator is told.
+    NotDone {
+        /// The action.
+        key: TransitionKey,
+        /// The operation and why not.
+        why: String,
+    },
+    /// The last words on each resource, for a document that may not have them. // spec cluster §13.5
+    Known(Vec<Execution>),
 }
 
 /// One execution with all that a history entry holds. // spec cluster §13
@@ -433,6 +452,9 @@ pub enum Refusal {
     /// The pending entry could not be written.
     #[error("the operation could not be recorded before it runs, so it does not run")]
     NotRecorded,
+    /// The node was cut off meanwhile.
+    #[error("the node lost touch with the cluster before it could begin")]
+    CutOff,
 }
 
 /// What an agent says of itself.

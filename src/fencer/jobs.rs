@@ -311,16 +311,20 @@ impl Jobs {
         });
     }
 
-    /// Fencing that has not begun under an older term does not begin. // safety S4
+    /// Fencing that has not begun under an older term does not begin, and what has begun is not tried once more: the node may
+    /// have come back since. // safety S4
     pub(super) fn term_seen(&mut self, newest: Term, out: &mut Out) {
-        self.jobs.retain(|job| match &job.kind {
+        self.jobs.retain_mut(|job| match &job.kind {
             Kind::Fence {
                 to,
                 ask,
                 term: Some(term),
-            } if *term < newest && job.began.is_none() => {
-                out.send(to, Message::Answer(*ask, Answer::OldTerm(newest)));
-                false
+            } if *term < newest => {
+                if job.run.is_none() {
+                    out.send(to, Message::Answer(*ask, Answer::OldTerm(newest)));
+                }
+                job.tries_left = 1;
+                job.run.is_some()
             }
             _ => true,
         });

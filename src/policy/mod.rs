@@ -37,5 +37,5 @@ pub use index::{ColIdx, IdxVec, NodeIdx, RscIdx};
 pub use input::Input;
 pub use nodetable::{Discovery, Entry, NodeTable};
 pub use nvtable::NvTable;
-pub use schedule::{Outcome, schedule, schedule_again};
+pub use schedule::{Outcome, decide, schedule, schedule_again};
 pub use sets::SetsAt;

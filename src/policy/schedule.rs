@@ -56,7 +56,9 @@ pub fn schedule_again(cib: &Element, input: &Input, kept: &mut Kept) -> Outcome 
     decide(facts::read_again(cib, input, kept), cib, input)
 }
 
-fn decide(facts: Facts, cib: &Element, input: &Input) -> Outcome {
+/// The decision that follows from facts that were read from this CIB with this input.
+#[must_use]
+pub fn decide(facts: Facts, cib: &Element, input: &Input) -> Outcome {
     let constraints = constraints::read(&facts, cib);
     let placement = assign::assign(&facts, &constraints, input.causes);
     let plan = actions::plan(&facts, &constraints, &placement, input.causes);

@@ -22,6 +22,8 @@ use crate::terms::{NodeId, Pledge, Term};
 
 /// Questions and grants remembered: enough for the longest round trip within a lease.
 const REMEMBERED: usize = 64;
+/// Earlier lives of a node that are remembered: copies of what they said arrive within seconds, if at all.
+const FORMER: usize = 16;
 
 /// Presence of one node; on the leader also its knowledge of all others.
 #[derive(Debug)]
@@ -85,6 +87,35 @@ struct Peer {
     lease_bound: Mono,
     /// What it said with the newest question.
     pledge: Option<Pledge>,
+    /// The number of that question.
+    newest_ask: u64,
+    /// Earlier lives of its daemon, newest last.
+    former: VecDeque<u64>,
+}
+
+impl Peer {
+    /// Whether this says anything that was not known. A question comes over every path, and so more than once; a copy that
+    /// was held up must neither make its node look alive nor bring back what it said in an earlier life.
+    fn is_told(&mut self, now: Mono, renewal: &Renewal, timing: &Timing) -> bool {
+        let older = renewal.ask <= self.newest_ask;
+        if renewal.incarnation != self.incarnation {
+            // A new life asks with greater numbers, unless its machine was started anew, which takes longer than this.
+            let recent = self.incarnation != 0 && now.since(self.heard) < timing.suspect_ms;
+            if self.former.contains(&renewal.incarnation) || (older && recent) {
+                return false;
+            }
+            if self.incarnation != 0 {
+                self.former.push_back(self.incarnation);
+            }
+            if self.former.len() > FORMER {
+                self.former.pop_front();
+            }
+        } else if older {
+            return false;
+        }
+        self.newest_ask = renewal.ask;
+        true
+    }
 }
 
 impl Machine {
@@ -277,6 +308,8 @@ impl Machine {
                     ever_heard,
                     lease_bound,
                     pledge: None,
+                    newest_ask: 0,
+                    former: VecDeque::new(),
                 }
             });
         }
@@ -289,6 +322,11 @@ impl Machine {
             return; // An older term, or not ours to answer: the asker finds its leader by itself.
         }
         let Some(reign) = &mut self.reign else { return };
+        if let Some(peer) = reign.peers.get_mut(&renewal.node)
+            && !peer.is_told(now, &renewal, &self.timing)
+        {
+            return;
+        }
         if let Some(echo) = renewal.echo
             && self.voters.iter().any(|set| set.contains(&renewal.node))
             && let Some((_, sent)) = reign.grants.iter().find(|(id, _)| *id == echo)
@@ -343,9 +381,15 @@ impl Machine {
         else {
             return;
         };
+        // Grants come over every path, too, and perhaps late. Counted from the question, the lease in a copy ends when it
+        // always did; but a copy is no sign of life.
+        if self.echo.is_some_and(|newest| grant.grant <= newest) {
+            self.extend_lease(asked, &grant);
+            return;
+        }
         self.hung_up.remove(&from);
         self.last_answer = Some((from, now));
-        self.echo = Some(self.echo.map_or(grant.grant, |e| e.max(grant.grant)));
+        self.echo = Some(grant.grant);
         if grant.valid_ms == 0 {
             // The leader needs to hear our echo before it can grant: tell it at once.
             self.ask_at = now;
@@ -358,8 +402,14 @@ impl Machine {
             true => now.plus(self.timing.lease_ms),
             false => asked,
         };
-        self.lease_until = self.lease_until.max(counted_from.plus(grant.valid_ms));
-        self.granted = self.granted.max(grant.ask);
+        self.extend_lease(counted_from, &grant);
+    }
+
+    fn extend_lease(&mut self, counted_from: Mono, grant: &Grant) {
+        if grant.valid_ms > 0 {
+            self.lease_until = self.lease_until.max(counted_from.plus(grant.valid_ms));
+            self.granted = self.granted.max(grant.ask);
+        }
     }
 
     /// Whether this node may go on without a lease, should its policy say so: only what the leader was told when it
@@ -397,8 +447,9 @@ impl Machine {
         if now < self.ask_at {
             return;
         }
-        let ask = self.next_ask;
-        self.next_ask += 1;
+        // Not below the milliseconds since boot, so that a later life of this machine's daemon asks with greater numbers.
+        let ask = self.next_ask.max(now.0);
+        self.next_ask = ask + 1;
         self.asks.push_back((ask, now));
         while self.asks.len() > REMEMBERED {
             self.asks.pop_front();

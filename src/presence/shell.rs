@@ -1,5 +1,5 @@
-//! The thread of presence: one listener, one connection to the leader, and a clock. It shares
-//! nothing with the rest of the daemon but channels, so that a busy daemon does not lose its lease.
+//! The thread of presence: its connections (`links.rs`), and a clock. It shares nothing with the rest of the daemon but
+//! channels, so that a busy daemon does not lose its lease.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -8,34 +8,35 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
-use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
-use tokio_rustls::{TlsAcceptor, TlsConnector};
 
+use super::links::{self, Entrances};
 use super::machine::Machine;
 use super::timing::Timing;
-use super::vocab::{Effect, Event, Grant, Renewal, View};
+use super::vocab::{Effect, Event, Renewal, View};
 use crate::clock::Mono;
 use crate::terms::{NodeId, Term};
 
-/// Largest message: a renewal is a few dozen bytes.
-const MAX_FRAME: usize = 512;
+/// Connections made with a former certificate are used for so long beside the new ones.
+pub const OVERLAP_MS: u64 = 2_000;
 /// Events waiting for the thread; the daemon waits when it is full.
 const QUEUE: usize = 256;
 
 /// Who may speak with whom, and how.
 #[derive(Clone)]
 pub struct Tls {
-    /// For connections that come in.
-    pub server: Arc<rustls::ServerConfig>,
-    /// For the connection to the leader.
-    pub client: Arc<rustls::ClientConfig>,
+    /// For connections that come in, as it is at the moment.
+    pub server: Arc<dyn Fn() -> Arc<rustls::ServerConfig> + Send + Sync>,
+    /// For connections to the leader, likewise.
+    pub client: Arc<dyn Fn() -> Arc<rustls::ClientConfig> + Send + Sync>,
     /// The name which peers' certificates carry.
     pub server_name: ServerName<'static>,
-    /// The node that a verified certificate belongs to.
-    pub peer_of: fn(&[u8]) -> Option<NodeId>,
+    /// The node that a verified certificate belongs to; none when that has a newer one.
+    pub peer_of: Arc<dyn Fn(&[u8]) -> Option<NodeId> + Send + Sync>,
+    /// Changes when `peer_of` may say something else.
+    pub revision: Arc<dyn Fn() -> u64 + Send + Sync>,
+    /// Changes when this node has another certificate, and its connections are to be made anew.
+    pub round: Arc<dyn Fn() -> u64 + Send + Sync>,
 }
 
 /// What the thread needs to know at start.
@@ -46,8 +47,8 @@ pub struct Settings {
     pub incarnation: u64,
     /// How long is long.
     pub timing: Timing,
-    /// Where to listen.
-    pub listen: Vec<SocketAddr>,
+    /// Where to listen at present.
+    pub listen: watch::Receiver<Vec<SocketAddr>>,
     /// Encryption.
     pub tls: Tls,
     /// The newest term seen by raft's log store; raised before a vote leaves this node.
@@ -84,18 +85,19 @@ impl Handle {
 /// Starts the thread. Its judgements arrive on the returned channel.
 ///
 /// # Errors
-/// Fails when an address cannot be listened on, naming it.
+/// Fails when none of the addresses can be listened on, naming them.
 pub fn spawn(settings: Settings) -> std::io::Result<(Handle, mpsc::UnboundedReceiver<Effect>)> {
-    let mut listeners = Vec::new();
-    for address in &settings.listen {
-        let listener = std::net::TcpListener::bind(address).map_err(|e| {
-            std::io::Error::new(
-                e.kind(),
-                format!("failed to listen on {address} for leases: {e}"),
-            )
-        })?;
-        listener.set_nonblocking(true)?;
-        listeners.push(listener);
+    let mut opened = Vec::new();
+    let mut failed = Vec::new();
+    for address in settings.listen.borrow().iter() {
+        match links::listen(*address) {
+            Ok(listener) => opened.push((*address, listener)),
+            Err(e) => failed.push(format!("{address}: {e}")),
+        }
+    }
+    if opened.is_empty() {
+        let why = format!("failed to listen for leases: {}", failed.join("; "));
+        return Err(std::io::Error::other(why));
     }
     let (events, events_in) = mpsc::channel(QUEUE);
     let (effects, effects_out) = mpsc::unbounded_channel();
@@ -122,18 +124,8 @@ pub fn spawn(settings: Settings) -> std::io::Result<(Handle, mpsc::UnboundedRece
             };
             let local = tokio::task::LocalSet::new();
             local.block_on(&runtime, async move {
-                for listener in listeners {
-                    match TcpListener::from_std(listener) {
-                        Ok(l) => {
-                            tokio::task::spawn_local(accept(
-                                l,
-                                settings.tls.clone(),
-                                events.clone(),
-                            ));
-                        }
-                        Err(e) => tracing::error!("presence cannot listen: {e}"),
-                    }
-                }
+                let entrances = Entrances::new(settings.tls.clone(), events.clone(), opened);
+                tokio::task::spawn_local(entrances.keep(settings.listen.clone()));
                 run(settings, events_in, events, effects, view_in, addresses).await;
             });
         })?;
@@ -163,7 +155,10 @@ async fn run(
     addresses: Arc<Mutex<BTreeMap<NodeId, Vec<SocketAddr>>>>,
 ) {
     let mut machine = Machine::new(settings.node, settings.incarnation, settings.timing);
-    let mut links: BTreeMap<NodeId, mpsc::Sender<Renewal>> = BTreeMap::new();
+    // By address, and by the certificate with which they were made.
+    let mut links: BTreeMap<(NodeId, SocketAddr, u64), mpsc::Sender<Renewal>> = BTreeMap::new();
+    let (mut round, mut since) = ((settings.tls.round)(), Mono::now());
+    let patience = Duration::from_millis(settings.timing.suspect_ms.max(100));
     let mut effects = Vec::new();
     let mut seen_term = 0;
     loop {
@@ -186,13 +181,34 @@ async fn run(
         for effect in effects.drain(..) {
             match effect {
                 Effect::Ask(to, renewal) => {
-                    let link = links.entry(to).or_insert_with(|| {
-                        link(to, &settings, Arc::clone(&addresses), events.clone())
+                    let known = {
+                        let addresses = addresses.lock().expect("no panic while held");
+                        addresses.get(&to).cloned().unwrap_or_default()
+                    };
+                    if (settings.tls.round)() != round {
+                        (round, since) = ((settings.tls.round)(), now);
+                    }
+                    // Until the new ones are there, the same is asked over the old ones, too.
+                    let overlap = now.since(since) < OVERLAP_MS;
+                    links.retain(|(node, address, made), _| {
+                        let fits = *node != to || known.contains(address);
+                        fits && (*made == round || overlap)
                     });
-                    // A link that is stuck drops renewals: the next one says the same.
-                    let _ = link.try_send(renewal);
+                    for address in known {
+                        let link = links.entry((to, address, round)).or_insert_with(|| {
+                            let (tls, events) = (settings.tls.clone(), events.clone());
+                            links::link(to, address, tls, patience, events)
+                        });
+                        // A link that is stuck drops renewals: the next one says the same.
+                        let _ = link.try_send(renewal.clone());
+                    }
+                    for ((node, _, made), link) in &links {
+                        if *node == to && *made != round {
+                            let _ = link.try_send(renewal.clone());
+                        }
+                    }
                 }
-                Effect::Answer(to, grant) => answer(to, grant),
+                Effect::Answer(to, grant) => links::answer(to, &grant),
                 other => {
                     let _ = effects_out.send(other);
                 }
@@ -200,207 +216,4 @@ async fn run(
         }
         view.send_replace(machine.view(now));
     }
-}
-
-thread_local! {
-    /// Open connections of those that ask us, by node: answers go back where the question came from.
-    static ASKERS: std::cell::RefCell<BTreeMap<NodeId, mpsc::Sender<Grant>>> =
-        const { std::cell::RefCell::new(BTreeMap::new()) };
-}
-
-fn answer(to: NodeId, grant: Grant) {
-    ASKERS.with_borrow(|askers| {
-        if let Some(asker) = askers.get(&to) {
-            let _ = asker.try_send(grant);
-        }
-    });
-}
-
-/// Serves the nodes that ask us.
-async fn accept(listener: TcpListener, tls: Tls, events: mpsc::Sender<Event>) {
-    loop {
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
-            Err(e) => {
-                tracing::warn!("failed to accept a presence connection: {e}");
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                continue;
-            }
-        };
-        let (tls, events) = (tls.clone(), events.clone());
-        tokio::task::spawn_local(async move {
-            if let Err(e) = serve(stream, tls, events).await {
-                tracing::debug!("presence connection ended: {e}");
-            }
-        });
-    }
-}
-
-async fn serve(
-    stream: TcpStream,
-    tls: Tls,
-    events: mpsc::Sender<Event>,
-) -> Result<(), std::io::Error> {
-    stream.set_nodelay(true)?;
-    let handshake = TlsAcceptor::from(Arc::clone(&tls.server)).accept(stream);
-    let stream = tokio::time::timeout(Duration::from_secs(2), handshake)
-        .await
-        .map_err(|_| std::io::Error::other("no handshake within 2 s"))??;
-    let node = stream
-        .get_ref()
-        .1
-        .peer_certificates()
-        .and_then(|chain| chain.first())
-        .and_then(|cert| (tls.peer_of)(cert.as_ref()))
-        .ok_or_else(|| std::io::Error::other("the certificate names no node"))?;
-    let (mut read, mut write) = tokio::io::split(stream);
-    let (grants_in, mut grants) = mpsc::channel::<Grant>(8);
-    let mine = grants_in.clone();
-    ASKERS.with_borrow_mut(|askers| askers.insert(node, grants_in));
-    let writer = tokio::task::spawn_local(async move {
-        while let Some(grant) = grants.recv().await {
-            if send(&mut write, &grant).await.is_err() {
-                return;
-            }
-        }
-    });
-    let result = loop {
-        match receive::<Renewal>(&mut read).await {
-            // The certificate says who asks, not the message.
-            Ok(renewal) if renewal.node == node => {
-                if events.send(Event::Renewal(renewal)).await.is_err() {
-                    break Ok(());
-                }
-            }
-            Ok(renewal) => {
-                break Err(std::io::Error::other(format!(
-                    "node {node} asked in the name of node {}",
-                    renewal.node
-                )));
-            }
-            Err(e) => break Err(e),
-        }
-    };
-    writer.abort();
-    if result.as_ref().is_err_and(is_hang_up) {
-        let _ = events.send(Event::HungUp(node)).await;
-    }
-    ASKERS.with_borrow_mut(|askers| {
-        if askers
-            .get(&node)
-            .is_some_and(|current| current.same_channel(&mine))
-        {
-            askers.remove(&node);
-        }
-    });
-    result
-}
-
-/// Keeps a connection to one node while there is something to ask it.
-fn link(
-    to: NodeId,
-    settings: &Settings,
-    addresses: Arc<Mutex<BTreeMap<NodeId, Vec<SocketAddr>>>>,
-    events: mpsc::Sender<Event>,
-) -> mpsc::Sender<Renewal> {
-    let (renewals_in, mut renewals) = mpsc::channel::<Renewal>(2);
-    let tls = settings.tls.clone();
-    let patience = Duration::from_millis(settings.timing.suspect_ms.max(100));
-    tokio::task::spawn_local(async move {
-        let mut turn = 0;
-        while let Some(mut renewal) = renewals.recv().await {
-            let known = addresses
-                .lock()
-                .expect("no panic while held")
-                .get(&to)
-                .cloned();
-            let Some(address) = known.filter(|a| !a.is_empty()).map(|a| a[turn % a.len()]) else {
-                continue;
-            };
-            turn += 1;
-            let connected = tokio::time::timeout(patience, connect(address, &tls)).await;
-            let stream = match connected {
-                Ok(Ok(stream)) => stream,
-                Ok(Err(e)) => {
-                    tracing::debug!("presence cannot reach node {to} at {address}: {e}");
-                    continue;
-                }
-                Err(_) => continue,
-            };
-            let (mut read, mut write) = tokio::io::split(stream);
-            let events = events.clone();
-            let reader = tokio::task::spawn_local(async move {
-                let ended = loop {
-                    match receive::<Grant>(&mut read).await {
-                        Ok(grant) => {
-                            if events.send(Event::Grant { from: to, grant }).await.is_err() {
-                                return;
-                            }
-                        }
-                        Err(e) => break e,
-                    }
-                };
-                if is_hang_up(&ended) {
-                    let _ = events.send(Event::HungUp(to)).await;
-                }
-            });
-            loop {
-                let sent = tokio::time::timeout(patience, send(&mut write, &renewal)).await;
-                if !matches!(sent, Ok(Ok(()))) || reader.is_finished() {
-                    break;
-                }
-                match renewals.recv().await {
-                    Some(next) => renewal = next,
-                    None => break,
-                }
-            }
-            reader.abort();
-        }
-    });
-    renewals_in
-}
-
-/// The other end was closed by its kernel. A machine without power, or behind a cut cable, says nothing.
-fn is_hang_up(e: &std::io::Error) -> bool {
-    use std::io::ErrorKind::{ConnectionReset, UnexpectedEof};
-    matches!(e.kind(), UnexpectedEof | ConnectionReset)
-}
-
-async fn connect(
-    address: SocketAddr,
-    tls: &Tls,
-) -> std::io::Result<tokio_rustls::client::TlsStream<TcpStream>> {
-    let stream = TcpStream::connect(address).await?;
-    stream.set_nodelay(true)?;
-    // A dead host must not hold a link for the minutes that TCP retries by itself.
-    socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(Duration::from_secs(1)))?;
-    TlsConnector::from(Arc::clone(&tls.client))
-        .connect(tls.server_name.clone(), stream)
-        .await
-}
-
-async fn send<W: AsyncWriteExt + Unpin, T: Serialize>(
-    to: &mut W,
-    value: &T,
-) -> std::io::Result<()> {
-    let body = postcard::to_stdvec(value).map_err(std::io::Error::other)?;
-    let mut frame = Vec::with_capacity(body.len() + 2);
-    frame.extend_from_slice(&(body.len() as u16).to_be_bytes());
-    frame.extend_from_slice(&body);
-    to.write_all(&frame).await?;
-    to.flush().await
-}
-
-async fn receive<T: for<'a> Deserialize<'a>>(
-    from: &mut (impl AsyncReadExt + Unpin),
-) -> std::io::Result<T> {
-    let length = usize::from(from.read_u16().await?);
-    if length > MAX_FRAME {
-        return Err(std::io::Error::other(format!(
-            "a presence message of {length} bytes"
-        )));
-    }
-    let mut body = vec![0; length];
-    from.read_exact(&mut body).await?;
-    postcard::from_bytes(&body).map_err(std::io::Error::other)
 }

@@ -3,8 +3,10 @@
 //! Leaves: `Answer`s, `State` snapshots, `Change`s, `Leadership`; bytes for peers through `Transport`.
 //! May touch: the data directory (redb, fsync), the clock; the network only through `Transport`.
 
+mod addresses;
 mod checked;
 mod cores;
+mod credentials;
 mod drive;
 mod election;
 mod handle;
@@ -26,10 +28,14 @@ mod vocab;
 #[cfg(test)]
 mod tests;
 
+pub use addresses::usable;
+pub use credentials::{AuthorityRecord, Credential, KeyChange};
 pub use handle::{Changes, Config, Raft};
 pub use history::{History, HistoryEntry};
 pub use spare::{Seen, spare};
 pub use state::State;
+#[cfg(test)]
+pub(crate) use state::apply_for_tests;
 pub use store::{Identity, Store};
 pub use survivor::{Loss, Want};
 pub use touched::{How, Touched};

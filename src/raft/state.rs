@@ -7,6 +7,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::addresses;
+use super::credentials::{self, AuthorityRecord, Credential};
 use super::history::{History, HistoryEntry};
 use super::touched::Touched;
 use super::trial::{Trial, WITHIN_S};
@@ -52,6 +54,10 @@ pub struct State {
     pub trial: Option<Arc<Trial>>,
     /// With two voters, one that has fenced the other goes on alone.
     pub two_node: bool,
+    /// Which certificate each member shows.
+    pub credentials: Arc<BTreeMap<NodeId, Credential>>,
+    /// Whose signature makes a member, the newest last. Empty before the first one was replaced.
+    pub authorities: Arc<Vec<AuthorityRecord>>,
 }
 
 impl State {
@@ -82,6 +88,10 @@ struct Saved {
     dedup: Dedup,
     #[serde(default)]
     two_node: bool,
+    #[serde(default)]
+    credentials: Vec<(NodeId, Credential)>,
+    #[serde(default)]
+    authorities: Vec<AuthorityRecord>,
 }
 
 /// Number of the layout of a snapshot; a newer one than ours is refused.
@@ -248,17 +258,20 @@ fn apply_cluster(state: &mut State, change: &ClusterChange) -> (Outcome, Option<
             state.two_node = *on;
             done()
         }
-        ClusterChange::Update {
-            id,
-            addresses,
-            certificate: _,
-        } => {
+        ClusterChange::SetAddresses { id, addresses } => {
+            if let Err(why) = addresses::fit(addresses, *id, &state.members) {
+                return refuse(CrmExit::UNSATISFIED, why);
+            }
             let Some(member) = Arc::make_mut(&mut state.members).get_mut(id) else {
                 return refuse(CrmExit::NO_SUCH, no_member(*id));
             };
             member.addresses.clone_from(addresses);
             done()
         }
+        ClusterChange::Keys(change) => match credentials::apply(state, change) {
+            Ok(()) => done(),
+            Err((exit, why)) => refuse(exit, why),
+        },
         ClusterChange::Try { command, within_s } => try_out(state, command, *within_s),
         ClusterChange::EndTrial {
             number,
@@ -267,6 +280,12 @@ fn apply_cluster(state: &mut State, change: &ClusterChange) -> (Outcome, Option<
             now_s,
         } => end_trial(state, *number, *keep, origin, *now_s),
     }
+}
+
+/// One change of the cluster, for tests of those who ask for it.
+#[cfg(test)]
+pub(crate) fn apply_for_tests(state: &mut State, change: &ClusterChange) -> Outcome {
+    apply_cluster(state, change).0
 }
 
 /// One trial at a time: what a second one would be taken back to is not known before the first has ended.
@@ -444,6 +463,7 @@ fn remove(state: &mut State, id: NodeId, now_s: i64) -> (Outcome, Option<Patch>)
     let comment = format!("node {} removed", member.name);
     let command = ours(Command::transaction(commands), comment, now_s);
     Arc::make_mut(&mut state.members).remove(&id);
+    Arc::make_mut(&mut state.credentials).remove(&id);
     apply_cib(state, &command)
 }
 
@@ -530,6 +550,12 @@ pub(crate) fn save(state: &State, dedup: &Dedup) -> Vec<u8> {
         trial: state.trial.clone(),
         dedup: dedup.clone(),
         two_node: state.two_node,
+        credentials: state
+            .credentials
+            .iter()
+            .map(|(id, it)| (*id, it.clone()))
+            .collect(),
+        authorities: state.authorities.to_vec(),
     };
     let content = serde_json::to_vec(&saved).expect("our own types have no map with odd keys");
     super::checked::seal("snapshot", &content)
@@ -563,6 +589,8 @@ pub(crate) fn restore(bytes: &[u8]) -> Result<(State, Dedup), String> {
         history: saved.history,
         trial: saved.trial,
         two_node: saved.two_node,
+        credentials: Arc::new(saved.credentials.into_iter().collect()),
+        authorities: Arc::new(saved.authorities),
     };
     Ok((state, saved.dedup))
 }

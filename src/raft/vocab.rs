@@ -98,15 +98,15 @@ pub enum ClusterChange {
         /// Whether it is on.
         on: bool,
     },
-    /// A member listens elsewhere, or has a new certificate.
-    Update {
+    /// A member listens elsewhere.
+    SetAddresses {
         /// Which one.
         id: NodeId,
-        /// Where it listens.
+        /// Where it listens, the preferred one first.
         addresses: Vec<SocketAddr>,
-        /// SHA-256 of its certificate.
-        certificate: Option<String>,
     },
+    /// Keys, certificates, authorities.
+    Keys(super::credentials::KeyChange),
     /// A change of the CIB that is taken back unless it is confirmed in time.
     Try {
         /// The change.
@@ -233,7 +233,7 @@ pub struct Member {
     pub id: NodeId,
     /// Its name.
     pub name: NodeName,
-    /// Where it listens for peers; the first one that answers is used.
+    /// Where it listens for peers, the preferred one first.
     pub addresses: Vec<SocketAddr>,
     /// What it does.
     pub role: MemberRole,

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::PathStatus;
+
 /// The name of the request, between nodes and from tools.
 pub const CHECKUP: &str = "checkup";
 
@@ -40,6 +42,8 @@ pub struct NodeReport {
     pub mtus: BTreeMap<String, (String, u64)>,
     /// Seconds since 1970 when its certificate ends.
     pub certificate_until_s: Option<i64>,
+    /// Its paths to the other nodes.
+    pub paths: Vec<PathStatus>,
     /// A guard watches its daemon.
     pub guard: bool,
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::authorise::Grant;
 use super::{
-    AdminAnswer, AdminRequest, Caller, ClusterStatus, Error, NodeConfig, Paths, Peers, Token,
-    TrialNote, tls,
+    AdminAnswer, AdminRequest, Caller, CertificateNote, ClusterStatus, Error, Keyring, NodeConfig,
+    Peers, Token, TrialNote,
 };
 use crate::cib;
 use crate::clock;
@@ -28,29 +28,26 @@ pub struct Common {
     pub peers: Peers,
     /// This node.
     pub config: Arc<NodeConfig>,
-    /// SHA-256 of the authority's certificate.
-    pub ca_fingerprint: String,
+    /// What it proves itself with.
+    pub keys: Keyring,
 }
 
 impl Common {
     /// For a daemon with these parts.
-    ///
-    /// # Errors
-    /// Names the file that cannot be read.
-    pub fn new(
-        raft: Raft,
-        peers: Peers,
-        config: Arc<NodeConfig>,
-        paths: &Paths,
-    ) -> Result<Self, Error> {
-        let ca = super::node::read(&paths.data.join("ca.pem"))?;
-        let ca = tls::certificate(ca.as_bytes(), "ca.pem")?;
-        Ok(Self {
+    pub fn new(raft: Raft, peers: Peers, config: Arc<NodeConfig>, keys: Keyring) -> Self {
+        Self {
             raft,
             peers,
             config,
-            ca_fingerprint: tls::fingerprint(&ca),
-        })
+            keys,
+        }
+    }
+
+    /// SHA-256 of the certificate of the authority whose signature counts, as it stands in tokens.
+    pub fn ca_fingerprint(&self) -> String {
+        let state = self.raft.local();
+        let signing = state.signing().map(|it| it.fingerprint.clone());
+        signing.or_else(|| self.keys.issuer()).unwrap_or_default()
     }
 
     /// The answer; none for requests that only the daemon can answer.
@@ -103,7 +100,7 @@ impl Common {
             }
             AdminRequest::Status => Ok(AdminAnswer::Status(Box::new(self.status()))),
             AdminRequest::Token { role, valid_s } => {
-                make_token(&self.raft, &self.ca_fingerprint, *role, *valid_s)
+                make_token(&self.raft, &self.ca_fingerprint(), *role, *valid_s)
                     .await
                     .map(|token| AdminAnswer::Text(token.to_string()))
             }
@@ -201,6 +198,9 @@ impl Common {
             index: state.index,
             members: state.members.values().cloned().collect(),
             paths: self.peers.paths(),
+            links: self.peers.every_path(),
+            certificates: certificates(&state),
+            authorities: state.authorities.len().max(1),
             trial: state.trial.as_deref().map(TrialNote::of),
             more: serde_json::Value::Null,
         }
@@ -322,6 +322,17 @@ impl Common {
             }
         }
     }
+}
+
+fn certificates(state: &State) -> Vec<CertificateNote> {
+    let newest = state.authorities.last().map(|it| &it.fingerprint);
+    let note = |(id, it): (&NodeId, &crate::raft::Credential)| CertificateNote {
+        node: *id,
+        generation: it.generation,
+        until_s: it.until_s,
+        outdated: newest.is_some_and(|newest| *newest != it.issuer),
+    };
+    state.credentials.iter().map(note).collect()
 }
 
 /// A member by name or id.

@@ -1,5 +1,6 @@
 //! Typed requests to frames and back.
 
+use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 use tonic::Status;
 
@@ -9,14 +10,16 @@ use super::wire::Frame;
 pub(super) fn frame(message: &impl Serialize) -> Frame {
     Frame {
         body: serde_json::to_vec(message).expect("our own types have no map with odd keys"),
-        data: Vec::new(),
+        data: Bytes::new(),
     }
 }
 
 /// Raw bytes as a frame.
 pub(super) fn raw(data: Vec<u8>) -> Frame {
-    let body = Vec::new();
-    Frame { body, data }
+    Frame {
+        body: Vec::new(),
+        data: data.into(),
+    }
 }
 
 /// The typed message in a frame.

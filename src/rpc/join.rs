@@ -1,17 +1,20 @@
 //! How a cluster begins, and how a node gets into it.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::authority::{self, Authority, Issue, NewKey};
 use super::node::{make_dir, read, write};
-use super::tls::{self, Authority, NewKey};
+use super::tls;
 use super::wire::peer_client::PeerClient;
-use super::{ADMIN_GROUP, Error, NodeConfig, Paths, Profile, Token, convert, peers};
+use super::{ADMIN_GROUP, Error, NodeConfig, Paths, Profile, Token, convert, path};
+use crate::cib::Cib;
+use crate::cib::config::options;
 use crate::clock;
-use crate::raft::{ClusterChange, Identity, MemberRole, Outcome, Raft, Store};
+use crate::raft::{ClusterChange, Identity, MemberRole, Outcome, Raft, State, Store};
 use crate::terms::{CrmExit, NodeId, NodeName};
 
 /// What `init` is told.
@@ -51,8 +54,14 @@ pub fn init(paths: &Paths, founding: Founding) -> Result<NodeConfig, Error> {
     let (cluster, node) = (Uuid::new_v4(), NodeId(1));
     let authority = Authority::create(cluster)?;
     let key = NewKey::create(None)?;
-    let certificate = authority.sign(&key.request, cluster, node)?;
-    write(&paths.data.join("ca.key"), &authority.key_pem())?;
+    let issue = Issue {
+        cluster,
+        node,
+        generation: 1,
+        until_s: good_until(&Cib::default(), clock::wall_s()),
+    };
+    let certificate = authority.sign(&key.request, issue)?;
+    authority.keep(&paths.data)?;
     write(&paths.data.join("node.key"), &key.key_pem)?;
     let config = NodeConfig {
         cluster_name: founding.cluster_name,
@@ -60,7 +69,7 @@ pub fn init(paths: &Paths, founding: Founding) -> Result<NodeConfig, Error> {
         node,
         incarnation: Uuid::new_v4(),
         founder: true,
-        key: tls::key_of(&key.request)?,
+        key: authority::key_of(&key.request)?,
         name: founding.name,
         role: MemberRole::Voter,
         addresses: founding.addresses,
@@ -69,13 +78,14 @@ pub fn init(paths: &Paths, founding: Founding) -> Result<NodeConfig, Error> {
         admin_group: ADMIN_GROUP.into(),
         watchdog: None,
     };
-    finish(paths, &config, authority.certificate(), &certificate)?;
+    let ca = tls::to_pem(authority.certificate());
+    finish(paths, &config, &ca, &certificate)?;
     Ok(config)
 }
 
 /// Certificates, store, and last of all the configuration: with it, the node belongs to the cluster.
-fn finish(paths: &Paths, config: &NodeConfig, ca: &[u8], own: &[u8]) -> Result<(), Error> {
-    write(&paths.data.join("ca.pem"), &tls::to_pem(ca))?;
+fn finish(paths: &Paths, config: &NodeConfig, ca: &str, own: &[u8]) -> Result<(), Error> {
+    write(&paths.data.join("ca.pem"), ca)?;
     write(&paths.data.join("node.pem"), &tls::to_pem(own))?;
     // Left over from an attempt that did not get as far as the configuration.
     for name in ["raft.redb", "raft.tail"] {
@@ -155,7 +165,7 @@ pub(super) struct Welcome {
 
 /// Lets nodes in, on a member that has the authority's key.
 pub struct Doorkeeper {
-    authority: Authority,
+    paths: Paths,
     cluster: Uuid,
 }
 
@@ -165,12 +175,27 @@ impl Doorkeeper {
     /// # Errors
     /// Names the file that cannot be read.
     pub fn load(paths: &Paths, cluster: Uuid) -> Result<Option<Self>, Error> {
-        let key = paths.data.join("ca.key");
-        if !key.exists() {
-            return Ok(None);
-        }
-        let authority = Authority::from_pem(&read(&paths.data.join("ca.pem"))?, &read(&key)?)?;
-        Ok(Some(Self { authority, cluster }))
+        let paths = paths.clone();
+        let signs = !Authority::all(&paths.data)?.is_empty();
+        Ok(signs.then_some(Self { paths, cluster }))
+    }
+
+    /// Whoever signs at present, and all that are to be trusted, that one first.
+    fn authority(&self, state: &State) -> Result<(Authority, String), Error> {
+        let wanted = state.signing();
+        let all = Authority::all(&self.paths.data)?.into_iter();
+        let mut all = all.filter(|it| wanted.is_none_or(|w| w.fingerprint == it.fingerprint()));
+        let authority = all.next().ok_or_else(|| Error::Refused {
+            exit: CrmExit::UNSATISFIED,
+            message: "this member can't sign at the moment, as the cluster's authority is being replaced: ask another one"
+                .into(),
+        })?;
+        let first = authority.fingerprint();
+        let others = state.authorities.iter();
+        let others = others.filter(|it| it.fingerprint != first);
+        let mut trusted = tls::to_pem(authority.certificate());
+        others.for_each(|it| trusted.push_str(&it.pem));
+        Ok((authority, trusted))
     }
 
     pub(super) async fn admit(&self, raft: &Raft, wanted: JoinRequest) -> JoinAnswer {
@@ -186,7 +211,9 @@ impl Doorkeeper {
     async fn try_admit(&self, raft: &Raft, wanted: JoinRequest) -> Result<Welcome, Error> {
         check_name(&wanted.name)?;
         let request = decode(&wanted.request)?;
-        let key = tls::key_of(&request)?;
+        let key = authority::key_of(&request)?;
+        // Before the token is used up.
+        self.authority(&raft.local())?;
         let change = ClusterChange::Join {
             hash: Token::hash(&wanted.secret),
             now_s: clock::wall_s(),
@@ -208,18 +235,34 @@ impl Doorkeeper {
             .members
             .get(&id)
             .map_or(MemberRole::Learner, |member| member.role);
-        let certificate = self.authority.sign(&request, self.cluster, id)?;
+        let (authority, trusted) = self.authority(&state)?;
+        let issue = Issue {
+            cluster: self.cluster,
+            node: id,
+            generation: 1,
+            until_s: good_until(&state.cib, clock::wall_s()),
+        };
+        let certificate = authority.sign(&request, issue)?;
         tracing::info!("node {id} joined as {role}");
         Ok(Welcome {
             id,
             role,
             cluster_name: state.name.clone(),
-            ca: tls::to_pem(self.authority.certificate()),
+            ca: trusted,
             certificate: tls::to_pem(&certificate),
-            ca_key: role.runs_resources().then(|| self.authority.key_pem()),
+            ca_key: role.runs_resources().then(|| authority.to_pem()),
         })
     }
 }
+
+/// Until when a certificate that is made now is good; none for as good as ever.
+pub fn good_until(cib: &Cib, now_s: i64) -> Option<i64> {
+    let days = options::integer(cib, LIFETIME);
+    (days > 0).then(|| now_s.saturating_add(days.saturating_mul(86_400)))
+}
+
+/// The option that says for how many days a certificate is good.
+pub const LIFETIME: &str = "certificate-days";
 
 fn decode(base64: &str) -> Result<Vec<u8>, Error> {
     use base64::Engine as _;
@@ -271,7 +314,7 @@ pub async fn join(paths: &Paths, joining: Joining) -> Result<NodeConfig, Error> 
         node: welcome.id,
         incarnation: Uuid::new_v4(),
         founder: false,
-        key: tls::key_of(&key.request)?,
+        key: authority::key_of(&key.request)?,
         name: joining.name,
         role: welcome.role,
         addresses: joining.addresses,
@@ -280,7 +323,7 @@ pub async fn join(paths: &Paths, joining: Joining) -> Result<NodeConfig, Error> 
         admin_group: ADMIN_GROUP.into(),
         watchdog: None,
     };
-    finish(paths, &config, &ca, &own)?;
+    finish(paths, &config, &welcome.ca, &own)?;
     Ok(config)
 }
 
@@ -290,8 +333,7 @@ async fn knock(token: &Token, request: &JoinRequest) -> Result<Welcome, Error> {
     let mut failed = Vec::new();
     for address in &token.addresses {
         let name = tls::any_node(token.cluster);
-        let in_use = Arc::new(Mutex::new(None));
-        let channel = peers::lazy_channel(vec![*address], name, Arc::clone(&config), in_use);
+        let channel = path::stranger(*address, name, Arc::clone(&config));
         match PeerClient::new(channel).join(convert::frame(request)).await {
             Ok(answer) => match convert::message(answer.get_ref()) {
                 Ok(JoinAnswer::Welcome(welcome)) => return Ok(*welcome),

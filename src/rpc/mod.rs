@@ -5,11 +5,15 @@
 
 mod admin;
 mod authorise;
+mod authority;
 mod checkup;
 mod common;
 mod convert;
+mod health;
 mod join;
+mod keyring;
 mod node;
+mod path;
 mod peers;
 mod server;
 mod tls;
@@ -21,17 +25,19 @@ mod tests;
 
 pub use admin::{Client, call_blocking, serve as serve_tools};
 pub use authorise::{Denied, Grant, authorise};
+pub use authority::{Authority, Issue, NewKey};
 pub use checkup::{CHECKUP, CheckupRequest, NodeReport};
 pub use common::{Common, make_token};
-pub use join::{Doorkeeper, Founding, Joining, init, join};
-pub use node::{ADMIN_GROUP, NodeConfig, PORT, Paths, Profile, lease_address};
+pub use join::{Doorkeeper, Founding, Joining, LIFETIME, good_until, init, join};
+pub use keyring::{Keyring, renew_if_ended};
+pub use node::{ADMIN_GROUP, NodeConfig, PORT, Paths, Profile, lease_address, parse_address};
 pub use peers::Peers;
 pub use server::{Listening, serve as serve_peers};
-pub use tls::{Authority, Credentials, any_node, certificate_until_s, node_of, this_node};
+pub use tls::{Facts, any_node, certificate_of, this_node, to_pem};
 pub use token::Token;
 pub use vocab::{
-    AdminAnswer, AdminRequest, AdminService, Caller, ChangeNotice, ClusterStatus, PeerAnswer,
-    PeerRequest, PeerService, TrialNote,
+    AdminAnswer, AdminRequest, AdminService, Caller, CertificateNote, ChangeNotice, ClusterStatus,
+    PathState, PathStatus, PeerAnswer, PeerRequest, PeerService, TrialNote,
 };
 
 use crate::terms::{CrmExit, NodeId};
@@ -40,6 +46,8 @@ use crate::terms::{CrmExit, NodeId};
 const MESSAGE_BYTES: usize = 256 << 20;
 /// What a tool may send in one request.
 const REQUEST_BYTES: usize = 32 << 20;
+
+use tls::Credentials;
 
 #[expect(unreachable_pub, reason = "generated from proto/")]
 mod wire {

@@ -2,7 +2,7 @@
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::Write as _;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::Error;
 use crate::raft::{Identity, MemberRole, Timing};
-use crate::terms::{NodeId, NodeName};
+use crate::terms::{CrmExit, NodeId, NodeName};
 
 /// Port for peers, if none is given. Leases use the next one.
 pub const PORT: u16 = 5405;
@@ -149,6 +149,19 @@ impl NodeConfig {
         })
     }
 
+    /// The same with other addresses. Leases follow them.
+    ///
+    /// # Errors
+    /// Names what cannot be written.
+    pub fn move_to(&self, addresses: &[SocketAddr], paths: &Paths) -> Result<(), Error> {
+        let moved = Self {
+            addresses: addresses.to_vec(),
+            lease_addresses: Vec::new(),
+            ..self.clone()
+        };
+        moved.save(paths)
+    }
+
     /// Writes it: from now on the node belongs to the cluster.
     pub(super) fn save(&self, paths: &Paths) -> Result<(), Error> {
         let text = toml::to_string_pretty(self).map_err(|e| Error::Config {
@@ -194,6 +207,31 @@ impl NodeConfig {
             self.lease_addresses.clone()
         }
     }
+}
+
+/// An address with or without a port.
+///
+/// # Errors
+/// Says how one is written.
+pub fn parse_address(text: &str, port: u16) -> Result<SocketAddr, Error> {
+    if let Ok(ip) = text.parse() {
+        return Ok(SocketAddr::new(ip, port));
+    }
+    let with_port = if text.contains(':') {
+        text.to_owned()
+    } else {
+        format!("{text}:{port}")
+    };
+    let found = with_port
+        .to_socket_addrs()
+        .ok()
+        .and_then(|mut all| all.next());
+    found.ok_or_else(|| Error::Refused {
+        exit: CrmExit::NO_HOST,
+        message: format!(
+            "`{text}` is not an address: write 192.0.2.11, 192.0.2.11:5405 or [2001:db8::1]:5405"
+        ),
+    })
 }
 
 /// The lease address that belongs to a peer address.

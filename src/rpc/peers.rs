@@ -1,29 +1,27 @@
-//! Connections to the other nodes: one per node, over the first of its addresses that answers.
+//! Lines to the other nodes. A line has a path for each address of its node, in the order in which the node names them;
+//! the first one that works is used. When an answer is late and the path turns out to be silent, the question goes out
+//! over the next one as well, and whichever answer comes first counts: so a network that is lost costs less than the time
+//! after which anybody calls a node silent.
+//!
+//! What is asked twice is done once: raft's messages change nothing the second time, and calls carry a number by which the
+//! other end knows them again (`server.rs`).
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
-use hyper_util::rt::TokioIo;
-use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
-use tokio::net::TcpStream;
-use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
-use tonic::transport::{Channel, Endpoint, Uri};
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use uuid::Uuid;
 
-use super::wire::peer_client::PeerClient;
-use super::{Credentials, Error, MESSAGE_BYTES, PeerAnswer, PeerRequest, convert, tls};
+use super::health::Standing;
+use super::path::{Kind, Path, Trust};
+use super::vocab::PathStatus;
+use super::wire::Frame;
+use super::{Keyring, PeerAnswer, PeerRequest, convert, tls};
 use crate::raft::{Member, Transport, TransportError};
 use crate::terms::NodeId;
-
-/// One address must answer within this time, the handshake included.
-const CONNECT: Duration = Duration::from_millis(1000);
-/// A connection on which sent data stays unacknowledged for so long is given up, and made again: after a
-/// cut cable the kernel would wait for minutes.
-const SILENCE: Duration = Duration::from_millis(1500);
 
 /// All lines to other nodes. Clones share them.
 #[derive(Clone)]
@@ -32,33 +30,62 @@ pub struct Peers {
 }
 
 struct Inner {
-    credentials: Credentials,
-    config: Arc<ClientConfig>,
+    keys: Keyring,
     lines: Mutex<BTreeMap<NodeId, Line>>,
 }
 
+/// The line to one node.
 #[derive(Clone)]
 struct Line {
-    addresses: Vec<SocketAddr>,
-    client: PeerClient<Channel>,
-    in_use: Arc<Mutex<Option<SocketAddr>>>,
+    paths: Vec<Arc<Path>>,
+    /// Paths to addresses that the node had before, at the end of `paths`: it may not know yet that it moved.
+    former: usize,
 }
 
 impl Peers {
     /// Lines that prove who this node is.
-    ///
-    /// # Errors
-    /// Fails when keys and certificates do not fit each other.
-    pub fn new(credentials: Credentials) -> Result<Self, Error> {
-        let config = credentials.client()?;
-        let inner = Inner {
-            credentials,
-            config,
-            lines: Mutex::default(),
-        };
-        Ok(Self {
-            inner: Arc::new(inner),
+    pub fn new(keys: Keyring) -> Self {
+        let lines = Mutex::default();
+        Self {
+            inner: Arc::new(Inner { keys, lines }),
+        }
+    }
+
+    /// Makes all connections anew, with the key that this node has now. The old ones are used until the new ones work.
+    pub fn renew(&self) {
+        let mut lines = self.inner.lines.lock().expect("no panic while held");
+        for (id, line) in lines.iter_mut() {
+            let trust = self.trust(*id);
+            let now = line.paths.len() - line.former;
+            let old = line.paths[..now].to_vec();
+            let new = old.iter();
+            line.paths = new
+                .map(|path| Path::open(*id, path.address, trust.clone()))
+                .collect();
+            line.former = old.len();
+            line.paths.extend(old);
+        }
+    }
+
+    /// Whether nothing goes over connections from before any more.
+    pub fn are_renewed(&self) -> bool {
+        let mut lines = self.inner.lines.lock().expect("no panic while held");
+        lines.values_mut().all(|line| {
+            line.forget_former();
+            let former = line.paths.iter().rev().take(line.former);
+            former
+                .into_iter()
+                .all(|path| path.standing() == Standing::Down)
         })
+    }
+
+    fn trust(&self, to: NodeId) -> Trust {
+        let keys = self.inner.keys.clone();
+        let (cluster, _) = keys.identity();
+        Trust {
+            name: tls::this_node(cluster, to),
+            config: Arc::new(move || keys.client()),
+        }
     }
 
     /// Asks another daemon.
@@ -70,89 +97,165 @@ impl Peers {
         to: NodeId,
         request: &PeerRequest,
     ) -> Result<PeerAnswer, TransportError> {
-        let mut line = self.line(to)?;
-        let answer = line.client.call(convert::frame(request)).await;
-        let answer = answer.map_err(|e| line.failed(to, &e))?.into_inner();
-        convert::message(&answer).map_err(|e| line.failed(to, &e))
+        let mut frame = convert::frame(request);
+        frame.data = Bytes::copy_from_slice(Uuid::new_v4().as_bytes());
+        let answer = self.line(to)?.ask(to, Kind::Call, frame).await?;
+        convert::message(&answer).map_err(|e| TransportError::Lost {
+            to,
+            why: e.message().to_owned(),
+        })
     }
 
-    /// How each node is reached at present.
+    /// How each node is reached at present: the address in use, or none.
     pub fn paths(&self) -> Vec<(NodeId, Option<SocketAddr>)> {
         let lines = self.inner.lines.lock().expect("no panic while held");
-        let path = |line: &Line| *line.in_use.lock().expect("no panic while held");
-        lines.iter().map(|(id, line)| (*id, path(line))).collect()
+        let in_use = |line: &Line| line.in_use().map(|path| path.address);
+        lines.iter().map(|(id, line)| (*id, in_use(line))).collect()
+    }
+
+    /// Every path to every node.
+    pub fn every_path(&self) -> Vec<PathStatus> {
+        let lines = self.inner.lines.lock().expect("no panic while held");
+        let mut all = Vec::new();
+        for line in lines.values() {
+            let in_use = line.in_use().map(|path| path.address);
+            let now = line.paths.len() - line.former;
+            all.extend(line.paths[..now].iter().map(|path| PathStatus {
+                used: in_use == Some(path.address),
+                ..path.status()
+            }));
+        }
+        all
     }
 
     /// Where other nodes are, before the replicated state says so: from the answer to a join.
     pub fn learn(&self, members: impl IntoIterator<Item = (NodeId, Vec<SocketAddr>)>) {
         let mut lines = self.inner.lines.lock().expect("no panic while held");
         for (id, addresses) in members {
-            if id == self.inner.credentials.node {
+            if id == self.inner.keys.identity().1 {
                 continue;
             }
-            if lines
-                .get(&id)
-                .is_none_or(|line| line.addresses != addresses)
-            {
-                lines.insert(id, self.connect(id, addresses));
-            }
+            let line = match lines.remove(&id) {
+                Some(line) if line.is_at(&addresses) => line,
+                before => self.connect(id, &addresses, before),
+            };
+            lines.insert(id, line);
         }
     }
 
     fn line(&self, to: NodeId) -> Result<Line, TransportError> {
-        let lines = self.inner.lines.lock().expect("no panic while held");
-        lines
-            .get(&to)
-            .cloned()
+        let mut lines = self.inner.lines.lock().expect("no panic while held");
+        let line = lines
+            .get_mut(&to)
             .ok_or_else(|| TransportError::Unreachable {
                 to,
                 why: "its addresses are not known here".into(),
-            })
+            })?;
+        line.forget_former();
+        Ok(line.clone())
     }
 
-    fn connect(&self, to: NodeId, addresses: Vec<SocketAddr>) -> Line {
-        let in_use = Arc::new(Mutex::new(None));
-        let name = tls::this_node(self.inner.credentials.cluster, to);
-        let channel = lazy_channel(
-            addresses.clone(),
-            name,
-            Arc::clone(&self.inner.config),
-            Arc::clone(&in_use),
-        );
-        Line {
-            addresses,
-            client: PeerClient::new(channel)
-                .max_decoding_message_size(MESSAGE_BYTES)
-                .max_encoding_message_size(MESSAGE_BYTES),
-            in_use,
+    /// Paths that stay are kept with their connections.
+    fn connect(&self, to: NodeId, addresses: &[SocketAddr], before: Option<Line>) -> Line {
+        let mut old = before.map(|line| line.paths).unwrap_or_default();
+        let trust = self.trust(to);
+        let mut paths = Vec::new();
+        for address in addresses {
+            let kept = old.iter().position(|path| path.address == *address);
+            paths.push(match kept {
+                Some(at) => old.remove(at),
+                None => Path::open(to, *address, trust.clone()),
+            });
         }
+        // What never worked is no way to reach anybody.
+        old.retain(|path| path.standing() < Standing::Down);
+        let former = old.len();
+        paths.extend(old);
+        Line { paths, former }
     }
 }
 
 impl Line {
-    fn failed(&self, to: NodeId, status: &tonic::Status) -> TransportError {
-        use std::error::Error as _;
-        let mut why = status.message().to_owned();
-        let mut source = status.source();
-        while let Some(inner) = source {
-            why = inner.to_string();
-            source = inner.source();
+    fn is_at(&self, addresses: &[SocketAddr]) -> bool {
+        let now = &self.paths[..self.paths.len() - self.former];
+        now.iter().map(|path| &path.address).eq(addresses)
+    }
+
+    fn in_use(&self) -> Option<&Arc<Path>> {
+        let best = self.paths.iter().min_by_key(|path| path.standing())?;
+        matches!(best.standing(), Standing::Up | Standing::Doubted).then_some(best)
+    }
+
+    /// A node that answers at one of its new addresses listens at all that it has.
+    fn forget_former(&mut self) {
+        let now = self.paths.len() - self.former;
+        if self.former > 0
+            && self.paths[..now]
+                .iter()
+                .any(|p| p.standing() == Standing::Up)
+        {
+            self.paths.truncate(now);
+            self.former = 0;
         }
-        // Without a connection nothing was sent.
-        if self.in_use.lock().expect("no panic while held").is_none() {
-            TransportError::Unreachable { to, why }
-        } else {
-            TransportError::Lost { to, why }
+    }
+
+    async fn ask(&self, to: NodeId, kind: Kind, frame: Frame) -> Result<Frame, TransportError> {
+        let mut order = self.paths.clone();
+        // Stable: of paths that stand alike, the one that the node names first.
+        order.sort_by_key(|path| path.standing());
+        let mut order = order.into_iter();
+        let bytes = frame.body.len() + frame.data.len();
+        let mut asked = FuturesUnordered::new();
+        let mut doubts = FuturesUnordered::new();
+        let mut next = |asked: &mut FuturesUnordered<_>, doubts: &mut FuturesUnordered<_>| {
+            let Some(path) = order.next() else {
+                return false;
+            };
+            if order.len() > 0 {
+                doubts.push(Arc::clone(&path).in_doubt(bytes));
+            }
+            asked.push(path.ask(kind, frame.clone()));
+            true
+        };
+        next(&mut asked, &mut doubts);
+        let mut reasons = Vec::new();
+        let mut perhaps = false;
+        loop {
+            let failed = tokio::select! {
+                answer = asked.next() => match answer {
+                    Some(Ok(answer)) => return Ok(answer),
+                    Some(Err(failed)) => failed,
+                    None => break,
+                },
+                Some(()) = doubts.next() => {
+                    next(&mut asked, &mut doubts);
+                    continue;
+                }
+            };
+            perhaps |= !failed.unsent;
+            let over = failed.answered;
+            reasons.push(failed.why);
+            if over || (asked.is_empty() && !next(&mut asked, &mut doubts)) {
+                break;
+            }
         }
+        let why = match reasons.is_empty() {
+            true => "it has no address".to_owned(),
+            false => reasons.join("; "),
+        };
+        Err(match perhaps {
+            true => TransportError::Lost { to, why },
+            false => TransportError::Unreachable { to, why },
+        })
     }
 }
 
 #[async_trait::async_trait]
 impl Transport for Peers {
     async fn raft(&self, to: NodeId, message: Vec<u8>) -> Result<Vec<u8>, TransportError> {
-        let mut line = self.line(to)?;
-        let answer = line.client.raft(convert::raw(message)).await;
-        Ok(answer.map_err(|e| line.failed(to, &e))?.into_inner().data)
+        let frame = convert::raw(message);
+        let answer = self.line(to)?.ask(to, Kind::Raft, frame).await?;
+        Ok(answer.data.to_vec())
     }
 
     fn members(&self, members: &BTreeMap<NodeId, Member>) {
@@ -160,88 +263,4 @@ impl Transport for Peers {
         let mut lines = self.inner.lines.lock().expect("no panic while held");
         lines.retain(|id, _| members.contains_key(id));
     }
-}
-
-/// A channel that connects when it is first used, and again after each loss.
-pub(super) fn lazy_channel(
-    addresses: Vec<SocketAddr>,
-    name: ServerName<'static>,
-    config: Arc<ClientConfig>,
-    in_use: Arc<Mutex<Option<SocketAddr>>>,
-) -> Channel {
-    let told = Arc::new(Mutex::new(String::new()));
-    let connector = tower::service_fn(move |_: Uri| {
-        let (addresses, name) = (addresses.clone(), name.clone());
-        let (config, in_use) = (Arc::clone(&config), Arc::clone(&in_use));
-        let told = Arc::clone(&told);
-        async move {
-            let before = in_use.lock().expect("no panic while held").take();
-            let connected = first_that_answers(&addresses, before, name, config).await;
-            tell(&told, connected.as_ref().err());
-            let (stream, address) = connected.map_err(std::io::Error::other)?;
-            *in_use.lock().expect("no panic while held") = Some(address);
-            Ok::<_, std::io::Error>(TokioIo::new(stream))
-        }
-    });
-    // The connector knows where to go; the name only has to be one.
-    Endpoint::from_static("http://node")
-        .http2_keep_alive_interval(SILENCE)
-        .keep_alive_timeout(SILENCE)
-        .keep_alive_while_idle(true)
-        .connect_with_connector_lazy(connector)
-}
-
-/// Says why a node is not reached: once, not with each of many attempts.
-fn tell(told: &Mutex<String>, why: Option<&String>) {
-    let mut told = told.lock().expect("no panic while held");
-    match why {
-        Some(why) if *why != *told => {
-            tracing::warn!("failed to reach a node: {why}");
-            told.clone_from(why);
-        }
-        Some(_) => {}
-        None => told.clear(),
-    }
-}
-
-/// Tries each address, the one that worked last time first.
-async fn first_that_answers(
-    addresses: &[SocketAddr],
-    before: Option<SocketAddr>,
-    name: ServerName<'static>,
-    config: Arc<ClientConfig>,
-) -> Result<(TlsStream<TcpStream>, SocketAddr), String> {
-    let others = addresses
-        .iter()
-        .copied()
-        .filter(|address| Some(*address) != before);
-    let mut failed = Vec::new();
-    for address in before
-        .into_iter()
-        .filter(|a| addresses.contains(a))
-        .chain(others)
-    {
-        match timeout(CONNECT, open(address, name.clone(), Arc::clone(&config))).await {
-            Ok(Ok(stream)) => return Ok((stream, address)),
-            Ok(Err(e)) => failed.push(format!("{address}: {}", tls::explain(&e))),
-            Err(_) => failed.push(format!("{address}: no answer within {CONNECT:?}")),
-        }
-    }
-    Err(failed.join("; "))
-}
-
-async fn open(
-    address: SocketAddr,
-    name: ServerName<'static>,
-    config: Arc<ClientConfig>,
-) -> std::io::Result<TlsStream<TcpStream>> {
-    let stream = TcpStream::connect(address).await?;
-    tune(&stream)?;
-    TlsConnector::from(config).connect(name, stream).await
-}
-
-/// Small messages leave at once, and a dead connection is noticed.
-pub(super) fn tune(stream: &TcpStream) -> std::io::Result<()> {
-    stream.set_nodelay(true)?;
-    socket2::SockRef::from(stream).set_tcp_user_timeout(Some(SILENCE))
 }

@@ -1,14 +1,19 @@
 //! The door for peers: TLS first, then who it is, then what they want.
 
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, Shared};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::task::AbortHandle;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_stream::wrappers::ReceiverStream;
@@ -19,7 +24,9 @@ use tonic::{Request, Response, Status};
 use super::join::Doorkeeper;
 use super::wire::Frame;
 use super::wire::peer_server::{Peer, PeerServer};
-use super::{Credentials, Error, MESSAGE_BYTES, PeerRequest, PeerService, convert, peers, tls};
+use super::{
+    Error, Keyring, MESSAGE_BYTES, PeerAnswer, PeerRequest, PeerService, convert, path, tls,
+};
 use crate::raft::Raft;
 use crate::terms::NodeId;
 
@@ -27,6 +34,10 @@ use crate::terms::NodeId;
 const HANDSHAKE: Duration = Duration::from_secs(5);
 /// Handshakes at one time; more wait.
 const HANDSHAKES: usize = 64;
+/// Between two attempts to listen on an address that is not there.
+const AGAIN: Duration = Duration::from_secs(2);
+/// Calls that are known again. A second copy comes within the time that a kernel tries to send it, which is seconds.
+const CALLS: usize = 1024;
 
 /// The door is open for as long as this lives.
 pub struct Listening {
@@ -47,39 +58,44 @@ impl Drop for Listening {
     }
 }
 
-/// Opens the door.
+/// Opens the door, at all addresses that are wanted at present. One that is not there yet is tried again and again: a card
+/// that is missing must not keep the node from being reached by another one.
 ///
 /// # Errors
-/// Names the address that cannot be listened on.
+/// Names the addresses when none of them can be listened on.
 pub async fn serve(
-    addresses: &[SocketAddr],
-    credentials: &Credentials,
+    wanted: watch::Receiver<Vec<SocketAddr>>,
+    keys: &Keyring,
     raft: Raft,
     joins: Option<Doorkeeper>,
     service: Arc<dyn PeerService>,
 ) -> Result<Listening, Error> {
-    let acceptor = TlsAcceptor::from(credentials.server(false)?);
     let (stop, stopped) = watch::channel(false);
     let (streams, incoming) = mpsc::channel(HANDSHAKES);
-    let mut bound = Vec::new();
-    for address in addresses {
-        let failed = |e: std::io::Error| Error::Unreachable {
-            to: format!("listen on {address}"),
-            detail: e.to_string(),
-        };
-        let listener = TcpListener::bind(address).await.map_err(failed)?;
-        bound.push(listener.local_addr().map_err(failed)?);
-        tokio::spawn(accept(
-            listener,
-            acceptor.clone(),
-            streams.clone(),
-            stopped.clone(),
-        ));
+    let mut entrances = Entrances {
+        keys: keys.clone(),
+        streams,
+        stopped: stopped.clone(),
+        open: BTreeMap::new(),
+        told: BTreeMap::new(),
+    };
+    entrances.adjust(&wanted.borrow());
+    if entrances.open.is_empty() {
+        let failed = entrances.told.iter();
+        let failed: Vec<String> = failed.map(|(to, why)| format!("{to}: {why}")).collect();
+        return Err(Error::Unreachable {
+            to: "listen for peers".into(),
+            detail: failed.join("; "),
+        });
     }
+    let bound = entrances.open.keys().copied().collect();
+    tokio::spawn(entrances.keep(wanted));
     let door = Door {
+        keys: keys.clone(),
         raft,
         joins: joins.map(Arc::new),
         service,
+        calls: Mutex::default(),
     };
     let door = PeerServer::new(door)
         .max_decoding_message_size(MESSAGE_BYTES)
@@ -104,9 +120,82 @@ pub async fn serve(
     })
 }
 
+/// Where this node listens.
+struct Entrances {
+    keys: Keyring,
+    streams: mpsc::Sender<std::io::Result<Connection>>,
+    stopped: watch::Receiver<bool>,
+    open: BTreeMap<SocketAddr, AbortHandle>,
+    /// Addresses that can't be listened on, and why.
+    told: BTreeMap<SocketAddr, String>,
+}
+
+impl Entrances {
+    /// Connections that were accepted at an address outlive its being listened on.
+    fn adjust(&mut self, wanted: &[SocketAddr]) {
+        self.open.retain(|address, entrance| {
+            let stays = wanted.contains(address);
+            if !stays {
+                tracing::info!("no longer listening for peers on {address}");
+                entrance.abort();
+            }
+            stays
+        });
+        self.told.retain(|address, _| wanted.contains(address));
+        for address in wanted {
+            if self.open.contains_key(address) {
+                continue;
+            }
+            match listen(*address) {
+                Ok(listener) => {
+                    if self.told.remove(address).is_some() {
+                        tracing::info!("listening for peers on {address} now");
+                    }
+                    let entrance = tokio::spawn(accept(
+                        listener,
+                        self.keys.clone(),
+                        self.streams.clone(),
+                        self.stopped.clone(),
+                    ));
+                    self.open.insert(*address, entrance.abort_handle());
+                }
+                Err(e) => {
+                    let why = e.to_string();
+                    if self.told.get(address) != Some(&why) {
+                        tracing::warn!("failed to listen for peers on {address}: {why}");
+                    }
+                    self.told.insert(*address, why);
+                }
+            }
+        }
+    }
+
+    async fn keep(mut self, mut wanted: watch::Receiver<Vec<SocketAddr>>) {
+        let mut stopped = self.stopped.clone();
+        // When nobody can want anything else any more, what is open stays open.
+        let mut fixed = false;
+        loop {
+            let missing = !self.told.is_empty();
+            tokio::select! {
+                _ = stopped.wait_for(|stop| *stop) => return,
+                () = tokio::time::sleep(AGAIN), if missing => {}
+                changed = wanted.changed(), if !fixed => fixed = changed.is_err(),
+            }
+            let addresses = wanted.borrow_and_update().clone();
+            self.adjust(&addresses);
+        }
+    }
+}
+
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let listener = std::net::TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    TcpListener::from_std(listener)
+}
+
 async fn accept(
     listener: TcpListener,
-    acceptor: TlsAcceptor,
+    keys: Keyring,
     streams: mpsc::Sender<std::io::Result<Connection>>,
     mut stop: watch::Receiver<bool>,
 ) {
@@ -128,10 +217,10 @@ async fn accept(
         let Ok(permit) = Arc::clone(&limit).acquire_owned().await else {
             return;
         };
-        let (acceptor, streams) = (acceptor.clone(), streams.clone());
+        let (keys, streams) = (keys.clone(), streams.clone());
         tokio::spawn(async move {
             let _permit = permit;
-            match tokio::time::timeout(HANDSHAKE, greet(stream, &acceptor)).await {
+            match tokio::time::timeout(HANDSHAKE, greet(stream, &keys)).await {
                 Ok(Ok(connection)) => {
                     // Nobody takes it: the daemon is stopping.
                     let _ = streams.send(Ok(connection)).await;
@@ -145,36 +234,31 @@ async fn accept(
     }
 }
 
-async fn greet(stream: TcpStream, acceptor: &TlsAcceptor) -> std::io::Result<Connection> {
-    peers::tune(&stream)?;
-    let stream = acceptor.accept(stream).await?;
+async fn greet(stream: TcpStream, keys: &Keyring) -> std::io::Result<Connection> {
+    path::tune(&stream)?;
+    let stream = TlsAcceptor::from(keys.server(false)).accept(stream).await?;
     let (_, session) = stream.get_ref();
     let certificate = session.peer_certificates().and_then(<[_]>::first);
-    let node = match certificate {
-        None => None,
-        Some(certificate) => Some(
-            tls::node_of(certificate)
-                .ok_or_else(|| std::io::Error::other("its certificate names no node"))?,
-        ),
-    };
-    Ok(Connection { stream, node })
+    // One with an old certificate is told so by [`Door::member`]; here it could only be hung up on.
+    let member = certificate.map(|it| keys.shown(it)).transpose()?;
+    Ok(Connection { stream, member })
 }
 
 /// A connection whose other end is known.
 struct Connection {
     stream: TlsStream<TcpStream>,
-    node: Option<NodeId>,
+    member: Option<(NodeId, u64)>,
 }
 
-/// Who is at the other end; none for a node that wants to join.
+/// Who is at the other end, and with which of its certificates; none for a node that wants to join.
 #[derive(Clone)]
-struct From(Option<NodeId>);
+struct From(Option<(NodeId, u64)>);
 
 impl Connected for Connection {
     type ConnectInfo = From;
 
     fn connect_info(&self) -> From {
-        From(self.node)
+        From(self.member)
     }
 }
 
@@ -207,16 +291,55 @@ impl AsyncWrite for Connection {
 }
 
 struct Door {
+    keys: Keyring,
     raft: Raft,
     joins: Option<Arc<Doorkeeper>>,
     service: Arc<dyn PeerService>,
+    calls: Mutex<Calls>,
+}
+
+/// What becomes of a call.
+type Done = Shared<BoxFuture<'static, Result<PeerAnswer, String>>>;
+
+/// The newest calls by who asked and their numbers. One that arrives again, over another path, is answered as the first
+/// was, and not done again.
+#[derive(Default)]
+struct Calls {
+    done: BTreeMap<(NodeId, Bytes), Done>,
+    order: VecDeque<(NodeId, Bytes)>,
+}
+
+impl Calls {
+    fn once(&mut self, from: NodeId, number: Bytes, act: impl FnOnce() -> Done) -> Done {
+        if number.is_empty() {
+            return act();
+        }
+        let key = (from, number);
+        if let Some(done) = self.done.get(&key) {
+            return done.clone();
+        }
+        let done = act();
+        self.done.insert(key.clone(), done.clone());
+        self.order.push_back(key);
+        if self.order.len() > CALLS
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.done.remove(&oldest);
+        }
+        done
+    }
 }
 
 impl Door {
     /// The member at the other end. One that was removed is shut out here, on every path.
     fn member(&self, request: &Request<Frame>) -> Result<NodeId, Status> {
         let from = request.extensions().get::<From>().and_then(|from| from.0);
-        let from = from.ok_or_else(|| Status::unauthenticated("show a certificate first"))?;
+        let (from, generation) =
+            from.ok_or_else(|| Status::unauthenticated("show a certificate first"))?;
+        if self.keys.is_replaced(from, generation) {
+            let why = format!("node {from} has a newer certificate: connect with that");
+            return Err(Status::unauthenticated(why));
+        }
         if self.raft.local().was_removed(from) {
             let why =
                 format!("node {from} was removed from the cluster; delete its data and join again");
@@ -240,10 +363,24 @@ impl Peer for Door {
         let from = self.member(&request)?;
         let wanted: PeerRequest = convert::message(request.get_ref())?;
         let service = Arc::clone(&self.service);
-        // Goes on although the other end may hang up: what was ordered is done or refused as a whole.
-        let answer = tokio::spawn(async move { service.peer(from, wanted).await });
-        let answer = answer.await.map_err(|e| Status::internal(e.to_string()))?;
+        let act = move || {
+            // Goes on although the other end may hang up: what was ordered is done or refused as a whole.
+            let answer = tokio::spawn(async move { service.peer(from, wanted).await });
+            let answer = async move { answer.await.map_err(|e| e.to_string()) };
+            answer.boxed().shared()
+        };
+        let number = request.into_inner().data;
+        let done = {
+            let mut calls = self.calls.lock().expect("no panic while held");
+            calls.once(from, number, act)
+        };
+        let answer = done.await.map_err(Status::internal)?;
         Ok(Response::new(convert::frame(&answer)))
+    }
+
+    async fn ping(&self, request: Request<Frame>) -> Result<Response<Frame>, Status> {
+        self.member(&request)?;
+        Ok(Response::new(Frame::default()))
     }
 
     async fn join(&self, request: Request<Frame>) -> Result<Response<Frame>, Status> {

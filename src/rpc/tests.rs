@@ -27,7 +27,7 @@ struct Node {
     _dir: Arc<TempDir>,
 }
 
-struct Service(Arc<Common>);
+struct Service(Arc<Common>, std::sync::atomic::AtomicU64);
 
 #[async_trait::async_trait]
 impl PeerService for Service {
@@ -37,6 +37,10 @@ impl PeerService for Service {
                 Ok(()) => PeerAnswer::Done,
                 Err(e) => PeerAnswer::Refused(e.to_string()),
             },
+            PeerRequest::Call(name, _) if name == "count" => {
+                let before = self.1.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                PeerAnswer::Json((before + 1).into())
+            }
             _ => PeerAnswer::Json(serde_json::json!({ "from": from })),
         }
     }
@@ -85,18 +89,23 @@ fn directory() -> (Arc<TempDir>, Paths) {
 
 async fn start(dir: Arc<TempDir>, paths: Paths) -> Node {
     let config = Arc::new(NodeConfig::load(&paths).expect("written by init or join"));
-    let load = || Credentials::load(&paths.data, config.cluster, config.node).expect("fit");
-    let peers = Peers::new(load()).expect("fit");
+    let keys = Keyring::load(&paths, config.cluster, config.node).expect("fit");
+    let peers = Peers::new(keys.clone());
     let raft = Raft::start(config.raft(&paths), Arc::new(peers.clone()))
         .await
         .expect("starts");
-    let common = Common::new(raft.clone(), peers.clone(), Arc::clone(&config), &paths);
-    let common = Arc::new(common.expect("there"));
+    let common = Common::new(
+        raft.clone(),
+        peers.clone(),
+        Arc::clone(&config),
+        keys.clone(),
+    );
+    let common = Arc::new(common);
     let joins = Doorkeeper::load(&paths, config.cluster).expect("readable");
-    let service = Arc::new(Service(Arc::clone(&common)));
+    let service = Arc::new(Service(Arc::clone(&common), 0.into()));
     let door = serve_peers(
-        &config.addresses,
-        &load(),
+        tokio::sync::watch::channel(config.addresses.clone()).1,
+        &keys,
         raft.clone(),
         joins,
         service.clone(),
@@ -133,7 +142,7 @@ async fn founded() -> Node {
 }
 
 async fn token(node: &Node, role: MemberRole) -> Token {
-    make_token(&node.raft, &node.common.ca_fingerprint, role, 60)
+    make_token(&node.raft, &node.common.ca_fingerprint(), role, 60)
         .await
         .expect("handed out")
 }
@@ -455,3 +464,6 @@ fn only_administrators_and_users_with_acls_are_let_in() {
     mallory.groups.clear();
     assert!(ask(&mallory, &query(), &on).is_err());
 }
+
+mod certificates;
+mod paths;

@@ -4,15 +4,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use rcgen::{
-    BasicConstraints, CertificateParams, CertificateSigningRequestParams, DnType, IsCa, Issuer,
-    KeyPair, KeyUsagePurpose, SanType,
-};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::UnixTime;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, CertificateSigningRequestDer, PrivateKeyDer, ServerName};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme};
 use uuid::Uuid;
@@ -21,12 +17,12 @@ use super::Error;
 use crate::terms::NodeId;
 
 /// Who this node is, with proof.
-pub struct Credentials {
+pub(super) struct Credentials {
     /// The cluster.
-    pub cluster: Uuid,
+    pub(super) cluster: Uuid,
     /// The node.
-    pub node: NodeId,
-    ca: CertificateDer<'static>,
+    pub(super) node: NodeId,
+    trusted: Vec<CertificateDer<'static>>,
     certificate: CertificateDer<'static>,
     key: PrivateKeyDer<'static>,
 }
@@ -35,118 +31,6 @@ impl std::fmt::Debug for Credentials {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Credentials(node {} of {})", self.node, self.cluster)
     }
-}
-
-/// The cluster's authority with its key: whoever has it can make nodes.
-pub struct Authority {
-    ca: CertificateDer<'static>,
-    key: KeyPair,
-}
-
-impl Authority {
-    /// A new authority.
-    ///
-    /// # Errors
-    /// Fails when the system has no randomness.
-    pub fn create(cluster: Uuid) -> Result<Self, Error> {
-        let key = KeyPair::generate().map_err(crypto)?;
-        let mut params = CertificateParams::default();
-        let name = format!("systole cluster {cluster}");
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-        long_lived(&mut params);
-        let certificate = params.self_signed(&key).map_err(crypto)?;
-        let ca = certificate.der().clone();
-        Ok(Self { ca, key })
-    }
-
-    /// Reads both from PEM.
-    ///
-    /// # Errors
-    /// Names what cannot be read.
-    pub fn from_pem(ca: &str, key: &str) -> Result<Self, Error> {
-        let ca = certificate(ca.as_bytes(), "the cluster's certificate")?;
-        let key = KeyPair::from_pem(key).map_err(crypto)?;
-        Ok(Self { ca, key })
-    }
-
-    /// The certificate.
-    pub fn certificate(&self) -> &CertificateDer<'static> {
-        &self.ca
-    }
-
-    /// The key, as PEM. Not for printing.
-    pub fn key_pem(&self) -> String {
-        self.key.serialize_pem()
-    }
-
-    /// A certificate for the key in a signing request. Nothing but the key is taken from it.
-    ///
-    /// # Errors
-    /// Fails when the request does not prove that its sender has the key.
-    pub fn sign(
-        &self,
-        request: &[u8],
-        cluster: Uuid,
-        node: NodeId,
-    ) -> Result<CertificateDer<'static>, Error> {
-        let der = CertificateSigningRequestDer::from(request.to_vec());
-        let mut request = CertificateSigningRequestParams::from_der(&der).map_err(crypto)?;
-        let mut params = CertificateParams::default();
-        params
-            .distinguished_name
-            .push(DnType::CommonName, format!("node {node}"));
-        for name in [node_name(cluster, node), cluster_name(cluster)] {
-            let name = name.as_str().try_into().map_err(crypto)?;
-            params.subject_alt_names.push(SanType::DnsName(name));
-        }
-        long_lived(&mut params);
-        request.params = params;
-        let issuer = Issuer::from_ca_cert_der(&self.ca, &self.key).map_err(crypto)?;
-        Ok(request.signed_by(&issuer).map_err(crypto)?.der().clone())
-    }
-}
-
-/// A node's new key with the request to sign it.
-pub(super) struct NewKey {
-    /// The key, as PEM.
-    pub key_pem: String,
-    /// The request (DER).
-    pub request: Vec<u8>,
-}
-
-impl NewKey {
-    /// Draws a key, or uses the one that an earlier attempt has drawn.
-    ///
-    /// # Errors
-    /// Fails when the system has no randomness, or the old key cannot be read.
-    pub(super) fn create(old: Option<&str>) -> Result<Self, Error> {
-        let key = match old {
-            Some(pem) => KeyPair::from_pem(pem),
-            None => KeyPair::generate(),
-        };
-        let key = key.map_err(crypto)?;
-        let request = CertificateParams::default()
-            .serialize_request(&key)
-            .map_err(crypto)?;
-        Ok(Self {
-            key_pem: key.serialize_pem(),
-            request: request.der().to_vec(),
-        })
-    }
-}
-
-/// SHA-256 of the public key in a signing request.
-///
-/// # Errors
-/// Fails when it is none.
-pub(super) fn key_of(request: &[u8]) -> Result<String, Error> {
-    let der = CertificateSigningRequestDer::from(request.to_vec());
-    let request = CertificateSigningRequestParams::from_der(&der).map_err(crypto)?;
-    Ok(fingerprint(rcgen::PublicKeyData::der_bytes(
-        &request.public_key,
-    )))
 }
 
 /// SHA-256 as text.
@@ -159,21 +43,19 @@ pub(super) fn fingerprint(bytes: &[u8]) -> String {
         .collect()
 }
 
-/// Keys outlive their machines: a cluster whose clock is wrong must still be able to talk.
-/// Gap: certificates are not rotated; a node is shut out by removing it.
-fn long_lived(params: &mut CertificateParams) {
-    params.not_before = rcgen::date_time_ymd(2000, 1, 1);
-    params.not_after = rcgen::date_time_ymd(2120, 1, 1);
-}
-
 /// The name in the certificate of one node.
-fn node_name(cluster: Uuid, node: NodeId) -> String {
+pub(super) fn node_name(cluster: Uuid, node: NodeId) -> String {
     format!("node-{node}.{cluster}.systole")
 }
 
 /// The name in the certificates of all nodes of a cluster.
-fn cluster_name(cluster: Uuid) -> String {
+pub(super) fn cluster_name(cluster: Uuid) -> String {
     format!("{cluster}.systole")
+}
+
+/// The name in a certificate that says which of a node's certificates it is.
+pub(super) fn generation_name(cluster: Uuid, generation: u64) -> String {
+    format!("generation-{generation}.{cluster}.systole")
 }
 
 /// Accepts any node of the cluster.
@@ -186,35 +68,55 @@ pub fn this_node(cluster: Uuid, node: NodeId) -> ServerName<'static> {
     ServerName::try_from(node_name(cluster, node)).expect("a UUID and a number are DNS labels")
 }
 
-/// The node to which a certificate belongs. Only for certificates that TLS has verified.
-pub fn node_of(der: &[u8]) -> Option<NodeId> {
-    use x509_parser::extensions::GeneralName;
-    let (_, parsed) = x509_parser::parse_x509_certificate(der).ok()?;
-    let names = parsed.subject_alternative_name().ok()??;
-    names
-        .value
-        .general_names
-        .iter()
-        .find_map(|name| match name {
-            GeneralName::DNSName(name) => {
-                name.strip_prefix("node-")?.split_once('.')?.0.parse().ok()
-            }
-            _ => None,
-        })
+/// What stands in a certificate.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// Whose it is; none for an authority's.
+    pub node: Option<NodeId>,
+    /// Which of the node's certificates it is; 0 for one from before there was a second.
+    pub generation: u64,
+    /// SHA-256 of the public key.
+    pub key: String,
+    /// Until when it is good, in seconds since 1970.
+    pub until_s: i64,
 }
 
-/// Until when the certificate of the node with this data directory is good, in seconds since 1970.
-///
-/// # Errors
-/// Names the file that cannot be read.
-pub fn certificate_until_s(dir: &Path) -> Result<i64, Error> {
-    let own = certificate(
-        super::node::read(&dir.join("node.pem"))?.as_bytes(),
-        "node.pem",
-    )?;
-    let (_, parsed) = x509_parser::parse_x509_certificate(&own)
-        .map_err(|e| Error::Tls(format!("failed to read node.pem: {e}")))?;
-    Ok(parsed.validity().not_after.timestamp())
+/// Reads a certificate. Only for those that TLS has verified, or that are our own.
+pub(super) fn facts(der: &[u8]) -> Option<Facts> {
+    use x509_parser::extensions::GeneralName;
+    let (_, parsed) = x509_parser::parse_x509_certificate(der).ok()?;
+    let mut facts = Facts {
+        key: fingerprint(&parsed.public_key().subject_public_key.data),
+        until_s: parsed.validity().not_after.timestamp(),
+        ..Facts::default()
+    };
+    let names = parsed.subject_alternative_name().ok()?;
+    for name in names.iter().flat_map(|names| &names.value.general_names) {
+        let GeneralName::DNSName(name) = name else {
+            continue;
+        };
+        let Some((first, _)) = name.split_once('.') else {
+            continue;
+        };
+        if let Some(node) = first.strip_prefix("node-") {
+            facts.node = node.parse().ok();
+        } else if let Some(generation) = first.strip_prefix("generation-") {
+            facts.generation = generation.parse().ok()?;
+        }
+    }
+    Some(facts)
+}
+
+/// The node to which a certificate belongs. Only for certificates that TLS has verified.
+pub(super) fn node_of(der: &[u8]) -> Option<NodeId> {
+    facts(der)?.node
+}
+
+/// Whether an authority's certificate has the name that a certificate has for who signed it.
+fn is_signed_by(der: &[u8], ca: &[u8]) -> bool {
+    let own = x509_parser::parse_x509_certificate(der);
+    let ca = x509_parser::parse_x509_certificate(ca);
+    matches!((own, ca), (Ok((_, own)), Ok((_, ca))) if own.issuer().as_raw() == ca.subject().as_raw())
 }
 
 impl Credentials {
@@ -222,25 +124,75 @@ impl Credentials {
     ///
     /// # Errors
     /// Names the file that cannot be read.
-    pub fn load(dir: &Path, cluster: Uuid, node: NodeId) -> Result<Self, Error> {
+    pub(super) fn load(dir: &Path, cluster: Uuid, node: NodeId) -> Result<Self, Error> {
         let read = |name: &str| super::node::read(&dir.join(name));
-        let ca = certificate(read("ca.pem")?.as_bytes(), "ca.pem")?;
-        let own = certificate(read("node.pem")?.as_bytes(), "node.pem")?;
-        let key = PrivateKeyDer::from_pem_slice(read("node.key")?.as_bytes());
-        let key = key.map_err(|e| Error::Tls(format!("failed to read node.key: {e}")))?;
-        if node_of(&own) != Some(node) {
+        let trusted = certificates(&read("ca.pem")?)?;
+        let mut pair = read("node.pem")?;
+        // A key in `node.pem` is newer than one beside it.
+        if !pair.contains("PRIVATE KEY") {
+            pair.push_str(&read("node.key")?);
+        }
+        let loaded = Self::parse(cluster, node, &pair, trusted)?;
+        if node_of(&loaded.certificate) != Some(node) {
             return Err(Error::Tls(format!(
                 "{} is not the certificate of node {node}: restore it, or remove this node and join again",
                 dir.join("node.pem").display()
             )));
         }
+        Ok(loaded)
+    }
+
+    fn parse(
+        cluster: Uuid,
+        node: NodeId,
+        pair: &str,
+        trusted: Vec<CertificateDer<'static>>,
+    ) -> Result<Self, Error> {
+        let key = PrivateKeyDer::from_pem_slice(pair.as_bytes());
+        let key = key.map_err(|e| Error::Tls(format!("failed to read the node's key: {e}")))?;
         Ok(Self {
             cluster,
             node,
-            ca,
-            certificate: own,
+            trusted,
+            certificate: certificate(pair.as_bytes(), "node.pem")?,
             key,
         })
+    }
+
+    /// The same node with another key and certificate.
+    pub(super) fn of(
+        before: &Self,
+        pair: &str,
+        trusted: Vec<CertificateDer<'static>>,
+    ) -> Result<Self, Error> {
+        Self::parse(before.cluster, before.node, pair, trusted)
+    }
+
+    /// The same node, which believes others.
+    pub(super) fn with_trusted(&self, trusted: Vec<CertificateDer<'static>>) -> Self {
+        Self {
+            cluster: self.cluster,
+            node: self.node,
+            trusted,
+            certificate: self.certificate.clone(),
+            key: self.key.clone_key(),
+        }
+    }
+
+    /// The node's certificate.
+    pub(super) fn certificate(&self) -> &CertificateDer<'static> {
+        &self.certificate
+    }
+
+    /// Whom it believes.
+    pub(super) fn trusted(&self) -> &[CertificateDer<'static>] {
+        &self.trusted
+    }
+
+    /// Who signed its certificate.
+    pub(super) fn issuer(&self) -> Option<&CertificateDer<'static>> {
+        let mut all = self.trusted.iter();
+        all.find(|ca| is_signed_by(&self.certificate, ca))
     }
 
     /// For connections that come in. A node without certificate is let in only to show its join token;
@@ -248,7 +200,7 @@ impl Credentials {
     ///
     /// # Errors
     /// Fails when the files do not fit each other.
-    pub fn server(&self, strict: bool) -> Result<Arc<ServerConfig>, Error> {
+    pub(super) fn server(&self, strict: bool) -> Result<Arc<ServerConfig>, Error> {
         let verifier = WebPkiClientVerifier::builder_with_provider(self.roots()?, provider());
         let verifier = if strict {
             verifier
@@ -266,39 +218,44 @@ impl Credentials {
         Ok(Arc::new(config))
     }
 
-    /// For connections to other nodes.
+    /// For connections to other nodes, which `verifier` believes or not.
     ///
     /// # Errors
     /// Fails when the files do not fit each other.
-    pub fn client(&self) -> Result<Arc<ClientConfig>, Error> {
+    pub(super) fn client(
+        &self,
+        verifier: Arc<dyn ServerCertVerifier>,
+    ) -> Result<Arc<ClientConfig>, Error> {
         let mut config = ClientConfig::builder_with_provider(provider())
             .with_protocol_versions(&[&rustls::version::TLS13])
             .map_err(crypto)?
-            .with_root_certificates(self.roots()?)
+            .dangerous()
+            .with_custom_certificate_verifier(verifier)
             .with_client_auth_cert(self.chain(), self.key.clone_key())
             .map_err(crypto)?;
         config.alpn_protocols = vec![b"h2".to_vec()];
         Ok(Arc::new(config))
     }
 
-    /// SHA-256 of the authority's certificate, as it stands in tokens.
-    pub fn ca_fingerprint(&self) -> String {
-        fingerprint(&self.ca)
-    }
-
     /// The authority goes along, so that a joining node can check it against its token.
     fn chain(&self) -> Vec<CertificateDer<'static>> {
-        vec![self.certificate.clone(), self.ca.clone()]
+        let mut chain = vec![self.certificate.clone()];
+        chain.extend(self.issuer().cloned());
+        chain
     }
 
-    fn roots(&self) -> Result<Arc<RootCertStore>, Error> {
-        roots(self.ca.clone())
+    pub(super) fn roots(&self) -> Result<Arc<RootCertStore>, Error> {
+        roots(self.trusted.iter().cloned())
     }
 }
 
-fn roots(ca: CertificateDer<'static>) -> Result<Arc<RootCertStore>, Error> {
+fn roots(
+    trusted: impl IntoIterator<Item = CertificateDer<'static>>,
+) -> Result<Arc<RootCertStore>, Error> {
     let mut roots = RootCertStore::empty();
-    roots.add(ca).map_err(crypto)?;
+    for ca in trusted {
+        roots.add(ca).map_err(crypto)?;
+    }
     Ok(Arc::new(roots))
 }
 
@@ -340,7 +297,7 @@ impl ServerCertVerifier for Pinned {
             rustls::CertificateError::UnknownIssuer,
         ))?;
         let roots =
-            roots(ca.clone().into_owned()).map_err(|e| rustls::Error::General(e.to_string()))?;
+            roots([ca.clone().into_owned()]).map_err(|e| rustls::Error::General(e.to_string()))?;
         rustls::client::WebPkiServerVerifier::builder_with_provider(roots, provider())
             .build()
             .map_err(|e| rustls::Error::General(e.to_string()))?
@@ -386,6 +343,12 @@ pub(super) fn explain(e: &std::io::Error) -> String {
         Some(rustls::Error::InvalidCertificate(
             Wrong::NotValidForName | Wrong::NotValidForNameContext { .. },
         )) => "its certificate is that of another node".into(),
+        Some(rustls::Error::InvalidCertificate(Wrong::Revoked)) => {
+            "it has a newer certificate than the one that it showed".into()
+        }
+        Some(rustls::Error::InvalidCertificate(Wrong::Expired | Wrong::ExpiredContext { .. })) => {
+            "its certificate has ended".into()
+        }
         Some(rustls::Error::AlertReceived(rustls::AlertDescription::UnknownCA)) => {
             "it belongs to another cluster: it does not accept this node's certificate".into()
         }
@@ -396,7 +359,7 @@ pub(super) fn explain(e: &std::io::Error) -> String {
     }
 }
 
-fn provider() -> Arc<CryptoProvider> {
+pub(super) fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
@@ -406,8 +369,26 @@ pub(super) fn certificate(pem: &[u8], what: &str) -> Result<CertificateDer<'stat
         .map_err(|e| Error::Tls(format!("failed to read {what}: {e}")))
 }
 
+/// All certificates in a text.
+pub(super) fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
+    match all {
+        Ok(all) if !all.is_empty() => Ok(all),
+        Ok(_) => Err(Error::Tls("failed to read ca.pem: it is empty".into())),
+        Err(e) => Err(Error::Tls(format!("failed to read ca.pem: {e}"))),
+    }
+}
+
+/// A certificate from PEM.
+///
+/// # Errors
+/// Says that it is none.
+pub fn certificate_of(pem: &str) -> Result<CertificateDer<'static>, Error> {
+    certificate(pem.as_bytes(), "a certificate")
+}
+
 /// A certificate as PEM.
-pub(super) fn to_pem(der: &[u8]) -> String {
+pub fn to_pem(der: &[u8]) -> String {
     use base64::Engine as _;
     let text = base64::engine::general_purpose::STANDARD.encode(der);
     let mut pem = String::from("-----BEGIN CERTIFICATE-----\n");
@@ -419,6 +400,6 @@ pub(super) fn to_pem(der: &[u8]) -> String {
     pem
 }
 
-fn crypto(e: impl std::fmt::Display) -> Error {
+pub(super) fn crypto(e: impl std::fmt::Display) -> Error {
     Error::Tls(e.to_string())
 }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::authorise::Grant;
 use crate::cib::{Cib, Command};
 use crate::raft::{Answer, HistoryEntry, Member, MemberRole, Trial};
-use crate::terms::{CrmExit, NodeId, Term};
+use crate::terms::{CrmExit, NodeId, Term, TransitionKey};
 use crate::{executor, fencer};
 
 /// What one daemon asks another. Raft's own messages and joins do not come this way.
@@ -21,6 +21,13 @@ pub enum PeerRequest {
         life: u64,
         /// The order.
         command: executor::Command,
+    },
+    /// For the coordinator: an action of its graph will not be carried out, and nothing will be written of it.
+    NotDone {
+        /// The action.
+        key: TransitionKey,
+        /// Who says so, and why.
+        why: String,
     },
     /// Fencers among themselves.
     Fencer(fencer::Message),
@@ -111,6 +118,24 @@ pub enum AdminRequest {
         node: String,
         /// Which role.
         role: MemberRole,
+    },
+    /// Let a node listen at other addresses.
+    SetAddresses {
+        /// Which one.
+        node: String,
+        /// ADDRESS[:PORT], the preferred one first.
+        addresses: Vec<String>,
+        /// Also when the node can't be asked whether it has them.
+        force: bool,
+    },
+    /// Give nodes new keys and certificates.
+    Rotate {
+        /// This one; the one that is asked if none.
+        node: Option<String>,
+        /// All of them.
+        all: bool,
+        /// The authority that signs them, and with it all of them.
+        authority: bool,
     },
     /// Two voters without a witness: switch the mode on or off.
     TwoNode {
@@ -228,11 +253,66 @@ pub struct ClusterStatus {
     pub members: Vec<Member>,
     /// How each other node can be reached from here: address in use, or none.
     pub paths: Vec<(NodeId, Option<SocketAddr>)>,
+    /// Every path from here to every other node.
+    #[serde(default)]
+    pub links: Vec<PathStatus>,
+    /// Which certificate each member shows.
+    #[serde(default)]
+    pub certificates: Vec<CertificateNote>,
+    /// How many authorities are trusted; more than one while one is replaced.
+    #[serde(default)]
+    pub authorities: usize,
     /// A change that waits to be confirmed.
     #[serde(default)]
     pub trial: Option<TrialNote>,
     /// What the daemon wants to add.
     pub more: serde_json::Value,
+}
+
+/// A member's certificate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertificateNote {
+    /// Whose it is.
+    pub node: NodeId,
+    /// Which of its certificates it is; the ones before are refused.
+    pub generation: u64,
+    /// Until when it is good, in seconds since 1970.
+    pub until_s: i64,
+    /// It is signed by an authority that is being replaced.
+    pub outdated: bool,
+}
+
+/// One path from the node that answers to another one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PathStatus {
+    /// The other node.
+    pub node: NodeId,
+    /// From where, once a connection was made.
+    pub local: Option<SocketAddr>,
+    /// To where.
+    pub remote: SocketAddr,
+    /// Does it answer?
+    pub state: PathState,
+    /// What is said to that node goes this way at present.
+    pub used: bool,
+    /// For how long it has been up or down, in milliseconds.
+    pub for_ms: u64,
+    /// How long a question and its answer take, in microseconds.
+    pub round_trip_us: Option<u64>,
+    /// What is wrong with it; none while it is up.
+    pub error: Option<String>,
+}
+
+/// Whether a path answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PathState {
+    /// Not tried yet.
+    Unknown,
+    /// It does.
+    Up,
+    /// It does not.
+    Down,
 }
 
 /// A change that waits to be confirmed.

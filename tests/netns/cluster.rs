@@ -63,7 +63,7 @@ pub(crate) struct Stage<'a> {
     pub(crate) lab: &'a Lab,
     pub(crate) cluster: &'a Cluster<'a>,
     pub(crate) prober: &'a Prober<'a>,
-    vip: Ipv4Addr,
+    pub(crate) vip: Ipv4Addr,
 }
 
 /// Three running hosts whose address answers.
@@ -73,25 +73,41 @@ fn on_stage(service_network: bool, play: impl FnOnce(&Stage<'_>)) {
 
 /// So many running hosts whose address answers.
 pub(crate) fn on_stage_of(hosts: u8, service_network: bool, play: impl FnOnce(&Stage<'_>)) {
-    let lab = Lab::build(Plan {
+    let lab = lab_of(hosts, service_network);
+    let vip = if service_network { SERVICE_VIP } else { VIP };
+    let cluster = Cluster::found(&lab, None).unwrap();
+    on_stage_with(&lab, &cluster, vip, play);
+}
+
+/// Three running hosts that reach each other over two networks; the address is on the second one.
+pub(crate) fn on_two_networks(play: impl FnOnce(&Stage<'_>)) {
+    let lab = lab_of(3, true);
+    let both = |name: &str| vec![lab.ip(name), lab.service_ip(name)];
+    let cluster = Cluster::found_at(&lab, None, both).unwrap();
+    on_stage_with(&lab, &cluster, SERVICE_VIP, play);
+}
+
+fn lab_of(hosts: u8, service_network: bool) -> Lab {
+    Lab::build(Plan {
         hosts,
         program: PathBuf::from(env!("CARGO_BIN_EXE_systole")),
         fence_delay: Duration::from_millis(5),
         service_network,
         disks: None,
     })
-    .unwrap();
-    let vip = if service_network { SERVICE_VIP } else { VIP };
-    let cluster = Cluster::found(&lab, None).unwrap();
+    .unwrap()
+}
+
+fn on_stage_with(lab: &Lab, cluster: &Cluster<'_>, vip: Ipv4Addr, play: impl FnOnce(&Stage<'_>)) {
     cluster.await_all_online(30_000).unwrap();
     cluster
         .load(&EXAMPLE.replace(&VIP.to_string(), &vip.to_string()))
         .unwrap();
-    let prober = Prober::start(&lab, vip).unwrap();
+    let prober = Prober::start(lab, vip).unwrap();
     prober.await_answer(30_000).unwrap();
     play(&Stage {
-        lab: &lab,
-        cluster: &cluster,
+        lab,
+        cluster,
         prober: &prober,
         vip,
     });

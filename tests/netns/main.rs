@@ -17,11 +17,14 @@ use std::process::{Command, ExitCode};
 use libtest_mimic::{Arguments, Failed, Trial};
 use systole::demo::enclose::{Side, enclose};
 
+mod certificates;
 mod cluster;
+mod paths;
 mod service;
 mod two_nodes;
 mod vip;
 mod voters;
+mod writer;
 
 /// A scenario fails by panicking.
 type Scenario = (&'static str, fn());
@@ -35,6 +38,8 @@ fn scenarios() -> Vec<Scenario> {
         cluster::SCENARIOS,
         two_nodes::SCENARIOS,
         voters::SCENARIOS,
+        paths::SCENARIOS,
+        certificates::SCENARIOS,
     ]
     .concat()
 }

@@ -472,6 +472,13 @@ pub const OPTIONS: &[ClusterOption] = &[
         "How capacity and utilization decide about places",
     ),
     option(
+        "certificate-days",
+        Kind::Count,
+        "730",
+        Systole,
+        "For how many days a new certificate of a node is good; it gets the next one when a third is left. 0 is for good",
+    ),
+    option(
         "move-lifetime",
         Duration,
         "0s",

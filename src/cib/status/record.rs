@@ -3,7 +3,7 @@
 
 use super::{
     attribute::{self, Increment},
-    node_state::{ORIGIN, Place, forget_history},
+    node_state::{ORIGIN, Place},
 };
 use crate::{
     cib::{Cib, Command},
@@ -201,19 +201,11 @@ pub fn pending(place: &Place, execution: &Execution) -> Command {
     entry_command(place, &pending).at(execution.last_rc_change_s.unwrap_or(0))
 }
 
-/// The write that replaces all history of a node by what it knows itself. Failures in it were counted long ago.
-pub fn history(place: &Place, executions: &[Execution]) -> Command {
-    let state = place.element().with_child(lrm(place, Vec::new()));
-    let mut commands = vec![
-        forget_history(place),
-        Command::modify("status", state).or_create(),
-    ];
-    commands.extend(
-        executions
-            .iter()
-            .map(|execution| entry_command(place, execution)),
-    );
-    Command::transaction(commands)
+/// The write for what a node knows itself of its resources, over what the document says. Failures in it were counted
+/// when they happened.
+pub fn known(place: &Place, executions: &[Execution]) -> Command {
+    let entries = executions.iter();
+    Command::transaction(entries.map(|e| entry_command(place, e)).collect())
 }
 
 /// The write for a recurring operation that ended for good.

@@ -25,6 +25,30 @@ pub fn run(shell: &mut Shell, command: Cluster) -> Result<(), Failure> {
             };
             say(shell, AdminRequest::SetRole { node, role })
         }
+        Cluster::SetAddress {
+            node,
+            addresses,
+            force,
+        } => say(
+            shell,
+            AdminRequest::SetAddresses {
+                node,
+                addresses,
+                force,
+            },
+        ),
+        Cluster::RotateCertificate {
+            node,
+            all,
+            authority,
+        } => {
+            let request = AdminRequest::Rotate {
+                node,
+                all,
+                authority,
+            };
+            say(shell, request)
+        }
         Cluster::TwoNode { mode } => say(shell, AdminRequest::TwoNode { on: mode == "on" }),
         Cluster::ConfirmOff { node } => say(shell, AdminRequest::Confirm { node }),
         Cluster::StepDown { node } => say(shell, AdminRequest::StepDown { node }),
@@ -103,6 +127,20 @@ fn status(shell: &mut Shell, json: bool) -> Result<(), Failure> {
             member.role,
             addresses.join(", ")
         ));
+        for link in status.links.iter().filter(|link| link.node == member.id) {
+            out.push_str(&format!("      {}\n", show::path(link)));
+        }
+        if let Some(it) = status.certificates.iter().find(|it| it.node == member.id) {
+            let until = DateTime::from_epoch(it.until_s);
+            let outdated = match it.outdated {
+                true => ", of the authority that is being replaced",
+                false => "",
+            };
+            let number = it.generation;
+            out.push_str(&format!(
+                "      certificate {number}, good until {until}{outdated}\n"
+            ));
+        }
     }
     if let Some(text) = status.more["two_node"]["text"].as_str() {
         out.push_str(&format!("\nTwo nodes: {text}\n"));

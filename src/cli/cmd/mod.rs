@@ -14,6 +14,7 @@ pub mod drill;
 mod edit;
 pub mod explain;
 pub mod history;
+pub mod import;
 pub mod node;
 mod plan;
 pub mod resource;

@@ -92,6 +92,10 @@ pub(crate) fn page(
     if full {
         page.space();
         page.entry(0, &protection(cib, facts));
+        if let Some(cluster) = cluster.filter(|cluster| !cluster.links.is_empty()) {
+            page.space();
+            page.entry(0, &paths(cluster));
+        }
     }
     let troubles = trouble::troubles(cib, facts, cluster);
     if let Some(list) = trouble::list(&troubles) {
@@ -120,6 +124,16 @@ fn protection(cib: &Cib, facts: &Facts) -> Entry {
         Entry::Item(format!("{node}: {text}{}", proof.unwrap_or_default()))
     });
     Entry::List("Protection of Nodes".into(), lines.collect())
+}
+
+/// How this node reaches the others.
+fn paths(cluster: &ClusterStatus) -> Entry {
+    let lines = cluster.links.iter().map(|link| {
+        let member = cluster.members.iter().find(|it| it.id == link.node);
+        let name = member.map_or_else(|| link.node.to_string(), |it| it.name.to_string());
+        Entry::Item(format!("{name}: {}", show::path(link)))
+    });
+    Entry::List("Paths from this Node".into(), lines.collect())
 }
 
 /// What the daemon says beside the CIB; nothing offline.
@@ -196,6 +210,8 @@ fn summary(cib: &Cib, facts: &Facts, cluster: Option<&ClusterStatus>) -> Vec<Str
         lines.push(format!("  * {}", on_trial(trial)));
     }
     if let Some(cluster) = cluster {
+        let lost = show::lost_paths(cluster).into_iter();
+        lines.extend(lost.map(|text| format!("  * PATH DOWN to {text}")));
         lines.push(format!("  * {}", votes(cluster)));
     }
     if let Some(line) = protected(cib, facts) {
@@ -341,6 +357,7 @@ pub(crate) fn as_json(cib: &Cib, facts: &Facts, cluster: Option<&ClusterStatus>)
             "look": one.look,
         })).collect::<Vec<_>>(),
         "votes": cluster.map(|cluster| cluster.more["voters"].clone()),
+        "paths": cluster.map(|cluster| &cluster.links),
         "more": cluster.map(|cluster| cluster.more.clone()),
     })
 }

@@ -14,7 +14,6 @@ impl Machine {
         for seen in outcome::compare(before, &self.cib.clone()) {
             self.on_seen(seen, effects);
         }
-        self.expire_by_cib(effects);
     }
 
     fn on_seen(&mut self, seen: Seen, effects: &mut Vec<Effect>) {
@@ -135,6 +134,23 @@ impl Machine {
         }
     }
 
+    /// An order will not be carried out: what hangs on it is decided anew.
+    pub(super) fn on_not_done(
+        &mut self,
+        key: &TransitionKey,
+        why: &str,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(id) = self.ours(key) else { return };
+        let State::Walking(t) = &mut self.state else {
+            return;
+        };
+        if t.walk.is_in_flight(id) {
+            t.walk.fail(id);
+            self.abort(Abort::restart("Action not carried out"), why, effects);
+        }
+    }
+
     /// Actions without an answer in time fail, and that is recorded. // spec cluster §9.3
     pub(super) fn expire(&mut self, now: Mono, effects: &mut Vec<Effect>) {
         let State::Walking(t) = &mut self.state else {
@@ -166,7 +182,7 @@ impl Machine {
     }
 
     /// What the CIB alone can settle: a cancel of something that is not in the history is done.
-    fn expire_by_cib(&mut self, _effects: &mut Vec<Effect>) {
+    pub(super) fn confirm_cancelled(&mut self) {
         let State::Walking(t) = &self.state else {
             return;
         };

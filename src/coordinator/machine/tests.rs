@@ -254,6 +254,48 @@ fn what_left_the_configuration_is_forgotten_and_no_agent_is_asked_to_delete() {
 }
 
 #[test]
+fn what_will_not_be_done_is_decided_anew() {
+    let mut w = World::new(&[]);
+    w.lead();
+    w.plan(vec![run(1, "start", 2, &[]), run(2, "start", 3, &[])]);
+    let (start, other) = (Arc::clone(&w.orders[0]), Arc::clone(&w.orders[1]));
+    let questions = w.asked.len();
+    let not_done = |order: &Order| Event::NotDone {
+        key: order.key.clone(),
+        why: "vip_start_0: the node leaves".into(),
+    };
+    w.step(not_done(&start));
+    assert_eq!(w.asked.len(), questions, "the other order is still out");
+    w.result(&other, 0);
+    assert_eq!(w.asked.len(), questions + 1, "{:?}", w.said);
+    w.plan(vec![]);
+    w.step(not_done(&other));
+    assert!(!w.machine.picture().busy, "that one was done");
+}
+
+#[test]
+fn an_order_ends_with_the_life_of_its_node_though_nobody_missed_it() {
+    let mut w = World::new(&[]);
+    w.lead();
+    w.plan(vec![run(1, "start", 2, &[])]);
+    let questions = w.asked.len();
+    w.step(Event::Peer(NodeId(2), Peer::Alive { incarnation: 21 }));
+    assert_eq!(w.asked.len(), questions + 1, "{:?}", w.said);
+}
+
+#[test]
+fn who_missed_changes_begins_anew() {
+    let mut w = World::new(&[]);
+    w.lead();
+    w.plan(vec![run(1, "start", 2, &[])]);
+    let (questions, start) = (w.asked.len(), Arc::clone(&w.orders[0]));
+    w.step(Event::Missed(w.cib.clone()));
+    assert_eq!(w.asked.len(), questions + 1);
+    w.plan(vec![run(1, "start", 2, &[])]);
+    assert_ne!(w.orders[1].key.uuid, start.key.uuid);
+}
+
+#[test]
 fn a_failed_start_is_fatal_and_stops_what_waits_for_it() {
     let mut w = World::new(&[]);
     w.lead();

@@ -493,7 +493,7 @@ impl World {
             if let Some((id, _)) = node.open.iter().next() {
                 return Some(format!("L4: {} waits for the answer to {id:?}", node.name));
             }
-            if !node.deliveries.is_empty() || !node.batches.is_empty() {
+            if !node.deliveries.is_empty() || !node.unwritten.is_empty() {
                 return Some(format!(
                     "L5: {} keeps orders or reports for ever",
                     node.name

@@ -1,7 +1,7 @@
 //! One node: its machines, and who is told what. The decisions are the daemon's own (`words`, `authority`, `devices`,
 //! `reports`, `deliver`, the guard's `watch`); only the carrying is done here, without tokio.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::raft::{Raft, Write};
 use super::world::{Net, Word, World};
@@ -25,7 +25,7 @@ use crate::terms::{ExecStatus, NodeId, NodeName, OcfExit, RscId, Term};
 #[derive(Debug)]
 pub(super) enum Waiter {
     Coordinator(coordinator::WriteId),
-    Reports(Vec<Batch>),
+    Reports(Batch),
     Client,
 }
 
@@ -45,6 +45,7 @@ pub(super) struct Delivery {
     pub(super) term: Term,
     pub(super) command: executor::Command,
     pub(super) again_at: u64,
+    pub(super) refusals: u32,
 }
 
 /// One node. What is on disk and in the guard outlives its daemon.
@@ -85,7 +86,7 @@ pub(super) struct Node {
     pub(super) leadership: Leadership,
     pub(super) lives: BTreeMap<NodeId, u64>,
     pub(super) open: BTreeMap<(u64, u64), Open>,
-    pub(super) batches: Vec<Batch>,
+    pub(super) unwritten: VecDeque<executor::Report>,
     pub(super) seq: u64,
     pub(super) deliveries: BTreeMap<u64, Delivery>,
     pub(super) runs: BTreeMap<executor::RunId, (RscId, String)>,
@@ -150,7 +151,7 @@ impl Node {
             leadership: Leadership::default(),
             lives: BTreeMap::new(),
             open: BTreeMap::new(),
-            batches: Vec::new(),
+            unwritten: VecDeque::new(),
             seq: 0,
             deliveries: BTreeMap::new(),
             runs: BTreeMap::new(),
@@ -231,7 +232,7 @@ impl World {
         node.leadership = Leadership::default();
         node.lives.clear();
         node.open.clear();
-        node.batches.clear();
+        node.unwritten.clear();
         node.deliveries.clear();
         node.runs.clear();
         node.wakes = Wakes::default();
@@ -264,6 +265,7 @@ impl World {
             Word::CoordinatorWants(effect) => self.on_coordinator(n, effect),
             Word::Executor(event) => self.executor(n, event),
             Word::Reports(reports) => self.on_reports(n, reports),
+            Word::NotDone { key, why, times } => self.not_done(n, key, why, times),
             Word::Fencer(event) => self.fencer(n, event),
             Word::Synced(generation, upto) => {
                 let mut out = Vec::new();
@@ -295,10 +297,20 @@ impl World {
                 let mut me = node.presence.view(node.mono(self.now));
                 me.held &= node.knowledge.held == Some(true);
                 let taken = deliver::taken(&me, life);
-                if taken.is_ok() {
-                    self.executor(n, executor::Event::Command(Box::new(command)));
+                match taken {
+                    Ok(()) => {
+                        self.executor(n, executor::Event::Command(Box::new(command)));
+                        self.send(n, index(from), Net::Taken(id));
+                    }
+                    Err(_) => self.send(n, index(from), Net::Refused(id)),
                 }
-                self.send(n, index(from), Net::Taken(id));
+            }
+            Net::Refused(id) => self.refused(n, id),
+            Net::NotDone { key, why } => {
+                if self.nodes[n].leadership.mine {
+                    let event = coordinator::Event::NotDone { key, why };
+                    self.tell(n, 0, Word::Coordinator(event));
+                }
             }
             Net::Taken(id) => drop(self.nodes[n].deliveries.remove(&id)),
             Net::Fencer(message) => {

@@ -13,7 +13,7 @@ use crate::daemon::guard::Verdict;
 use crate::executor;
 use crate::fencer;
 use crate::presence;
-use crate::terms::NodeId;
+use crate::terms::{NodeId, TransitionKey};
 use crate::xml::Limits;
 
 /// What nodes send each other.
@@ -29,6 +29,11 @@ pub(super) enum Net {
         command: executor::Command,
     },
     Taken(u64),
+    Refused(u64),
+    NotDone {
+        key: TransitionKey,
+        why: String,
+    },
     Fencer(fencer::Message),
     Submit(raft::Write),
     Done {
@@ -44,6 +49,11 @@ pub(super) enum Word {
     CoordinatorWants(crate::coordinator::Effect),
     Executor(executor::Event),
     Reports(Vec<executor::Report>),
+    NotDone {
+        key: TransitionKey,
+        why: String,
+        times: u32,
+    },
     Fencer(fencer::Event),
     Synced(u64, usize),
     AgentEnds(executor::RunId, bool),

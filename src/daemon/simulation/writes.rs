@@ -1,18 +1,27 @@
 //! What leaves a node, and is said again until it is answered: writes through raft, reports, orders.
 
+use std::collections::VecDeque;
+
 use super::node::{Delivery, Open, Snapshot, Waiter, index};
 use super::raft::{self, Write};
 use super::world::{Net, Word, World};
 use crate::cib::{self, Command};
 use crate::coordinator;
+use crate::daemon::deliver;
 use crate::daemon::reports::{self, Batch};
 use crate::daemon::words::COORDINATOR;
 use crate::executor;
 use crate::seeded::{Bug, seeded};
-use crate::terms::{NodeId, Term};
+use crate::terms::{NodeId, Term, TransitionKey};
 
 /// Entries between two snapshots.
 const SNAPSHOT_EVERY: usize = 32;
+
+/// Between two attempts, in milliseconds.
+const AGAIN_MS: u64 = 100;
+
+/// How often the coordinator is told that something will not be done.
+const TELLINGS: u32 = 10;
 
 impl World {
     pub(super) fn apply_next(&mut self, n: usize) {
@@ -72,9 +81,45 @@ impl World {
                 term,
                 command,
                 again_at: self.now,
+                refusals: 0,
             };
             self.nodes[n].deliveries.insert(id, delivery);
             self.retry(n);
+        }
+    }
+
+    /// A node does not take an order; perhaps it has not heard of its lease yet.
+    pub(super) fn refused(&mut self, n: usize, id: u64) {
+        let Some(delivery) = self.nodes[n].deliveries.get_mut(&id) else {
+            return;
+        };
+        delivery.refusals += 1;
+        if delivery.refusals == deliver::REFUSALS {
+            let key = delivery.command.key().clone();
+            self.nodes[n].deliveries.remove(&id);
+            let why = "refused".to_owned();
+            let event = coordinator::Event::NotDone { key, why };
+            self.tell(n, AGAIN_MS, Word::Coordinator(event));
+        }
+    }
+
+    /// Told a few times without asking whether it was heard: a coordinator takes it once.
+    pub(super) fn not_done(&mut self, n: usize, key: TransitionKey, why: String, times: u32) {
+        let (to, again) = (self.nodes[n].leadership.leader, times - 1);
+        if again > 0 {
+            let (key, why) = (key.clone(), why.clone());
+            let word = Word::NotDone {
+                key,
+                why,
+                times: again,
+            };
+            self.tell(n, AGAIN_MS, word);
+        }
+        if self.nodes[n].overlay || self.nodes[n].leadership.mine {
+            let event = coordinator::Event::NotDone { key, why };
+            self.tell(n, 0, Word::Coordinator(event));
+        } else if let Some(leader) = to {
+            self.send(n, index(leader), Net::NotDone { key, why });
         }
     }
 
@@ -179,80 +224,90 @@ impl World {
                     Word::Coordinator(coordinator::Event::Written { id, result }),
                 );
             }
-            Waiter::Reports(batches) => {
-                self.confirm(n, &batches, result.is_ok());
+            Waiter::Reports(batch) => {
+                self.confirm(n, &batch, result.is_ok());
                 self.flush(n);
             }
             Waiter::Client => {}
         }
     }
 
-    pub(super) fn confirm(&mut self, n: usize, batches: &[Batch], written: bool) {
-        let events: Vec<_> = batches
-            .iter()
-            .flat_map(|b| b.confirmations(written))
-            .collect();
-        for event in events {
+    pub(super) fn confirm(&mut self, n: usize, batch: &Batch, written: bool) {
+        for event in batch.confirmations(written).collect::<Vec<_>>() {
             self.tell(n, 0, Word::Executor(event));
         }
     }
 
     /// This node acts alone: reports that wait are of no use any more.
     pub(super) fn abandon(&mut self, n: usize) {
-        let mut given_up = std::mem::take(&mut self.nodes[n].batches);
         let open = std::mem::take(&mut self.nodes[n].open);
         for (id, open) in open {
             match open.waiter {
-                Waiter::Reports(batches) => given_up.extend(batches),
+                Waiter::Reports(batch) => self.confirm(n, &batch, false),
                 _ => drop(self.nodes[n].open.insert(id, open)),
             }
         }
-        self.confirm(n, &given_up, false);
+        let mut waiting = std::mem::take(&mut self.nodes[n].unwritten);
+        while let Some(batch) = self.batch(n, &mut waiting) {
+            self.confirm(n, &batch, false);
+        }
+    }
+
+    fn batch(&self, n: usize, waiting: &mut VecDeque<executor::Report>) -> Option<Batch> {
+        Batch::next(waiting, self.nodes[n].id, &self.nodes[n].name)
     }
 
     pub(super) fn on_reports(&mut self, n: usize, reports: Vec<executor::Report>) {
         for report in &reports {
             self.reported(n, report);
         }
-        let batch = Batch::new(reports, self.nodes[n].id, &self.nodes[n].name);
-        for key in &batch.done {
-            self.tell(
-                n,
-                0,
-                Word::Coordinator(coordinator::Event::Done(key.clone())),
-            );
+        for key in reports::done(&reports) {
+            let event = coordinator::Event::Done(key.clone());
+            self.tell(n, 0, Word::Coordinator(event));
         }
-        if seeded(Bug::LoseResults) && self.below(4) == 0 {
-            self.confirm(n, &[batch], true);
-            return;
+        for (key, why) in reports::not_done(&reports) {
+            let (key, why) = (key.clone(), why.to_owned());
+            let word = Word::NotDone {
+                key,
+                why,
+                times: TELLINGS,
+            };
+            self.tell(n, AGAIN_MS, word);
         }
-        if self.nodes[n].overlay {
-            let command = self.signed(n, batch.command(&self.nodes[n].cib), COORDINATOR);
-            let written = self.write_overlay(n, &command).is_ok();
-            self.confirm(n, &[batch], written);
-            return;
+        let lost = seeded(Bug::LoseResults) && self.below(4) == 0;
+        if !self.nodes[n].overlay && !lost {
+            self.nodes[n].unwritten.extend(reports);
+            return self.flush(n);
         }
-        self.nodes[n].batches.push(batch);
-        self.flush(n);
+        let mut waiting = reports.into();
+        while let Some(batch) = self.batch(n, &mut waiting) {
+            let mut written = true;
+            if !lost && let Some(command) = batch.command(&self.nodes[n].cib) {
+                let command = self.signed(n, command, COORDINATOR);
+                written = self.write_overlay(n, &command).is_ok();
+            }
+            self.confirm(n, &batch, written);
+        }
     }
 
     /// One write of reports at a time, in their order.
     pub(super) fn flush(&mut self, n: usize) {
-        let node = &mut self.nodes[n];
-        let busy = node
-            .open
+        let open = &self.nodes[n].open;
+        if open
             .values()
-            .any(|o| matches!(o.waiter, Waiter::Reports(_)));
-        if busy || node.batches.is_empty() {
+            .any(|o| matches!(o.waiter, Waiter::Reports(_)))
+        {
             return;
         }
-        let batches = std::mem::take(&mut node.batches);
-        let commands = reports::flatten(batches.iter().map(|b| b.command(&node.state)).collect());
-        if commands.is_empty() {
-            return;
+        let mut waiting = std::mem::take(&mut self.nodes[n].unwritten);
+        while let Some(batch) = self.batch(n, &mut waiting) {
+            if let Some(command) = batch.command(&self.nodes[n].state) {
+                let command = self.signed(n, command, "executor");
+                self.write(n, command, Waiter::Reports(batch));
+                break;
+            }
         }
-        let command = self.signed(n, Command::transaction(commands), "executor");
-        self.write(n, command, Waiter::Reports(batches));
+        self.nodes[n].unwritten = waiting;
     }
 
     pub(super) fn raft_out(&mut self, n: usize, out: Vec<raft::Out>) {

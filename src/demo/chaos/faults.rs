@@ -3,6 +3,7 @@
 use std::io;
 
 use clap::ValueEnum;
+use nix::mount::{MsFlags, mount};
 use rustix::process::Signal;
 
 use super::super::lab::CLIENT;
@@ -34,6 +35,10 @@ pub(super) enum Fault {
     Slow,
     /// The disk is full
     DiskFull,
+    /// The daemon is killed, and the disk can only be read when it comes back
+    ReadOnly,
+    /// The wall clock jumps by up to a day, to and fro
+    Clock,
     /// The service's process is killed
     FailResource,
 }
@@ -62,7 +67,7 @@ impl Fault {
     fn weight(self) -> u64 {
         match self {
             Self::Blackout => 1,
-            Self::DiskFull => 2,
+            Self::DiskFull | Self::ReadOnly | Self::Clock => 2,
             _ => 4,
         }
     }
@@ -115,6 +120,15 @@ impl Chaos<'_> {
                 let _ = self.lab.shape(&host, &words);
             }
             Fault::DiskFull => self.fill(&host)?,
+            Fault::ReadOnly => {
+                self.on_purpose.insert(host.clone());
+                self.signal(&host, Signal::KILL)?;
+                self.seal(&host, true)?;
+            }
+            Fault::Clock => {
+                let ahead_s = (part as i64 - 50) * 1_728;
+                std::fs::write(self.cluster.clock(&host), ahead_s.to_string())?;
+            }
             Fault::FailResource => {
                 let script = "read -r pid _ < \"$1\" && kill -KILL \"$pid\"";
                 let file = self.counter(&host);
@@ -181,8 +195,13 @@ impl Chaos<'_> {
 
     /// Ends a lasting fault. A host that lost its power meanwhile has a new cable and no processes.
     pub(super) fn heal(&mut self, fault: Fault, host: &str) -> Result<(), ChaosError> {
-        if fault == Fault::DiskFull {
-            let _ = std::fs::remove_file(self.lab.disk(host).join(FILLER));
+        match fault {
+            Fault::DiskFull => {
+                let _ = std::fs::remove_file(self.lab.disk(host).join(FILLER));
+            }
+            Fault::ReadOnly => self.seal(host, false)?,
+            Fault::Clock => std::fs::remove_file(self.cluster.clock(host))?,
+            _ => {}
         }
         if !self.lab.is_on(host) {
             return Ok(());
@@ -200,6 +219,27 @@ impl Chaos<'_> {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Makes a host's disk one that can only be read, or the end of that. It is refused as long as a process that still
+    /// ends has a file open.
+    fn seal(&self, host: &str, sealed: bool) -> Result<(), ChaosError> {
+        let disk = self.lab.disk(host);
+        let only = if sealed {
+            MsFlags::MS_RDONLY
+        } else {
+            MsFlags::empty()
+        };
+        for _ in 0..50 {
+            let none: Option<&str> = None;
+            match mount(none, &disk, none, MsFlags::MS_REMOUNT | only, none) {
+                Err(nix::Error::EBUSY) => std::thread::sleep(std::time::Duration::from_millis(10)),
+                done => return done.map_err(ChaosError::Disk),
+            }
+        }
+        Ok(self.say(&format!(
+            "{host}: the disk stays as it is, files are open on it"
+        ))?)
     }
 
     fn fill(&self, host: &str) -> io::Result<()> {

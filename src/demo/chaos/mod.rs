@@ -55,7 +55,7 @@ struct Args {
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Cluster hosts
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(3..=9))]
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(3..=15))]
     hosts: u8,
     /// Work without a fence device
     #[arg(long)]
@@ -361,8 +361,10 @@ impl Chaos<'_> {
             self.report.guard_acted += 1;
             return self.say(&format!("{host}: its guard ended the daemon"));
         }
-        if self.disk_is_full(host) {
-            return self.say(&format!("{host}: the daemon ended, and its disk is full"));
+        if self.disk_takes_nothing(host) {
+            return self.say(&format!(
+                "{host}: the daemon ended, and its disk takes nothing"
+            ));
         }
         self.violated(format!("the daemon of {host} died by itself:\n{log}"))
     }
@@ -377,9 +379,10 @@ impl Chaos<'_> {
         }
     }
 
-    fn disk_is_full(&self, host: &str) -> bool {
-        let full = |(_, fault, at): &(Mono, Fault, String)| *fault == Fault::DiskFull && at == host;
-        self.lasting.iter().any(full)
+    fn disk_takes_nothing(&self, host: &str) -> bool {
+        let spoilt = |fault| matches!(fault, Fault::DiskFull | Fault::ReadOnly);
+        let mut lasting = self.lasting.iter();
+        lasting.any(|(_, fault, at)| spoilt(*fault) && at == host)
     }
 
     fn end_of_log(&self, host: &str, lines: usize) -> String {

@@ -59,7 +59,7 @@ impl Play {
             Effect::Report(report) => match &**report {
                 Report::Pending(x) => format!("pending {} #{}", x.op, x.ticket),
                 Report::Result(x) => show_result("result", x),
-                Report::Direct(x) => show_result("direct", x),
+                Report::NotDone { key, why } => format!("not done {}: {why}", key.action),
                 Report::Cancelled {
                     op, call_id, by, ..
                 } => {
@@ -71,9 +71,9 @@ impl Play {
                     format!("cancelled {op}{call}{by}")
                 }
                 Report::Forgotten { rsc, .. } => format!("forgotten {rsc}"),
-                Report::History(all) => {
+                Report::Known(all) => {
                     let all: Vec<String> = all.iter().map(|x| show_result("", x)).collect();
-                    format!("history:{}", all.join(","))
+                    format!("known:{}", all.join(","))
                 }
             },
         })
@@ -400,7 +400,7 @@ fn what_waits_for_a_place_does_not_wake_anyone() {
 }
 
 #[test]
-fn a_rejoin_tells_what_is_known() {
+fn a_node_that_acts_alone_tells_what_is_known() {
     let mut play = Play::new();
     play.go(0, "a_start_0", "");
     play.at(
@@ -415,11 +415,45 @@ fn a_rejoin_tells_what_is_known() {
     play.go(6, "a_monitor_20000", "");
     play.end(7, 4, 1);
     assert_eq!(
-        play.at(9, Event::Rejoined),
-        "history: a_monitor_20000 #4 0:1 @1000, a_start_0 #1 0:0 @1000, a_monitor_10000 #2 0:0 @1000, \
+        play.at(9, Event::Alone),
+        "known: a_monitor_20000 #4 0:1 @1000, a_start_0 #1 0:0 @1000, a_monitor_10000 #2 0:0 @1000, \
          b_monitor_0 #3 0:7 @1000"
     );
     assert_eq!(play.machine.active(), [RscId::from("a")]);
+    // The failure has been dealt with.
+    play.go(10, "a_stop_0", "");
+    play.end(11, 5, 0);
+    assert_eq!(
+        play.at(12, Event::Alone),
+        "known: a_stop_0 #5 0:0 @1000, b_monitor_0 #3 0:7 @1000"
+    );
+}
+
+#[test]
+fn nothing_is_started_without_a_lease() {
+    let mut play = Play::new();
+    play.at(0, Event::Lease(Mono(100)));
+    assert_eq!(play.go(99, "a_start_0", ""), "run 1 a start");
+    assert_eq!(play.go(100, "b_start_0", ""), "", "its lease is over");
+    play.at(
+        100,
+        Event::Metadata("ocf:heartbeat:Dummy".parse().expect("agent"), None),
+    );
+    assert_eq!(play.at(150, Event::Lease(Mono(200))), "run 2 b start");
+    play.end(160, 1, 0);
+    assert_eq!(
+        play.go(210, "a_stop_0", ""),
+        "run 3 a stop",
+        "a stop may begin"
+    );
+    play.go(220, "c_start_0", "");
+    let told = play.at(230, Event::Alone);
+    assert!(told.contains("c_start_0"), "nobody waits for it: {told}");
+    assert_eq!(
+        play.at(240, Event::Lease(Mono(400))),
+        "",
+        "it was forgotten"
+    );
 }
 
 #[test]
@@ -471,7 +505,7 @@ fn a_node_that_leaves_starts_nothing_and_one_that_is_cut_off_kills() {
     assert_eq!(
         play.go(2, "b_start_0", ""),
         "refused b_start_0: this node is leaving the cluster and starts nothing any more; \
-         direct b_start_0 #2 9:1 @1000 'this node is leaving the cluster and starts nothing any more'"
+         not done 2: b_start_0: this node is leaving the cluster and starts nothing any more"
     );
     assert_eq!(play.at(3, Event::KillAll), "kill 1; kill group a");
 }
@@ -548,22 +582,43 @@ fn forget(rsc: &str) -> Event {
 }
 
 #[test]
-fn who_ordered_what_is_forgotten_before_it_runs_does_not_wait() {
+fn what_somebody_waits_for_is_not_forgotten() {
     let mut play = Play::new();
     play.go(0, "a_monitor_0", "");
+    let agent = "ocf:heartbeat:Dummy".parse().expect("an agent");
+    play.at(0, Event::Metadata(agent, None));
     play.go(0, "a_monitor_10000", "");
     play.go(0, "b_monitor_0", "");
     play.go(0, "c_monitor_0", "");
+    assert_eq!(play.at(1, forget("c")), "forgotten c");
+    assert_eq!(play.at(2, forget("a")), "forgotten a");
     assert_eq!(
-        play.at(1, forget("c")),
-        "forgotten c; direct c_monitor_0 #4 1:1 @1000"
+        play.end(3, 1, 7),
+        "result a_monitor_0 #1 0:7 @1000; run 3 a monitor"
     );
     assert_eq!(
-        play.at(2, forget("a")),
-        "forgotten a; direct a_monitor_10000 #2 1:1 @1000"
+        play.end(4, 2, 0),
+        "result b_monitor_0 #3 0:0 @1000; run 4 c monitor"
     );
-    assert_eq!(play.end(3, 1, 7), "direct a_monitor_0 #1 0:7 @1000");
-    assert!(play.machine.busy(), "b runs on");
+    assert_eq!(play.end(5, 3, 0), "result a_monitor_10000 #2 0:0 @1000");
+    assert_eq!(play.end(6, 4, 0), "result c_monitor_0 #4 0:0 @1000");
+    assert_eq!(
+        play.at(7, forget("a")),
+        "forgotten a",
+        "what is answered ends"
+    );
+    assert_eq!(play.machine.next_wake(), None);
+}
+
+#[test]
+fn a_start_that_runs_while_its_resource_is_forgotten_is_recorded_all_the_same() {
+    let mut play = Play::new();
+    play.go(0, "a_start_0", "");
+    let agent = "ocf:heartbeat:Dummy".parse().expect("an agent");
+    play.at(0, Event::Metadata(agent, None));
+    assert_eq!(play.at(1, forget("a")), "forgotten a");
+    assert_eq!(play.end(2, 1, 0), "result a_start_0 #1 0:0 @1000");
+    assert_eq!(play.machine.active(), [RscId::from("a")]);
 }
 
 #[test]
@@ -572,7 +627,7 @@ fn forget_drops_the_history() {
     play.go(0, "a_monitor_10000", "");
     play.end(1, 1, 0);
     assert_eq!(play.at(2, forget("a")), "forgotten a");
-    assert_eq!(play.at(3, Event::Rejoined), "history:");
+    assert_eq!(play.at(3, Event::Alone), "");
     assert_eq!(play.machine.next_wake(), None);
 }
 

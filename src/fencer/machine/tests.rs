@@ -428,6 +428,28 @@ fn orders_of_a_deposed_leader_fence_nobody() {
 }
 
 #[test]
+fn a_device_is_not_tried_again_for_a_deposed_leader() {
+    let mut net = Net::new(&["h1", "h2", "h3"]);
+    net.configure(&["h2"], &[("f", &[("pcmk_host_list", "h3")])], &[]);
+    net.fence("h1", "h3", Action::Off);
+    assert_eq!(net.log(), "h2: f off h3");
+    net.end(1);
+    assert_eq!(
+        net.log(),
+        "h2: f off h3",
+        "a device that fails is tried again"
+    );
+    net.end(0);
+    assert_eq!(net.log(), "h1: done h3 by h2");
+    net.fence("h1", "h3", Action::Off);
+    assert_eq!(net.log(), "h2: f off h3");
+    net.tell("h2", Event::TermSeen(Term(2)));
+    net.end(1);
+    let log = net.log();
+    assert!(!log.contains("off h3"), "h3 may be back: {log}");
+}
+
+#[test]
 fn a_person_confirms() {
     let mut net = Net::new(&["h1", "h2"]);
     net.configure(&["h1"], &[("f", ALL)], &[]);

@@ -430,3 +430,190 @@ fn a_node_with_a_watchdog_counts_as_stopped_when_that_has_reset_it() {
     );
     assert!(expired.since(reset) < 500);
 }
+
+/// A leader that heard node 2, and what it did about it.
+fn heard(leader: &mut Machine, now: Mono, renewal: &Renewal) -> Vec<Effect> {
+    let mut effects = Vec::new();
+    leader.step(now, Event::Renewal(renewal.clone()), &mut effects);
+    effects
+}
+
+fn asked(incarnation: u64, ask: u64) -> Renewal {
+    Renewal {
+        term: Term(1),
+        node: NodeId(2),
+        incarnation,
+        ask,
+        echo: None,
+        pledge: None,
+    }
+}
+
+/// The leader of two, with a majority because the other one echoes, and the newest grant that it gave.
+fn leader_of_two(now: Mono) -> (Machine, u64) {
+    let mut leader = Machine::new(NodeId(1), 100, T);
+    let all: BTreeSet<NodeId> = [1, 2].map(NodeId).into();
+    let elected = Event::Leadership {
+        term: Term(1),
+        leader: Some(NodeId(1)),
+        voters: vec![all.clone()],
+        members: all,
+    };
+    leader.step(now, elected, &mut Vec::new());
+    let grant = granted(&heard(&mut leader, now, &asked(7, 5_000))).expect("answered");
+    let echoed = Renewal {
+        echo: Some(grant.grant),
+        ..asked(7, 5_001)
+    };
+    let grant = granted(&heard(&mut leader, now.plus(1), &echoed)).expect("answered");
+    assert!(grant.valid_ms > 0, "a majority follows");
+    (leader, grant.grant)
+}
+
+fn granted(effects: &[Effect]) -> Option<Grant> {
+    effects.iter().find_map(|effect| match effect {
+        Effect::Answer(_, grant) => Some(grant.clone()),
+        _ => None,
+    })
+}
+
+#[test]
+fn a_question_that_comes_over_two_paths_is_answered_once() {
+    let now = Mono(20_000);
+    let (mut leader, _) = leader_of_two(now);
+    let before = leader.view(now.plus(2));
+    let again = heard(&mut leader, now.plus(2), &asked(7, 5_001));
+    assert_eq!(granted(&again), None);
+    assert_eq!(
+        leader.view(now.plus(2)),
+        before,
+        "nothing is known that was not"
+    );
+}
+
+#[test]
+fn a_late_copy_of_a_question_is_no_sign_of_life() {
+    let now = Mono(20_000);
+    let (mut leader, _) = leader_of_two(now);
+    let mut effects = Vec::new();
+    for ms in 1..=T.suspect_ms + 10 {
+        let at = now.plus(1 + ms);
+        // What the node asked last comes again and again, as from a path on which it was held up.
+        effects.extend(heard(&mut leader, at, &asked(7, 5_001)));
+    }
+    let suspect = Effect::Peer(NodeId(2), PeerState::Suspect { heard: true });
+    assert!(effects.contains(&suspect), "{effects:?}");
+    assert_eq!(granted(&effects), None, "and no lease is given for it");
+}
+
+#[test]
+fn a_late_copy_from_an_earlier_life_brings_nothing_back() {
+    let now = Mono(20_000);
+    let (mut leader, _) = leader_of_two(now);
+    let holds_on = Renewal {
+        pledge: Some(Pledge {
+            lets_go: false,
+            watchdog_ms: 0,
+        }),
+        ..asked(8, 6_000)
+    };
+    assert!(granted(&heard(&mut leader, now.plus(5), &holds_on)).is_some());
+    let let_go = Renewal {
+        pledge: Some(Pledge {
+            lets_go: true,
+            watchdog_ms: 9,
+        }),
+        ..asked(7, 5_002)
+    };
+    assert_eq!(
+        heard(&mut leader, now.plus(6), &let_go),
+        [],
+        "a former life"
+    );
+    let unheard = Renewal {
+        incarnation: 6,
+        ..let_go.clone()
+    };
+    assert_eq!(
+        heard(&mut leader, now.plus(7), &unheard),
+        [],
+        "older, though unknown"
+    );
+    let view = leader.view(now.plus(8));
+    assert_eq!(view.peers[0].1, PeerState::Alive { incarnation: 8 });
+    assert!(view.pledges.iter().all(|(_, pledge)| !pledge.lets_go));
+
+    // A machine that was started anew counts from little again, and is not heard before it was missed.
+    let booted = asked(9, 40);
+    let mut later = now.plus(8);
+    assert_eq!(heard(&mut leader, later, &booted), []);
+    while later < now.plus(5 + T.suspect_ms) {
+        later = later.plus(50);
+        leader.step(later, Event::Tick, &mut Vec::new());
+    }
+    assert!(granted(&heard(&mut leader, later, &booted)).is_some());
+}
+
+#[test]
+fn a_late_copy_of_a_grant_neither_extends_the_lease_nor_is_a_sign_of_life() {
+    let now = Mono(20_000);
+    let mut follower = Machine::new(NodeId(2), 7, T);
+    let all: BTreeSet<NodeId> = [1, 2].map(NodeId).into();
+    let mut effects = Vec::new();
+    let elected = Event::Leadership {
+        term: Term(1),
+        leader: Some(NodeId(1)),
+        voters: vec![all.clone()],
+        members: all,
+    };
+    follower.step(now, elected, &mut effects);
+    let asked = effects.iter().find_map(|effect| match effect {
+        Effect::Ask(_, renewal) => Some(renewal.ask),
+        _ => None,
+    });
+    let grant = Grant {
+        term: Term(1),
+        ask: asked.expect("asks its leader"),
+        grant: 1,
+        valid_ms: 500,
+    };
+    let told = |at: Mono, follower: &mut Machine| {
+        let event = Event::Grant {
+            from: NodeId(1),
+            grant: grant.clone(),
+        };
+        follower.step(at, event, &mut Vec::new());
+        follower.view(at)
+    };
+    assert_eq!(told(now.plus(3), &mut follower).until, now.plus(500));
+    let near_misses = follower.view(now).near_misses;
+    for late in [4, 100, 300, 499] {
+        let view = told(now.plus(late), &mut follower);
+        assert_eq!(view.until, now.plus(500), "counted from the question");
+        assert_eq!(view.near_misses, near_misses, "no renewal");
+        assert_eq!(follower.last_answer, Some((NodeId(1), now.plus(3))));
+    }
+    let view = told(now.plus(501), &mut follower);
+    assert!(!view.held, "a copy gives nothing back");
+}
+
+#[test]
+fn a_later_life_asks_with_greater_numbers() {
+    let first_ask = |now: Mono| {
+        let mut machine = Machine::new(NodeId(2), 7, T);
+        let all: BTreeSet<NodeId> = [1, 2].map(NodeId).into();
+        let mut effects = Vec::new();
+        let elected = Event::Leadership {
+            term: Term(1),
+            leader: Some(NodeId(1)),
+            voters: vec![all.clone()],
+            members: all,
+        };
+        machine.step(now, elected, &mut effects);
+        effects.iter().find_map(|effect| match effect {
+            Effect::Ask(_, renewal) => Some(renewal.ask),
+            _ => None,
+        })
+    };
+    assert!(first_ask(Mono(30_000)) > first_ask(Mono(29_000)));
+}

@@ -243,12 +243,14 @@ fn writes_of_entries_are_seen_in_the_patch() {
 }
 
 #[test]
-fn a_rejoined_node_replaces_its_history() {
-    let old = after(&[execution("gone_start_0", ExecStatus::Done, 0, 0)]);
-    let known = [execution("a_start_0", ExecStatus::Done, 0, 0)];
+fn what_a_node_knows_itself_is_laid_over_what_is_written() {
+    let old = after(&[
+        execution("a_start_0", ExecStatus::Done, 0, 0),
+        execution("b_start_0", ExecStatus::Done, 0, 0),
+    ]);
+    let newer = [execution("a_stop_0", ExecStatus::Done, 0, 0)];
     assert_eq!(
-        entries(&apply(&old, &history(&place(), &known)).cib),
-        "a_last_0 start 0:0"
+        entries(&apply(&old, &known(&place(), &newer)).cib),
+        "a_last_0 stop 0:0, b_last_0 start 0:0"
     );
-    assert_eq!(entries(&apply(&old, &history(&place(), &[])).cib), "");
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Finding, Patient, Severity};
 use crate::{
-    rpc::NodeReport,
+    rpc::{NodeReport, PathState, PathStatus},
     terms::{DateTime, span},
 };
 
@@ -24,6 +24,9 @@ pub(super) fn findings(patient: &Patient<'_>) -> Vec<Finding> {
         .iter()
         .filter(|it| it.silent.is_none())
         .collect();
+    for node in &heard {
+        found.extend(lost_paths(patient, node));
+    }
     for node in patient.nodes {
         found.extend(alone(patient, node));
     }
@@ -76,7 +79,7 @@ fn paths(patient: &Patient<'_>) -> Vec<Finding> {
         return Vec::new();
     };
     let mut found = Vec::new();
-    let mut single = Vec::new();
+    let (mut single, mut addresses) = (Vec::new(), Vec::new());
     for member in &cluster.members {
         // A node that was asked and does not answer is told of with the reason.
         let asked = patient.nodes.iter().any(|it| member.name == *it.name);
@@ -93,6 +96,7 @@ fn paths(patient: &Patient<'_>) -> Vec<Finding> {
             });
         } else if member.addresses.len() == 1 {
             single.push(name.to_string());
+            addresses.push(member.addresses[0]);
         }
     }
     if !single.is_empty() && cluster.members.len() > 1 {
@@ -104,8 +108,41 @@ fn paths(patient: &Patient<'_>) -> Vec<Finding> {
             what: format!("only one address is known for: {all}"),
             why: "One cable or switch is enough to take a node for lost.",
             command: format!(
-                "add a second one to `addresses` in node.toml on {all}, and restart the daemon there"
+                "crm cluster set-address {} {} OTHER-ADDRESS",
+                single[0], addresses[0]
             ),
+        });
+    }
+    found
+}
+
+/// Paths that are down although the node at their other end is there.
+fn lost_paths(patient: &Patient<'_>, node: &NodeReport) -> Vec<Finding> {
+    let members = patient.cluster.iter().flat_map(|cluster| &cluster.members);
+    let names: BTreeMap<_, _> = members.map(|member| (member.id, &member.name)).collect();
+    let mut found = Vec::new();
+    let is_up = |path: &&PathStatus| path.state == PathState::Up;
+    for path in node.paths.iter().filter(|it| it.state == PathState::Down) {
+        let mut ways = node.paths.iter().filter(|it| it.node == path.node);
+        if !ways.any(|way| is_up(&way)) {
+            continue;
+        }
+        let other = names.get(&path.node);
+        let other = other.map_or_else(|| format!("node {}", path.node), ToString::to_string);
+        let why = path.error.as_deref().unwrap_or("no answer");
+        found.push(Finding {
+            severity: Severity::Warning,
+            kind: "path-down",
+            object: node.name.clone(),
+            what: format!(
+                "{} does not reach {other} at {} for {}: {why}",
+                node.name,
+                path.remote,
+                span::readable(path.for_ms)
+            ),
+            why: "It reaches it another way; when that fails too, a node is taken for lost.",
+            command: "look after the network between them; `crm cluster status` shows all paths"
+                .into(),
         });
     }
     found
@@ -177,7 +214,10 @@ fn alone(patient: &Patient<'_>, node: &NodeReport) -> Vec<Finding> {
                 DateTime::from_epoch(end)
             ),
             "After that no other node talks to it.",
-            format!("crm cluster remove {name}, and join again with a new token"),
+            match over {
+                true => format!("crm cluster remove {name}, and join again with a new token"),
+                false => format!("crm cluster rotate-certificate {name}"),
+            },
         ));
     }
     if !node.unresolved.is_empty() {

@@ -73,17 +73,33 @@ pub fn called_as(args: &[String]) -> Option<u8> {
         _ => return None,
     };
     let words: Vec<OsString> = rest.iter().map(OsString::from).collect();
-    let exit = run(
+    let mut left = Vec::new();
+    let exit = run_keeping(
         &words,
         &mut std::io::stdout().lock(),
         &mut std::io::stderr().lock(),
+        &mut left,
     );
+    // The process ends now. To free a large CIB piece by piece takes as long as a fifth of all the rest.
+    std::mem::forget(left);
     Some(u8::try_from(exit.0).unwrap_or(1))
 }
 
+/// What is no longer needed when all is said.
+type Left = Vec<Box<dyn std::any::Any>>;
+
 /// Run the command with the words after its name.
 pub fn run(words: &[OsString], out: &mut dyn Write, errors: &mut dyn Write) -> CrmExit {
-    match run_to_end(words, out, errors) {
+    run_keeping(words, out, errors, &mut Left::new())
+}
+
+fn run_keeping(
+    words: &[OsString],
+    out: &mut dyn Write,
+    errors: &mut dyn Write,
+    left: &mut Left,
+) -> CrmExit {
+    match run_to_end(words, out, errors, left) {
         Ok(exit) => exit,
         Err(failure) => {
             // Nowhere is left to say that standard error is gone.
@@ -97,6 +113,7 @@ fn run_to_end(
     words: &[OsString],
     out: &mut dyn Write,
     errors: &mut dyn Write,
+    left: &mut Left,
 ) -> Result<CrmExit, Failure> {
     let options = Options::parse(words)?;
     let mut report = Report::new(&options);
@@ -110,7 +127,7 @@ fn run_to_end(
     } else if let Some(folder) = &options.profile {
         profile::run(folder, &options, &mut report)?;
     } else {
-        exit = simulate(&options, &mut report)?;
+        exit = simulate(&options, &mut report, left)?;
     }
     for line in &report.errors {
         let _ = writeln!(errors, "{line}");
@@ -161,7 +178,7 @@ fn effective_time(options: &Options, cib: &Element, wall_s: i64) -> (i64, Option
     }
 }
 
-fn simulate(options: &Options, report: &mut Report) -> Result<CrmExit, Failure> {
+fn simulate(options: &Options, report: &mut Report, left: &mut Left) -> Result<CrmExit, Failure> {
     let input::Taken {
         mut cib,
         notes,
@@ -202,10 +219,11 @@ fn simulate(options: &Options, report: &mut Report) -> Result<CrmExit, Failure> 
         save(path, &write::pretty(&cib))?;
     }
     if !options.process() {
+        left.push(Box::new((facts, cib)));
         return Ok(CrmExit::OK);
     }
 
-    let outcome = policy::schedule(&cib, &policy_input);
+    let outcome = policy::decide(facts, &cib, &policy_input);
     report.scores(options, &outcome);
     if let Some(path) = &options.save_graph {
         save(path, &write::pretty(&graph::write(&outcome.graph)))?;
@@ -219,6 +237,7 @@ fn simulate(options: &Options, report: &mut Report) -> Result<CrmExit, Failure> 
     }
     report.summary(&outcome);
     if !options.simulate {
+        left.push(Box::new((outcome, cib)));
         return Ok(CrmExit::OK);
     }
 
@@ -227,7 +246,12 @@ fn simulate(options: &Options, report: &mut Report) -> Result<CrmExit, Failure> 
         .iter()
         .filter_map(|text| Some((text.clone(), text.parse().ok()?)))
         .collect();
-    let executed = what_if::execute(&outcome.graph, &mut draft, &Known::of(&facts), &failures)?;
+    let executed = what_if::execute(
+        &outcome.graph,
+        &mut draft,
+        &Known::of(&outcome.facts),
+        &failures,
+    )?;
     report.execution(&executed.steps);
     let mut exit = CrmExit::OK;
     if executed.ending == Ending::Terminated {
@@ -255,6 +279,7 @@ fn simulate(options: &Options, report: &mut Report) -> Result<CrmExit, Failure> 
     for path in options.save_output.iter().chain(own_file) {
         save(path, &write::pretty(draft.cib()))?;
     }
+    left.push(Box::new((outcome, cib)));
     Ok(exit)
 }
 

@@ -68,36 +68,47 @@ fn peers(ring: &Ring) -> impl Iterator<Item = &Member> {
     ring.members().iter().filter(|member| !ring.is_me(member))
 }
 
-/// `-s`: a link with all others lost is at fault; that of one node which is down is not.
+/// `-s`: a link over which a node does not answer that is there is at fault, and so is one with all others lost; that of
+/// one node which is down is not.
 fn links(tool: &mut Tool, only: Option<&str>, brief: bool) -> Result<(), Failure> {
     let ring = Ring::read(tool)?;
     let all = peers(&ring).count();
     let reached = peers(&ring).filter(|peer| ring.is_here(peer)).count();
     tool.line(&format!("Local node ID {}, transport tls", ring.status.me))?;
     let own = ring.me().map(|me| me.addresses.clone()).unwrap_or_default();
+    let mut faulty = false;
     for (number, address) in own.iter().enumerate() {
         let ip = address.ip().to_string();
         if only.is_some_and(|only| only != ip && only != number.to_string()) {
             continue;
         }
+        let lost = peers(&ring).filter(|it| ring.is_here(it) && !ring.is_linked(it, number));
+        let lost: Vec<String> = lost.map(|peer| peer.id.to_string()).collect();
+        faulty |= !lost.is_empty();
         let status = match (brief, reached) {
-            (true, _) => ring.members().iter().map(|it| digit(&ring, it)).collect(),
+            (true, _) => {
+                let digits = ring.members().iter();
+                digits.map(|it| digit(&ring, it, number)).collect()
+            }
             (false, 0) if all > 0 => format!("FAULTY: none of {all} nodes can be reached"),
+            (false, _) if !lost.is_empty() => {
+                format!("FAULTY: no connection to node {}", lost.join(", "))
+            }
             (false, _) => "OK".to_owned(),
         };
         tool.line(&format!(
             "LINK ID {number} tcp\n\taddr\t= {ip}\n\tstatus\t= {status}"
         ))?;
     }
-    if brief && reached < all {
+    if brief && (faulty || reached < all) {
         return Err(Failure::new(CrmExit::ERROR, ""));
     }
     Ok(())
 }
 
 /// The brief form: this node, a node that is connected, one that is not.
-fn digit(ring: &Ring, member: &Member) -> char {
-    match (ring.is_me(member), ring.is_here(member)) {
+fn digit(ring: &Ring, member: &Member, number: usize) -> char {
+    match (ring.is_me(member), ring.is_linked(member, number)) {
         (true, _) => 'n',
         (false, true) => '3',
         (false, false) => '1',
@@ -108,19 +119,23 @@ fn digit(ring: &Ring, member: &Member) -> char {
 fn nodes(tool: &mut Tool) -> Result<(), Failure> {
     let ring = Ring::read(tool)?;
     tool.line(&format!("Local node ID {}, transport tls", ring.status.me))?;
-    let own = ring.me().and_then(|me| me.addresses.first().copied());
-    for peer in peers(&ring) {
-        let Some(path) = ring.path(peer.id) else {
-            continue;
-        };
-        let link = peer.addresses.iter().position(|address| *address == path);
-        let own = own.map_or_else(|| "?".to_owned(), |own| own.ip().to_string());
-        tool.line(&format!(
-            "nodeid: {} reachable\n   LINK: {} ({own}->{}) enabled connected",
-            peer.id,
-            link.unwrap_or_default(),
-            path.ip(),
-        ))?;
+    let own = ring.me().map(|me| me.addresses.clone()).unwrap_or_default();
+    for peer in peers(&ring).filter(|peer| ring.is_here(peer)) {
+        tool.line(&format!("nodeid: {} reachable", peer.id))?;
+        for (number, address) in peer.addresses.iter().enumerate() {
+            let link = ring.link(peer, number);
+            let from = link.and_then(|link| link.local);
+            let from = from.or_else(|| own.get(number).or(own.first()).copied());
+            let from = from.map_or_else(|| "?".to_owned(), |own| own.ip().to_string());
+            let state = match ring.is_linked(peer, number) {
+                true => "connected",
+                false => "disconnected",
+            };
+            tool.line(&format!(
+                "   LINK: {number} ({from}->{}) enabled {state}",
+                address.ip(),
+            ))?;
+        }
     }
     Ok(())
 }

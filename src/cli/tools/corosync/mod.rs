@@ -14,7 +14,7 @@ use std::net::SocketAddr;
 use crate::{
     cli::{cmd::cluster::unexpected, failure::Failure},
     raft::Member,
-    rpc::{AdminAnswer, AdminRequest, ClusterStatus},
+    rpc::{AdminAnswer, AdminRequest, ClusterStatus, PathState, PathStatus},
     terms::{CrmExit, NodeId},
 };
 
@@ -54,6 +54,19 @@ impl Ring {
     fn path(&self, id: NodeId) -> Option<SocketAddr> {
         let (_, path) = self.status.paths.iter().find(|(node, _)| *node == id)?;
         *path
+    }
+
+    /// The path to a member over one of its addresses.
+    fn link(&self, member: &Member, number: usize) -> Option<&PathStatus> {
+        let address = member.addresses.get(number)?;
+        let mut links = self.status.links.iter();
+        links.find(|link| link.node == member.id && link.remote == *address)
+    }
+
+    /// Whether a member answers at one of its addresses. Of an address that it has not, the others tell.
+    fn is_linked(&self, member: &Member, number: usize) -> bool {
+        let link = self.link(member, number);
+        link.map_or(self.is_here(member), |link| link.state == PathState::Up)
     }
 
     /// Whether a member is in the same part of the cluster as this node.
