@@ -210,9 +210,9 @@ fn summary(cib: &Cib, facts: &Facts, cluster: Option<&ClusterStatus>) -> Vec<Str
         lines.push(format!("  * {}", on_trial(trial)));
     }
     if let Some(cluster) = cluster {
-        lines.push(format!("  * {}", votes(cluster)));
         let lost = show::lost_paths(cluster).into_iter();
         lines.extend(lost.map(|text| format!("  * PATH DOWN to {text}")));
+        lines.push(format!("  * {}", votes(cluster)));
     }
     if let Some(line) = protected(cib, facts) {
         lines.push(format!("  * {line}"));
@@ -351,13 +351,13 @@ pub(crate) fn as_json(cib: &Cib, facts: &Facts, cluster: Option<&ClusterStatus>)
         "nodes": nodes,
         "resources": facts.top.iter().map(|rsc| resource(facts, *rsc)).collect::<Vec<_>>(),
         "failures": failures,
-        "paths": cluster.map(|cluster| &cluster.links),
         "troubles": trouble::troubles(cib, facts, cluster).into_iter().map(|one| json!({
             "what": one.what,
             "why": one.why,
             "look": one.look,
         })).collect::<Vec<_>>(),
         "votes": cluster.map(|cluster| cluster.more["voters"].clone()),
+        "paths": cluster.map(|cluster| &cluster.links),
         "more": cluster.map(|cluster| cluster.more.clone()),
     })
 }
