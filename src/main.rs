@@ -66,9 +66,22 @@ enum Command {
     #[command(after_help = "Example:\n  systole unit > /etc/systemd/system/systole.service")]
     Unit,
     /// Make links by which tools are called under their known names
-    #[command(after_help = "Example:\n  systole links /usr/sbin")]
+    #[command(
+        after_help = "Examples:\n  systole links /usr/local/sbin\n  systole links --force /usr/sbin\n\n\
+        What has one of the names and is not ours is left alone, and the exit code is 108 then."
+    )]
     Links {
+        /// Put what is not ours aside, as NAME.saved
+        #[arg(long)]
+        force: bool,
         /// Where the links are made
+        dir: PathBuf,
+    },
+    /// Write manual pages of systole, crm and all tools
+    #[command(after_help = "Examples:\n  systole man /usr/local/share/man/man8\n  \
+        systole man pages && man -l pages/crm-configure.8")]
+    Man {
+        /// Where the pages are written
         dir: PathBuf,
     },
     /// Write RELAX NG files of what a CIB may hold, which other shells and editors read
@@ -180,7 +193,8 @@ fn main() -> ExitCode {
         Command::Completions { shell, program } => {
             cli::completions::print(shell, &program, Systole::command())
         }
-        Command::Links { dir } => daemon::links(&dir),
+        Command::Links { force, dir } => daemon::links(&dir, force),
+        Command::Man { dir } => daemon::man(&dir, Systole::command()),
         Command::Schemas { dir } => daemon::schemas(&dir),
         Command::Agent(rest) => {
             let name = rest

@@ -23,6 +23,12 @@ fn commands_reach_the_cluster_and_come_true() {
     node.ok(&format!("crm -w configure load update {}", file.display()));
     let status = node.ok("crm status");
     assert!(status.contains("Started n1") && status.contains("Promoted: [ n1 ]"));
+    assert!(status.contains("  * Votes: n1\n"), "{status}");
+    assert!(status.contains("  * Protection: lease (n1)\n"), "{status}");
+    assert!(!status.contains("Troubles:"), "{status}");
+    // The node says how new it is.
+    let detail = node.ok("crm_mon -1R");
+    assert!(detail.contains(", feature set 3."), "{detail}");
 
     // A timeout that changes is taken over by the monitors that run, once.
     node.ok("crm -w configure op_defaults timeout=33s");
@@ -49,6 +55,18 @@ fn commands_reach_the_cluster_and_come_true() {
     );
     let told = node.ok("crm explain d");
     assert!(told.contains("n1: location cli-ban-d-on-n1"), "{told}");
+    let status = node.ok("crm status");
+    let red = "resource d: stopped: no node may run it";
+    assert!(
+        status.contains("Troubles:") && status.contains(red),
+        "{status}"
+    );
+    assert!(
+        status.contains("; look further: crm explain d\n"),
+        "{status}"
+    );
+    let next = node.ok("crm --complete resource move");
+    assert!(next.lines().any(|name| name == "s-clone"), "{next}");
     node.ok("crm -w resource clear d");
 
     node.ok("crm -w node standby n1");

@@ -88,6 +88,8 @@ pub struct Machine {
     lives: BTreeMap<NodeId, u64>,
     outboxes: BTreeMap<NodeId, Outbox>,
     waiting: Vec<Waiting>,
+    /// What this node says of itself as soon as it has joined.
+    own: Vec<(String, String)>,
     /// Writes for which a tool waits, and what they write.
     direct: BTreeMap<WriteId, (Ticket, String)>,
     pub(super) cib: Cib,
@@ -119,11 +121,19 @@ impl Machine {
             lives: BTreeMap::new(),
             outboxes: BTreeMap::new(),
             waiting: Vec::new(),
+            own: Vec::new(),
             direct: BTreeMap::new(),
             cib: Cib::empty(),
             seen: Seen::default(),
             writer: Writer::default(),
         }
+    }
+
+    /// The same with a value that this node has as soon as it has joined. Before that, the status must not speak of it.
+    #[must_use]
+    pub fn announcing(mut self, name: &str, value: &str) -> Self {
+        self.own.push((name.to_owned(), value.to_owned()));
+        self
     }
 
     /// When something is to be done although nothing happens.
@@ -148,6 +158,7 @@ impl Machine {
                 self.cib = cib;
                 self.seen.look(&self.cib);
                 self.review_online();
+                self.announce(now);
             }
             Event::Members { nodes, witnesses } => {
                 self.members = nodes;
@@ -191,6 +202,23 @@ impl Machine {
     fn stamp(&mut self) -> Stamp {
         self.clock += 1;
         Stamp(self.clock, self.me)
+    }
+
+    fn announce(&mut self, now: Now) {
+        if self.own.is_empty() {
+            return;
+        }
+        let me = self.me.to_string();
+        let mut states = NodeState::all(&self.cib).into_iter();
+        if !states.any(|state| !state.remote && state.id == me && state.is_active()) {
+            return;
+        }
+        let host = self.name.clone();
+        for (name, value) in std::mem::take(&mut self.own) {
+            self.begin(&name, Kind::default());
+            let stamp = self.stamp();
+            self.change(now, &name, &host, Some(value), stamp);
+        }
     }
 
     // Requests.

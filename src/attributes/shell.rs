@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
+use crate::cib::status::attribute;
 use crate::clock::{self, Mono};
-use crate::terms::{NodeId, NodeName};
+use crate::terms::{FEATURE_SET, NodeId, NodeName};
 
 use super::machine::{Machine, Now};
 use super::vocab::{Answer, Effect, Event, Request, Ticket};
@@ -46,7 +47,7 @@ impl Handle {
 pub fn start(me: NodeId, name: NodeName) -> (Handle, mpsc::UnboundedReceiver<Effect>) {
     let (inputs, inbox) = mpsc::channel(QUEUE);
     let (out, outbox) = mpsc::unbounded_channel();
-    let machine = Machine::new(me, name, now());
+    let machine = Machine::new(me, name, now()).announcing(attribute::FEATURE_SET, FEATURE_SET);
     tokio::spawn(run(machine, inbox, out));
     (Handle { inputs }, outbox)
 }

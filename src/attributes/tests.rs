@@ -380,3 +380,25 @@ fn a_node_that_does_not_exist_is_refused_by_name() {
         [Effect::Answer(1, refused)]
     );
 }
+
+#[test]
+fn a_node_says_how_new_it_is_once_it_has_joined() {
+    let mut node = Node::writer(1);
+    node.machine = std::mem::replace(
+        &mut node.machine,
+        Machine::new(NodeId(1), "n1".into(), at(0)),
+    )
+    .announcing("#feature-set", "3.20.5");
+    assert_eq!(writes(&node.step(Event::Cib(cib(&[2])))), []);
+    let joined = cib(&[1, 2]);
+    let written = writes(&node.step(Event::Cib(joined.clone())));
+    let [(id, command)] = written.as_slice() else {
+        panic!("{written:?}");
+    };
+    let after = apply(&joined, command).cib;
+    assert_eq!(attribute::get(&after, "1", "#feature-set"), Some("3.20.5"));
+    node.step(Event::Written(*id, Ok(())));
+    assert_eq!(writes(&node.step(Event::Cib(after.clone()))), []);
+    // A status that forgot it is told again.
+    assert_eq!(writes(&node.step(Event::Cib(joined))).len(), 1);
+}

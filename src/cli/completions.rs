@@ -15,9 +15,52 @@ pub fn print(shell: Shell, program: &str, systole: Command) -> ExitCode {
     };
     let mut text = Vec::new();
     generate(shell, &mut command, program, &mut text);
+    if program == "crm" {
+        text.extend(names(shell).as_bytes());
+    }
     match std::io::stdout().write_all(&text) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::from(74),
+    }
+}
+
+/// What the definitions do not know: names of resources and nodes, which `crm` itself looks up when Tab is pressed. Where it
+/// finds nothing, what was made from the definitions is offered.
+fn names(shell: Shell) -> &'static str {
+    match shell {
+        Shell::Bash => {
+            "
+_crm_with_names() {
+    _crm \"$@\"
+    local cur=\"${COMP_WORDS[COMP_CWORD]}\" words
+    [[ \"$cur\" == -* ]] && return 0
+    words=$(\"${COMP_WORDS[0]}\" --complete \"${COMP_WORDS[@]:1:COMP_CWORD-1}\" 2>/dev/null) || return 0
+    [[ -n \"$words\" ]] && COMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))
+    return 0
+}
+complete -F _crm_with_names -o bashdefault -o default crm
+"
+        }
+        Shell::Zsh => {
+            "
+_crm_with_names() {
+    local -a found
+    [[ $PREFIX == -* ]] || found=(${(f)\"$(${words[1]} --complete ${words[2,CURRENT-1]} 2>/dev/null)\"})
+    if (( ${#found} )); then
+        compadd -a found
+    else
+        _crm \"$@\"
+    fi
+}
+compdef _crm_with_names crm
+"
+        }
+        Shell::Fish => {
+            "
+complete -c crm -f -a '(crm --complete (commandline -opc)[2..-1] 2>/dev/null)'
+"
+        }
+        _ => "",
     }
 }
 

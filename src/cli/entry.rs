@@ -19,6 +19,9 @@ use super::{
     tools,
 };
 
+/// Asked by shells that complete words.
+pub(crate) const COMPLETE: &str = "--complete";
+
 /// Run when the program was called as the shell or as one of the tools.
 pub fn called_as(args: &[String]) -> Option<u8> {
     let name = Path::new(args.first()?).file_name()?.to_str()?;
@@ -42,8 +45,28 @@ fn code(exit: CrmExit) -> u8 {
     u8::try_from(exit.0).unwrap_or(1)
 }
 
+/// Words that may come next, for shells that complete.
+fn complete(words: &[String]) -> CrmExit {
+    let mut shell = Shell::new(reach(None));
+    let before: Vec<&str> = words
+        .iter()
+        .flat_map(|word| word.split_whitespace())
+        .collect();
+    let found = prompt::candidates(&mut shell, &before);
+    let said = shell.say(&found.join("\n"));
+    match said.and_then(|()| shell.out.flush().map_err(Failure::from)) {
+        Ok(()) => CrmExit::OK,
+        Err(failure) => failure.exit,
+    }
+}
+
 /// The crm shell.
 fn crm(words: &[String]) -> CrmExit {
+    if let Some((first, rest)) = words.split_first()
+        && first == COMPLETE
+    {
+        return complete(rest);
+    }
     let crm =
         match Crm::try_parse_from(std::iter::once("crm".to_owned()).chain(words.iter().cloned())) {
             Ok(crm) => crm,

@@ -15,6 +15,7 @@ pub mod found;
 pub(crate) mod import;
 pub mod language;
 pub mod links;
+pub mod man;
 pub mod prompt;
 pub mod saved;
 pub mod schemas;

@@ -365,6 +365,23 @@ fn names(shell: &mut Shell) -> Vec<String> {
     found
 }
 
+/// What may follow these words on a command line.
+pub(crate) fn candidates(shell: &mut Shell, before: &[&str]) -> Vec<String> {
+    // Options in between are not among the words that lead to a command.
+    let before: Vec<&str> = before
+        .iter()
+        .copied()
+        .filter(|word| !word.starts_with('-'))
+        .collect();
+    let words = Words {
+        level: None,
+        names: names(shell),
+    };
+    let mut found = words.candidates(&before);
+    found.retain(|word| !EVERYWHERE.contains(&word.as_str()));
+    found
+}
+
 /// Completion: commands of the level first, then names.
 struct Words {
     level: Option<&'static str>,

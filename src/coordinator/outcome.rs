@@ -2,6 +2,7 @@
 //! only what really changed is looked at, whoever changed it and however.
 
 use crate::cib::Cib;
+use crate::cib::status::attribute::FEATURE_SET;
 use crate::terms::{ExecStatus, OcfExit, TransitionKey};
 use crate::xml::Element;
 
@@ -77,6 +78,50 @@ impl Entry {
     }
 }
 
+fn compare_transient(
+    id: &str,
+    was: Option<&Element>,
+    is: &Element,
+    configuration: Option<&Element>,
+    seen: &mut Vec<Seen>,
+) {
+    let transient = |e: &Element| e.child("transient_attributes").cloned();
+    let (mut old, mut new) = (was.and_then(transient), transient(is));
+    let same = match (&old, &new) {
+        (Some(old), Some(new)) => old.ptr_eq(new) || old == new,
+        (old, new) => old.is_none() && new.is_none(),
+    };
+    if same {
+        return;
+    }
+    // A node says how new it is right after it joined. That would abort the transition that its coming began, and
+    // changes nothing unless a rule asks for it.
+    let asks = |e: &Element| e.get("attribute") == Some(FEATURE_SET);
+    if !configuration.is_some_and(|c| c.descendants().any(asks)) {
+        (old, new) = (old.and_then(deciding), new.and_then(deciding));
+    }
+    let node = id.to_owned();
+    match (old, new) {
+        (Some(old), Some(new)) if old != new => seen.push(Seen::Transient { node }),
+        (None, Some(_)) => seen.push(Seen::Transient { node }),
+        (Some(_), None) => seen.push(Seen::TransientGone { node }),
+        _ => {}
+    }
+}
+
+/// Attributes by which something may be decided, if there are any.
+fn deciding(mut attributes: Element) -> Option<Element> {
+    let is_version = |e: &Element| e.get("name") == Some(FEATURE_SET);
+    if !attributes.descendants().any(is_version) {
+        return Some(attributes);
+    }
+    for set in attributes.children_mut() {
+        set.retain_children(|pair| !is_version(pair));
+    }
+    attributes.retain_children(Element::has_children);
+    attributes.has_children().then_some(attributes)
+}
+
 /// All differences, in document order of the newer document.
 pub(super) fn compare(before: &Cib, after: &Cib) -> Vec<Seen> {
     let mut seen = Vec::new();
@@ -101,7 +146,7 @@ pub(super) fn compare(before: &Cib, after: &Cib) -> Vec<Seen> {
         if was.is_some_and(|w| w.ptr_eq(state)) {
             continue;
         }
-        compare_node(id, was, state, &mut seen);
+        compare_node(id, was, state, after.configuration(), &mut seen);
     }
     for gone in old.children().filter(|e| e.tag() == "node_state") {
         if let Some(id) = gone.id()
@@ -115,15 +160,14 @@ pub(super) fn compare(before: &Cib, after: &Cib) -> Vec<Seen> {
     seen
 }
 
-fn compare_node(id: &str, was: Option<&Element>, is: &Element, seen: &mut Vec<Seen>) {
-    let node = id.to_owned();
-    let transient = |e: &Element| e.child("transient_attributes").cloned();
-    match (was.and_then(transient), transient(is)) {
-        (Some(w), Some(i)) if !w.ptr_eq(&i) && w != i => seen.push(Seen::Transient { node }),
-        (None, Some(_)) => seen.push(Seen::Transient { node }),
-        (Some(_), None) => seen.push(Seen::TransientGone { node }),
-        _ => {}
-    }
+fn compare_node(
+    id: &str,
+    was: Option<&Element>,
+    is: &Element,
+    configuration: Option<&Element>,
+    seen: &mut Vec<Seen>,
+) {
+    compare_transient(id, was, is, configuration, seen);
     let old = was.and_then(resources_of);
     let Some(new) = resources_of(is) else {
         if old.is_some() {
@@ -202,4 +246,43 @@ fn by_id<'a>(parent: &'a Element, tag: &str, id: &str) -> Option<&'a Element> {
     parent
         .children()
         .find(|e| e.tag() == tag && e.id() == Some(id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cib::status::attribute;
+    use crate::cib::status::node_state::{Membership, Place};
+    use crate::cib::{Op, Target, apply};
+
+    #[test]
+    fn how_new_a_node_is_aborts_nothing_unless_a_rule_asks() {
+        let place = Place::new("1", "n1");
+        let joined = apply(&Cib::empty(), &Membership::joined(5).command(&place, 5)).cib;
+        let set = |cib: &Cib, name: &str| {
+            apply(cib, &attribute::set(&place, None, name, Some("3.20.5"))).cib
+        };
+        let known = set(&joined, FEATURE_SET);
+        assert_ne!(joined, known);
+        assert_eq!(compare(&joined, &known), []);
+        let other = set(&known, "pingd");
+        let news = [Seen::Transient { node: "1".into() }];
+        assert_eq!(compare(&known, &other), news);
+
+        let rule = r##"<rsc_location id="l" rsc="a"><rule id="r" score="1">
+            <expression id="e" attribute="#feature-set" operation="defined"/></rule></rsc_location>"##;
+        let rule = crate::xml::parse(rule.as_bytes(), &crate::xml::Limits::CIB).expect("a rule");
+        let mut command = crate::cib::Command::new(
+            Op::Create,
+            Target::Section("constraints".into()),
+            Some(rule),
+        );
+        command.flags.can_create = true;
+        let asks = |cib: &Cib| {
+            let mut root = cib.root().clone();
+            root.set("validate-with", "none");
+            apply(&Cib::new(root), &command).cib
+        };
+        assert_eq!(compare(&asks(&joined), &asks(&known)), news);
+    }
 }

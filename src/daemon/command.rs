@@ -133,16 +133,37 @@ pub fn stop(dir: Option<&Path>) -> ExitCode {
 }
 
 /// Makes links by which tools are called.
-pub fn links(dir: &Path) -> ExitCode {
+pub fn links(dir: &Path, force: bool) -> ExitCode {
     finish("links", || {
         let program = std::env::current_exe().map_err(|e| (CrmExit::OS, e.to_string()))?;
-        crate::cli::links::make(dir, &program)
+        let made = crate::cli::links::make(dir, &program, force)
             .map_err(|e| (CrmExit::CANNOT_CREATE, e.to_string()))?;
-        Ok(format!(
-            "{} links in {}",
-            crate::cli::links::names().count(),
-            dir.display()
-        ))
+        let mut text = format!("{} links in {}", made.links, dir.display());
+        for path in &made.kept {
+            text.push_str(&format!("\nwhat was there is kept as {}", path.display()));
+        }
+        if made.left.is_empty() {
+            return Ok(text);
+        }
+        text.push_str("; these names belong to others and were left alone:");
+        for (path, what) in &made.left {
+            text.push_str(&format!("\n  {} ({what})", path.display()));
+        }
+        text.push_str(if force {
+            "\nmove them away, or choose another directory"
+        } else {
+            "\n--force puts files and links aside (NAME.saved); or choose another directory that is searched first"
+        });
+        Err((CrmExit::EXISTS, text))
+    })
+}
+
+/// Writes the manual pages.
+pub fn man(dir: &Path, systole: clap::Command) -> ExitCode {
+    finish("man", || {
+        let written = crate::cli::man::write(dir, systole)
+            .map_err(|e| (CrmExit::CANNOT_CREATE, e.to_string()))?;
+        Ok(format!("{written} manual pages in {}", dir.display()))
     })
 }
 

@@ -27,5 +27,5 @@ mod stop;
 mod survivor;
 mod words;
 
-pub use command::{Init, Join, Token, init, join, links, schemas, stop, token, unit};
+pub use command::{Init, Join, Token, init, join, links, man, schemas, stop, token, unit};
 pub use start::{Options, guard_process, run};

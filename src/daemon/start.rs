@@ -364,7 +364,13 @@ pub(super) fn paths(dir: Option<&Path>) -> Paths {
 /// Directories, agents, and the links by which agents find our tools.
 fn prepare(paths: &Paths, program: &Path) -> anyhow::Result<()> {
     crate::agents::install(&paths.data.join("agents"), program)?;
-    crate::cli::links::make(&paths.data.join("tools"), program)?;
+    let made = crate::cli::links::make(&paths.data.join("tools"), program, true)?;
+    for (path, what) in &made.left {
+        tracing::warn!(
+            "agents do not find our tool {}: it is {what}",
+            path.display()
+        );
+    }
     Ok(())
 }
 

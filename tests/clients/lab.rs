@@ -88,7 +88,7 @@ pub(crate) fn on_stage(play: impl FnOnce(&Stage<'_>)) {
 fn furnish() {
     let top = machine();
     let daemons = top.join("daemons");
-    links::make(&daemons, Path::new(PROGRAM)).unwrap();
+    links::make(&daemons, Path::new(PROGRAM), false).unwrap();
     // Theirs is the client that we test.
     fs::remove_file(daemons.join("crm")).unwrap();
     for name in links::names().filter(|name| *name != "crm") {

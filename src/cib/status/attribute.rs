@@ -8,6 +8,9 @@ use crate::{
     xml::{Element, xpath::literal},
 };
 
+/// The attribute in which each node says how new it is. Nothing is decided by it, except where a rule asks for it.
+pub const FEATURE_SET: &str = "#feature-set";
+
 /// Sets an attribute, or removes it if there is no value.
 pub fn set(place: &Place, set_id: Option<&str>, name: &str, value: Option<&str>) -> Command {
     let Some(value) = value else {

@@ -20,6 +20,7 @@ mod plan;
 pub mod resource;
 pub mod simulate;
 pub mod status;
+mod trouble;
 mod wait;
 
 use crate::{

@@ -18,9 +18,12 @@ use crate::{
     clock,
     policy::RscIdx,
     policy::facts::{Facts, Kind},
+    raft::{Member, MemberRole},
     rpc::{AdminAnswer, AdminRequest, ClusterStatus, TrialNote},
     terms::DateTime,
 };
+
+use super::trouble;
 
 /// Show it.
 pub fn run(shell: &mut Shell, status: &Status) -> Result<(), Failure> {
@@ -93,6 +96,11 @@ pub(crate) fn page(
             page.space();
             page.entry(0, &paths(cluster));
         }
+    }
+    let troubles = trouble::troubles(cib, facts, cluster);
+    if let Some(list) = trouble::list(&troubles) {
+        page.space();
+        page.entry(0, &list);
     }
     let fencing = Fencing::of(cluster).reduced();
     let mut lists = vec![fencing.failed(&wanted)];
@@ -202,8 +210,12 @@ fn summary(cib: &Cib, facts: &Facts, cluster: Option<&ClusterStatus>) -> Vec<Str
         lines.push(format!("  * {}", on_trial(trial)));
     }
     if let Some(cluster) = cluster {
+        lines.push(format!("  * {}", votes(cluster)));
         let lost = show::lost_paths(cluster).into_iter();
         lines.extend(lost.map(|text| format!("  * PATH DOWN to {text}")));
+    }
+    if let Some(line) = protected(cib, facts) {
+        lines.push(format!("  * {line}"));
     }
     let nodes = facts.nodes.len();
     lines.push(format!(
@@ -224,6 +236,48 @@ fn summary(cib: &Cib, facts: &Facts, cluster: Option<&ClusterStatus>) -> Vec<Str
     }
     lines.push(line);
     lines
+}
+
+/// `Votes: n1 n2 w1 (witness); learns: n3`. Who votes now, not who is meant to.
+fn votes(cluster: &ClusterStatus) -> String {
+    let now = cluster.more["voters"].as_array();
+    let does = |member: &Member| match now {
+        Some(voters) => voters.iter().any(|id| *id == json!(member.id)),
+        None => member.role.votes(),
+    };
+    let name = |member: &Member| {
+        let note = match (member.role, does(member)) {
+            (MemberRole::Witness, true) => " (witness)",
+            (MemberRole::Witness, false) => " (witness, does not vote yet)",
+            (MemberRole::Voter, false) => " (to vote)",
+            (MemberRole::Learner, true) => " (for a voter that is lost)",
+            _ => "",
+        };
+        format!("{}{note}", member.name)
+    };
+    let list = |votes: bool| {
+        let those = cluster.members.iter().filter(|one| does(one) == votes);
+        those.map(name).collect::<Vec<_>>().join(", ")
+    };
+    let learners = list(false);
+    if learners.is_empty() {
+        format!("Votes: {}", list(true))
+    } else {
+        format!("Votes: {}; learns: {learners}", list(true))
+    }
+}
+
+/// `Protection: fencing (n1, n2), nothing (n3)`: what makes sure that a lost node runs nothing any more.
+fn protected(cib: &Cib, facts: &Facts) -> Option<String> {
+    let all = show::protections(cib, facts);
+    let kinds = ["fencing", "watchdog", "lease", "nothing"];
+    let parts = kinds.into_iter().filter_map(|kind| {
+        let names = all.iter().filter(|one| one.by == kind);
+        let names: Vec<&str> = names.map(|one| one.node.as_str()).collect();
+        (!names.is_empty()).then(|| format!("{kind} ({})", names.join(", ")))
+    });
+    let parts: Vec<String> = parts.collect();
+    (!parts.is_empty()).then(|| format!("Protection: {}", parts.join(", ")))
 }
 
 fn on_trial(trial: &TrialNote) -> String {
@@ -298,6 +352,12 @@ pub(crate) fn as_json(cib: &Cib, facts: &Facts, cluster: Option<&ClusterStatus>)
         "resources": facts.top.iter().map(|rsc| resource(facts, *rsc)).collect::<Vec<_>>(),
         "failures": failures,
         "paths": cluster.map(|cluster| &cluster.links),
+        "troubles": trouble::troubles(cib, facts, cluster).into_iter().map(|one| json!({
+            "what": one.what,
+            "why": one.why,
+            "look": one.look,
+        })).collect::<Vec<_>>(),
+        "votes": cluster.map(|cluster| cluster.more["voters"].clone()),
         "more": cluster.map(|cluster| cluster.more.clone()),
     })
 }

@@ -27,6 +27,6 @@ pub use page::{Entry, Page};
 pub(crate) use paths::{lost_paths, path};
 pub use protection::{Protection, protections};
 pub use resources::resource_list;
-pub(crate) use resources::{entry, shown_role};
+pub(crate) use resources::{entry, shown_role, state_line};
 pub use sections::{failed_actions, node_attributes, tickets};
 pub use status::{Wanted, counts_line, instances, status};

@@ -191,6 +191,17 @@ pub(super) fn primitive_line(
     words.join(" ")
 }
 
+/// A primitive with its state, wherever it runs.
+pub(crate) fn state_line(facts: &Facts, rsc: RscIdx) -> String {
+    let wanted = Wanted {
+        below_node: true,
+        pending: true,
+        ..Wanted::default()
+    };
+    let name = facts.rscs[rsc].printable_id();
+    primitive_line(facts, rsc, name.as_str(), None, &wanted)
+}
+
 pub(super) fn agent(facts: &Facts, rsc: RscIdx) -> String {
     let agent = &facts.rscs[rsc].agent;
     match &agent.provider {

@@ -13,6 +13,7 @@ pub mod crm_mon;
 pub mod crm_verify;
 pub mod daemon;
 pub mod diff;
+mod glossary;
 pub mod iso8601;
 pub mod node;
 pub(crate) mod output;
@@ -25,7 +26,10 @@ pub mod stonith_admin;
 pub mod ticket;
 pub mod updater;
 
-use std::io::Write;
+use std::{
+    io::Write,
+    sync::{Arc, Mutex},
+};
 
 use crate::{
     rpc::{AdminAnswer, AdminRequest},
@@ -81,6 +85,42 @@ const TOOLS: &[(&str, Run)] = &[
 /// Names of all tools.
 pub fn names() -> impl Iterator<Item = &'static str> {
     TOOLS.iter().map(|(name, _)| *name)
+}
+
+/// What a tool prints for `--help`.
+pub(crate) fn help_text(name: &str) -> String {
+    let Some((name, run)) = TOOLS.iter().find(|(known, _)| *known == name) else {
+        return String::new();
+    };
+    let args = ["--help".to_owned()];
+    let kept = Kept::default();
+    let mut tool = Tool {
+        access: entry::reach(None),
+        out: Box::new(kept.clone()),
+        answer: output::Answer::new(name, &args),
+    };
+    let result = run(&mut tool, &args);
+    tool.close(name, result);
+    let bytes = std::mem::take(&mut *kept.0.lock().expect("no panic while held"));
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Output that is not for a stream.
+#[derive(Clone, Default)]
+struct Kept(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Kept {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0
+            .lock()
+            .expect("no panic while held")
+            .extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Run when the program was called by the name of a tool.
@@ -154,11 +194,10 @@ pub(crate) fn help(
         } else {
             format!("-{short}, ")
         };
-        writeln!(
-            tool.out,
-            "  {short}--{long}{}",
-            if *value { "=VALUE" } else { "" }
-        )?;
+        let value = if *value { "=VALUE" } else { "" };
+        let option = format!("{short}--{long}{value}");
+        let text = glossary::text(name, long);
+        writeln!(tool.out, "  {option:<30}  {text}")?;
     }
     Ok(())
 }
@@ -286,5 +325,28 @@ impl<'a> Options<'a> {
         let value = self.words.get(self.at).cloned();
         self.at += 1;
         value.ok_or_else(|| Failure::usage(format!("--{name} needs a value")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_option_of_every_tool_says_what_it_is_for() {
+        let mut without = Vec::new();
+        for name in names() {
+            let help = help_text(name);
+            assert!(
+                help.contains(name) || name == "crm_master",
+                "{name}: {help}"
+            );
+            let options = help
+                .lines()
+                .filter(|line| line.trim_start().starts_with('-'));
+            let bare = options.filter(|line| !line.trim().contains("  "));
+            without.extend(bare.map(|line| format!("{name} {}", line.trim())));
+        }
+        assert_eq!(without, Vec::<String>::new());
     }
 }

@@ -158,6 +158,14 @@ struct Asked {
 }
 
 impl Asked {
+    /// What is counted, as the attribute is called.
+    fn shown_name(&self) -> String {
+        match &self.operation {
+            Some((name, ms)) => format!("{}#{name}_{ms}", self.rsc),
+            None => self.rsc.clone(),
+        }
+    }
+
     fn counts(&self, name: &str, prefix: &str) -> bool {
         let Some(rest) = name
             .strip_prefix(prefix)
@@ -201,7 +209,7 @@ impl Asked {
         if quiet {
             tool.line(&sum.to_string())
         } else {
-            let name = &self.rsc;
+            let name = self.shown_name();
             tool.line(&format!("scope=status  name=fail-count-{name} value={sum}"))
         }
     }

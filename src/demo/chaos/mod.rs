@@ -55,7 +55,7 @@ struct Args {
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Cluster hosts
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(3..=9))]
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(3..=15))]
     hosts: u8,
     /// Work without a fence device
     #[arg(long)]

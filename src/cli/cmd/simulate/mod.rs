@@ -59,6 +59,11 @@ impl Failure {
     }
 }
 
+/// What `--help` prints.
+pub(crate) fn help_text() -> &'static str {
+    args::HELP
+}
+
 /// Run when the program was called as `crm_simulate`, or as `systole simulate`.
 pub fn called_as(args: &[String]) -> Option<u8> {
     let name = Path::new(args.first()?).file_name()?.to_str()?;

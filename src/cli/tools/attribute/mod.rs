@@ -162,6 +162,10 @@ impl Names {
                 Failure::usage(format!("{pattern:?} is no regular expression: {error}"))
             }),
             (None, Some(name)) => Ok(Names::One(name.clone())),
+            // Whoever only asks, and for none by name, is told of all.
+            (None, None) if asked.query || (asked.value.is_none() && !asked.delete) => {
+                Ok(Names::Like(Regex::new("").expect("it matches everything")))
+            }
             (None, None) => Err(Failure::usage("which attribute?").cure("say -n NAME")),
         }
     }

@@ -9,8 +9,10 @@ use crate::{
         Cib,
         status::history::{self, Entry},
     },
+    cli::show::Fencing,
+    fencer::{Record, State},
     process::{self, How, Spec},
-    terms::{ExecStatus, OcfExit},
+    terms::{CrmExit, ExecStatus, OcfExit},
 };
 
 /// How long the program may take.
@@ -24,27 +26,76 @@ const PENDING: i32 = -1;
 pub(super) struct Watch {
     program: String,
     recipient: String,
+    /// Fencing, and not operations of resources.
+    fencing_only: bool,
     /// What was there at the last look; none before the first.
     seen: Option<BTreeSet<String>>,
 }
 
 impl Watch {
     /// Nothing is called for what is there at the first look.
-    pub(super) fn new(program: &str, recipient: &str) -> Self {
+    pub(super) fn new(program: &str, recipient: &str, fencing_only: bool) -> Self {
         Watch {
             program: program.to_owned(),
             recipient: recipient.to_owned(),
+            fencing_only,
             seen: None,
         }
     }
 
     /// Calls the program for what is new since the last look; says what went wrong with it.
-    pub(super) fn look(&mut self, cib: &Cib) -> std::io::Result<Vec<String>> {
+    pub(super) fn look(&mut self, cib: &Cib, fencing: &Fencing) -> std::io::Result<Vec<String>> {
         let mut wrong = Vec::new();
+        if self.fencing_only {
+            for record in self.fenced(fencing) {
+                wrong.extend(self.call_for_fencing(&record)?);
+            }
+            return Ok(wrong);
+        }
         for (node, entry) in self.news(cib) {
             wrong.extend(self.call(&node, &entry)?);
         }
         Ok(wrong)
+    }
+
+    /// Fencing that ended since the last look.
+    fn fenced(&mut self, fencing: &Fencing) -> Vec<Record> {
+        let (mut now, mut news) = (BTreeSet::new(), Vec::new());
+        let ended = fencing.records().iter();
+        for record in ended.filter(|record| matches!(record.state, State::Done | State::Failed)) {
+            let mark = format!("{:?} {:?}", record.op, record.state);
+            let known = self.seen.as_ref().is_none_or(|seen| seen.contains(&mark));
+            if now.insert(mark) && !known {
+                news.push(record.clone());
+            }
+        }
+        self.seen = Some(now);
+        // The newest is the first in the history.
+        news.reverse();
+        news
+    }
+
+    fn call_for_fencing(&self, record: &Record) -> std::io::Result<Option<String>> {
+        let done = record.state == State::Done;
+        let by = record.delegate.as_deref().unwrap_or("nobody");
+        let how = match &record.reason {
+            Some(reason) if !done => reason.as_str(),
+            _ if done => CrmExit::OK.text(),
+            _ => CrmExit::ERROR.text(),
+        };
+        let (action, target) = (record.action, &record.target);
+        let desc = format!(
+            "Operation {action} of {target} by {by} for {}@{}: {how}",
+            record.client, record.origin
+        );
+        let rc = if done { CrmExit::OK } else { CrmExit::ERROR };
+        self.run(
+            Spec::new(&self.program)
+                .env("CRM_notify_node", target.as_str())
+                .env("CRM_notify_task", action.as_str())
+                .env("CRM_notify_desc", desc)
+                .env("CRM_notify_rc", rc.0.to_string()),
+        )
     }
 
     /// Operations that ended since the last look.
@@ -88,16 +139,22 @@ impl Watch {
                 |status| status.text().to_owned(),
             ),
         };
-        let spec = Spec::new(&self.program)
+        self.run(
+            Spec::new(&self.program)
+                .env("CRM_notify_node", node)
+                .env("CRM_notify_rsc", entry.op.rsc.as_str())
+                .env("CRM_notify_task", &entry.op.task)
+                .env("CRM_notify_desc", desc)
+                .env("CRM_notify_rc", entry.rc.to_string())
+                .env("CRM_notify_target_rc", target_rc.to_string())
+                .env("CRM_notify_status", entry.status.to_string()),
+        )
+    }
+
+    fn run(&self, spec: Spec) -> std::io::Result<Option<String>> {
+        let spec = spec
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
             .env("CRM_notify_recipient", &self.recipient)
-            .env("CRM_notify_node", node)
-            .env("CRM_notify_rsc", entry.op.rsc.as_str())
-            .env("CRM_notify_task", &entry.op.task)
-            .env("CRM_notify_desc", desc)
-            .env("CRM_notify_rc", entry.rc.to_string())
-            .env("CRM_notify_target_rc", target_rc.to_string())
-            .env("CRM_notify_status", entry.status.to_string())
             .timeout(PATIENCE);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -116,6 +173,7 @@ impl Watch {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fencer::{Action, OpId};
     use crate::xml::Limits;
 
     fn cib(ops: &str) -> Cib {
@@ -135,7 +193,7 @@ mod tests {
 
     #[test]
     fn every_end_is_news_once() {
-        let mut watch = Watch::new("/bin/true", "me");
+        let mut watch = Watch::new("/bin/true", "me", false);
         let start = op("d_last_0", "start", 3, 0, 0);
         assert!(watch.news(&cib(&start)).is_empty(), "it was there before");
         assert!(
@@ -164,9 +222,10 @@ mod tests {
         );
         std::fs::write(&program, text).expect("a file");
         std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).expect("ours");
-        let mut watch = Watch::new(&program.display().to_string(), "me");
-        watch.look(&cib("")).expect("nothing is new");
-        let wrong = watch.look(&cib(&op("d_last_0", "start", 3, 1, 0)));
+        let mut watch = Watch::new(&program.display().to_string(), "me", false);
+        let fencing = Fencing::default();
+        watch.look(&cib(""), &fencing).expect("nothing is new");
+        let wrong = watch.look(&cib(&op("d_last_0", "start", 3, 1, 0)), &fencing);
         assert_eq!(wrong.expect("it can be run"), Vec::<String>::new());
         let told = std::fs::read_to_string(told).expect("it was called");
         for line in [
@@ -177,5 +236,33 @@ mod tests {
         ] {
             assert!(told.lines().any(|have| have == line), "{line}: {told}");
         }
+    }
+
+    #[test]
+    fn fencing_is_told_instead_when_only_that_is_watched() {
+        let record = |number: u64, state: State| Record {
+            op: OpId {
+                owner: "n1".into(),
+                incarnation: 1,
+                number,
+            },
+            target: "n2".into(),
+            action: Action::Reboot,
+            origin: "n1".into(),
+            client: "pacemaker-controld".into(),
+            delegate: Some("n1".into()),
+            completed_ms: i64::try_from(number).ok(),
+            state,
+            reason: None,
+        };
+        let mut watch = Watch::new("/bin/true", "me", true);
+        let old = vec![record(1, State::Done)];
+        assert!(watch.fenced(&Fencing::new(old.clone())).is_empty());
+        let mut now = old;
+        now.extend([record(2, State::Executing), record(3, State::Failed)]);
+        let news = watch.fenced(&Fencing::new(now.clone()));
+        assert_eq!(news, [record(3, State::Failed)]);
+        now[1].state = State::Done;
+        assert_eq!(watch.fenced(&Fencing::new(now)), [record(2, State::Done)]);
     }
 }

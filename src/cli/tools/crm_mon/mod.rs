@@ -114,6 +114,8 @@ struct Asked {
     /// Called for operations that end, and for whom.
     agent: Option<String>,
     recipient: String,
+    /// ... for fencing only.
+    watch_fencing: bool,
 }
 
 /// Run it.
@@ -263,12 +265,7 @@ impl Asked {
             "pid-file" => self.pid_file = Some(PathBuf::from(value)),
             "external-agent" => self.agent = Some(value),
             "external-recipient" => self.recipient = value,
-            "watch-fencing" => {
-                let text = format!("--{name} is not there");
-                return Err(Failure::new(CrmExit::UNIMPLEMENTED, text).cure(
-                    "let the cluster itself tell: an alert in the CIB calls a program for every event",
-                ));
-            }
+            "watch-fencing" => self.watch_fencing = true,
             // `pending`, `verbose`, `text-fancy` change nothing.
             _ => {}
         }
@@ -323,7 +320,7 @@ impl Asked {
 /// Read the cluster, and say what it is like.
 fn look(tool: &mut Tool, asked: &Asked) -> Result<(), Failure> {
     let (cib, cluster) = read(tool)?;
-    let facts = crate::cli::cmd::facts_of(&cib);
+    let facts = facts_with_tickets(&cib);
     let (wanted, chosen) = asked.selection(&facts)?;
     let view = View {
         cib: &cib,
@@ -359,6 +356,19 @@ fn page(view: &View<'_>, asked: &Asked) -> String {
     }
 }
 
+/// What is true, and the tickets that constraints wait for, although nobody ever granted them.
+fn facts_with_tickets(cib: &Cib) -> Facts {
+    let mut facts = crate::cli::cmd::facts_of(cib);
+    let constraints = cib.root().descend(&["configuration", "constraints"]);
+    let waiting = constraints
+        .into_iter()
+        .flat_map(|all| all.children_named("rsc_ticket"));
+    for id in waiting.filter_map(|constraint| constraint.get("ticket")) {
+        facts.tickets.entry(id.into()).or_default();
+    }
+    facts
+}
+
 fn read(tool: &mut Tool) -> Result<(Cib, Option<ClusterStatus>), Failure> {
     let cib = tool.access.cib()?;
     if !tool.access.live() {
@@ -385,7 +395,7 @@ fn again_and_again(tool: &mut Tool, asked: &Asked) -> Result<(), Failure> {
     let mut watch = asked
         .agent
         .as_ref()
-        .map(|agent| external::Watch::new(agent, &asked.recipient));
+        .map(|agent| external::Watch::new(agent, &asked.recipient, asked.watch_fencing));
     let terminal =
         asked.form == Form::Console && asked.output_to.is_none() && std::io::stdout().is_terminal();
     if let Some(path) = &asked.pid_file {
@@ -428,10 +438,11 @@ fn one_page(
     watch: &mut Option<external::Watch>,
 ) -> Result<String, Failure> {
     let (cib, cluster) = read(tool)?;
-    for wrong in watch.iter_mut().map(|watch| watch.look(&cib)) {
+    let fencing = Fencing::of(cluster.as_ref());
+    for wrong in watch.iter_mut().map(|watch| watch.look(&cib, &fencing)) {
         wrong?.iter().for_each(|wrong| tool.error(wrong));
     }
-    let facts = crate::cli::cmd::facts_of(&cib);
+    let facts = facts_with_tickets(&cib);
     let (wanted, chosen) = asked.selection(&facts)?;
     let view = View {
         cib: &cib,

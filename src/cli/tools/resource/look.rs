@@ -142,6 +142,18 @@ pub(super) fn locate(tool: &mut Tool, asked: &Asked) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Whether it, or a group around it, is configured by this id.
+fn is_or_is_in(facts: &Facts, rsc: RscIdx, id: &str) -> bool {
+    let mut at = Some(rsc);
+    while let Some(rsc) = at {
+        if facts.rscs[rsc].xml_id == id {
+            return true;
+        }
+        at = facts.rscs[rsc].parent;
+    }
+    false
+}
+
 /// Where a resource runs, and whether it is promoted there. The name that a clone's instances share means all of them;
 /// what has several places is told in the order of the nodes.
 pub(super) fn places(facts: &Facts, id: &str) -> Vec<(NodeIdx, bool)> {
@@ -149,14 +161,15 @@ pub(super) fn places(facts: &Facts, id: &str) -> Vec<(NodeIdx, bool)> {
         return Vec::new();
     };
     let it = &facts.rscs[rsc];
+    // A group in a clone has its number in its own id, and its configured one means all of them.
     let shared = it.id != id && it.xml_id == id;
     let mut out: Vec<(NodeIdx, bool)> = Vec::new();
     let around = if shared { facts.top_of(rsc) } else { rsc };
     for leaf in leaves(facts, around) {
-        let leaf = &facts.rscs[leaf];
-        if shared && leaf.xml_id != id {
+        if shared && !is_or_is_in(facts, leaf, id) {
             continue;
         }
+        let leaf = &facts.rscs[leaf];
         let promoted = leaf.role == Role::Promoted;
         for node in &leaf.active {
             match out.iter_mut().find(|(known, _)| known == node) {

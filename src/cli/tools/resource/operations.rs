@@ -83,12 +83,7 @@ fn element(facts: &Facts, entry: &HistoryEntry, op: &HistoryOp) -> Element {
 /// `rsc1 (ocf:pacemaker:Dummy): Started: rsc1_start_0 (node=n1, call=4, rc=0, exec=2ms): Done`.
 fn line(facts: &Facts, entry: &HistoryEntry, op: &HistoryOp) -> String {
     let who = match entry.rsc {
-        Some(rsc) => {
-            let id = facts.rscs[rsc].printable_id();
-            let role = show::shown_role(facts, rsc);
-            let agent = agent(entry).replace("::", ":");
-            format!("{id}\t({agent}):\t {role}")
-        }
+        Some(rsc) => show::state_line(facts, rsc),
         None => format!("Unknown resource {}", entry.recorded.id()),
     };
     let mut notes = vec![
