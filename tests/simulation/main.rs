@@ -83,7 +83,7 @@ fn another_seed_is_another_run() {
 
 #[test]
 fn each_seeded_bug_is_found() {
-    let most = number("SYSTOLE_SIM_BUG_SEEDS", 16);
+    let most = number("SYSTOLE_SIM_BUG_SEEDS", 64);
     let (mut table, mut missed, mut count) = (String::new(), Vec::new(), 0);
     let all = std::env::var_os("SYSTOLE_SIM_BUG_SEEDS").is_some();
     for bug in Bug::ALL {
