@@ -1,6 +1,12 @@
 //! `crm import` from end to end: files in, a configuration out that loads without complaint and that puts things where the
 //! imported program had them.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "a test program of its own: it starts what it tests, and says what it saw"
+)]
+
 use std::path::Path;
 use std::process::{Command, Output};
 

@@ -1,5 +1,11 @@
 //! `systole watch` beside Pacemaker's own `crm_simulate`, on recorded cases; and without it, on what a cluster did.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "a test program of its own: it starts what it tests, and says what it saw"
+)]
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 

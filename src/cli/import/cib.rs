@@ -42,7 +42,7 @@ pub(super) fn read(source: &Source, draft: &mut Draft) -> Result<(), Broken> {
             let at = Place::new(file, old.line());
             let name = old.get("validate-with").unwrap_or_default();
             let today = new.get("validate-with").unwrap_or_default();
-            draft.became(&at, format!("validate-with={name}"), format!("{today}"));
+            draft.became(&at, format!("validate-with={name}"), today);
         }
     }
     if let Some(status) = old.child("status").filter(|status| status.has_children()) {
