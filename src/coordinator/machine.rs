@@ -236,6 +236,11 @@ impl Machine {
         }
         self.forget_transition();
         self.ensure_nodes(effects);
+        for (id, peer) in self.peers.clone() {
+            if matches!(peer, Peer::Alive { .. }) {
+                self.ask_for_accounts(id, effects);
+            }
+        }
         self.want("changes were missed");
     }
 

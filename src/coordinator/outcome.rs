@@ -39,6 +39,11 @@ pub(super) struct Entry {
     pub(super) exec_ms: Option<u64>,
 }
 
+/// A history entry of a resource.
+pub(super) fn read(rsc: &str, op: &Element) -> Option<Entry> {
+    Entry::read(rsc, op)
+}
+
 impl Entry {
     fn read(rsc: &str, op: &Element) -> Option<Self> {
         let number = |name| op.get(name).and_then(|v| v.parse::<i64>().ok());

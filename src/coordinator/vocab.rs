@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::cib::{Cib, Command};
 use crate::clock::Mono;
 use crate::graph::{Action, Graph};
-use crate::terms::{NodeId, NodeName, Pledge, Term, TransitionKey};
+use crate::terms::{NodeId, NodeName, OpKey, Pledge, Term, TransitionKey};
 
 /// By whose right this coordinator gives orders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,6 +130,8 @@ pub enum Deed {
     Shutdown,
     /// Forget the history of a resource.
     Forget(String),
+    /// Account for an operation that is recorded as under way there: who ordered it may be gone, and the order with it.
+    Account(OpKey),
 }
 
 /// What the shell must do.

@@ -58,6 +58,7 @@ impl Batch {
                 Report::Cancelled {
                     op, call_id, key, ..
                 } => record::cancelled(place, op, *call_id, key.as_ref()),
+                Report::Withdrawn { op, key } => record::withdrawn(place, op, key),
                 Report::Forgotten { rsc, .. } => record::forgotten(place, rsc),
                 Report::Known(all) => {
                     let all: Vec<_> = all.iter().map(recorded).collect();
@@ -92,7 +93,7 @@ impl Batch {
 fn hides(report: &Report, told: &BTreeSet<crate::terms::RscId>) -> bool {
     match report {
         Report::Pending(e) | Report::Result(e) => told.contains(&e.op.rsc),
-        Report::Cancelled { op, .. } => told.contains(&op.rsc),
+        Report::Cancelled { op, .. } | Report::Withdrawn { op, .. } => told.contains(&op.rsc),
         Report::Forgotten { rsc, .. } => told.contains(rsc),
         Report::Known(_) => !told.is_empty(),
         Report::NotDone { .. } => false,

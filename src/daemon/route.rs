@@ -366,7 +366,9 @@ impl Router {
                 let peer = words::peer(state);
                 self.shared.lives.send_modify(|lives| match peer {
                     Peer::Alive { incarnation } => drop(lives.insert(id, incarnation)),
-                    Peer::Silent { .. } | Peer::Expired => drop(lives.remove(&id)),
+                    // It may be heard again in the same life, and then carries out what it was ordered.
+                    Peer::Silent { .. } => {}
+                    Peer::Expired => drop(lives.remove(&id)),
                 });
                 self.coordinator.tell(coordinator::Event::Peer(id, peer));
                 self.tell_fencer_peers().await;
@@ -491,20 +493,7 @@ impl Router {
             );
             return;
         };
-        if node == self.me {
-            self.executor
-                .send(executor::Event::Command(Box::new(command)))
-                .await;
-        } else {
-            deliver::order(
-                &self.teller,
-                &self.newest,
-                &self.shared.lives,
-                node,
-                order.term,
-                command,
-            );
-        }
+        self.command(node, order.term, command).await;
     }
 
     async fn tell(&self, node: NodeId, key: &TransitionKey, deed: Deed) {
@@ -515,27 +504,27 @@ impl Router {
             }
             Deed::Shutdown => deliver::tell(&self.peers, node, PeerRequest::Shutdown { term }),
             Deed::Forget(rsc) => {
-                let command = executor::Command::Forget {
-                    term,
-                    rsc: rsc.into(),
-                    key: key.clone(),
-                };
-                if node == self.me {
-                    self.executor
-                        .send(executor::Event::Command(Box::new(command)))
-                        .await;
-                } else {
-                    deliver::order(
-                        &self.teller,
-                        &self.newest,
-                        &self.shared.lives,
-                        node,
-                        term,
-                        command,
-                    );
-                }
+                let (rsc, key) = (rsc.into(), key.clone());
+                let command = executor::Command::Forget { term, rsc, key };
+                self.command(node, term, command).await;
+            }
+            Deed::Account(op) => {
+                let key = key.clone();
+                let command = executor::Command::Account { term, op, key };
+                self.command(node, term, command).await;
             }
         }
+    }
+
+    async fn command(&self, node: NodeId, term: Term, command: executor::Command) {
+        if node == self.me {
+            self.executor
+                .send(executor::Event::Command(Box::new(command)))
+                .await;
+            return;
+        }
+        let (newest, lives) = (&self.newest, &self.shared.lives);
+        deliver::order(&self.teller, newest, lives, node, term, command);
     }
 
     async fn write(&mut self, id: coordinator::WriteId, command: Command) {

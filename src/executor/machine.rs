@@ -180,7 +180,9 @@ impl Machine {
     fn command(&mut self, now: Now, command: Command, effects: &mut Vec<Effect>) {
         let (term, op) = match &command {
             Command::Execute(order) => (order.term, order.op.clone()),
-            Command::Cancel { term, op, .. } => (*term, op.clone()),
+            Command::Cancel { term, op, .. } | Command::Account { term, op, .. } => {
+                (*term, op.clone())
+            }
             Command::Forget { term, rsc, .. } => (*term, OpKey::new(rsc.clone(), "delete", 0)),
         };
         if term < self.newest && !seeded(Bug::IgnoreTerm) {
@@ -196,6 +198,7 @@ impl Machine {
             Command::Execute(order) => self.accept(now, order, effects),
             Command::Cancel { op, key, .. } => self.cancel(op, key, effects),
             Command::Forget { rsc, key, .. } => self.forget(rsc, key, effects),
+            Command::Account { op, key, .. } => self.account(op, key, effects),
         }
     }
 
@@ -219,9 +222,27 @@ impl Machine {
                     newest: term,
                 };
                 effects.push(Effect::Refused(op.order.op.clone(), refusal));
-                effects.push(cancelled(&op.order, op.call_id, None));
+                effects.push(withdrawn(op.order.op, op.order.key));
             }
         }
+    }
+
+    /// What became of an operation. Nothing is said of one that will be answered by its end; one that never came will
+    /// not be taken any more.
+    fn account(&mut self, op: OpKey, key: TransitionKey, effects: &mut Vec<Effect>) {
+        let known = self.resources.get(&op.rsc);
+        let waits = known.is_some_and(|rsc| rsc.will_answer(&key))
+            || self.waiting.iter().any(|(order, _)| order.key == key);
+        if waits {
+            return;
+        }
+        let told = known.and_then(|rsc| rsc.memory.last_words().find(|told| told.key == key));
+        if let Some(told) = told {
+            effects.push(Effect::Report(Box::new(Report::Result(told.clone()))));
+            return;
+        }
+        self.taken.push_back(key.clone());
+        effects.push(withdrawn(op, key));
     }
 
     fn accept(&mut self, now: Now, order: Order, effects: &mut Vec<Effect>) {
@@ -333,7 +354,8 @@ impl Machine {
             rsc.queue = keep;
             for op in drop {
                 effects.push(not_done(&op.order, Refusal::CutOff));
-                effects.push(Effect::Refused(op.order.op, Refusal::CutOff));
+                effects.push(Effect::Refused(op.order.op.clone(), Refusal::CutOff));
+                effects.push(withdrawn(op.order.op, op.order.key));
             }
         }
     }
@@ -541,6 +563,14 @@ impl Op {
 }
 
 impl Resource {
+    /// Whether the end of something that runs or waits here answers the order with this key.
+    fn will_answer(&self, key: &TransitionKey) -> bool {
+        let running = self.running.as_ref().filter(|running| !running.dropped);
+        let mut once = running.map(|r| &r.op).into_iter().chain(&self.queue);
+        let mut repeated = self.recurring.values().filter(|r| !r.is_answered());
+        once.any(|op| op.order.key == *key) || repeated.any(|r| r.order.key == *key)
+    }
+
     /// Nothing runs, waits or is repeated.
     fn is_idle(&self) -> bool {
         self.running.is_none() && self.queue.is_empty() && self.recurring.is_empty()
@@ -712,6 +742,10 @@ fn report_pending(order: &Order, call_id: i64, effects: &mut Vec<Effect>) -> boo
 fn not_done(order: &Order, why: Refusal) -> Effect {
     let (key, why) = (order.key.clone(), format!("{}: {why}", order.op));
     Effect::Report(Box::new(Report::NotDone { key, why }))
+}
+
+fn withdrawn(op: OpKey, key: TransitionKey) -> Effect {
+    Effect::Report(Box::new(Report::Withdrawn { op, key }))
 }
 
 fn cancelled(order: &Order, call_id: i64, by: Option<TransitionKey>) -> Effect {

@@ -24,6 +24,15 @@ pub enum Command {
         /// The action that asks.
         key: TransitionKey,
     },
+    /// Account for an operation that the CIB says is under way here: if it is not, that is written.
+    Account {
+        /// Term of who asks.
+        term: Term,
+        /// The operation.
+        op: OpKey,
+        /// The action that had asked for it.
+        key: TransitionKey,
+    },
     /// Forget everything about a resource and delete its history.
     Forget {
         /// Term of who asks.
@@ -40,7 +49,7 @@ impl Command {
     pub fn key(&self) -> &TransitionKey {
         match self {
             Self::Execute(order) => &order.key,
-            Self::Cancel { key, .. } | Self::Forget { key, .. } => key,
+            Self::Cancel { key, .. } | Self::Forget { key, .. } | Self::Account { key, .. } => key,
         }
     }
 }
@@ -248,6 +257,13 @@ pub enum Report {
         key: Option<TransitionKey>,
         /// The action that asked for the end, which is confirmed with it.
         by: Option<TransitionKey>,
+    },
+    /// An operation that will not run: an entry that says it is about to is deleted.
+    Withdrawn {
+        /// The operation.
+        op: OpKey,
+        /// Who asked for it.
+        key: TransitionKey,
     },
     /// The history of a resource is deleted.
     Forgotten {

@@ -226,6 +226,17 @@ pub fn cancelled(
     Command::delete_xpath(&place.xpath(&below))
 }
 
+/// The write for an operation that will not run: nothing is changed unless an entry still says that it is about to.
+pub fn withdrawn(place: &Place, op: &OpKey, key: &TransitionKey) -> Command {
+    let below = format!(
+        "{}/lrm_rsc_op[@transition-key={} and @op-status='{}']",
+        resource_path(&op.rsc),
+        literal(&key.to_string()),
+        ExecStatus::Pending.code()
+    );
+    Command::delete_xpath(&place.xpath(&below))
+}
+
 /// The write that forgets a resource on a node: its history, and its failures with it.
 pub fn cleaned(place: &Place, rsc: &RscId) -> Command {
     Command::transaction(vec![

@@ -29,16 +29,44 @@ pub(super) fn timed_out(
     ) {
         return None;
     }
-    let (node, rsc) = (action.node.as_ref()?, action.rsc.as_ref()?);
     let execution = record::Execution {
+        last_rc_change_s: Some(now_s),
+        exit_reason: "the node did not answer in time".into(),
+        ..execution(action, key)?
+    };
+    Some(record::result(
+        &place(action)?,
+        &execution,
+        Counting::of(cib),
+    ))
+}
+
+/// The history entry of an action that was ordered and may have begun; none for what leaves nothing active.
+pub(super) fn begun(action: &Action, key: &TransitionKey) -> Option<Command> {
+    let tasks = ["start", "promote", "migrate_to", "migrate_from"];
+    if !tasks.contains(&action.task.as_str()) {
+        return None;
+    }
+    Some(record::pending(&place(action)?, &execution(action, key)?))
+}
+
+fn place(action: &Action) -> Option<Place> {
+    let node = action.node.as_ref()?;
+    Some(Place::new(&node.uuid, node.name.clone()))
+}
+
+fn execution(action: &Action, key: &TransitionKey) -> Option<record::Execution> {
+    let (node, rsc) = (action.node.as_ref()?, action.rsc.as_ref()?);
+    let pair = |a: &str, b: &str| Some((action.meta(a)?.to_owned(), action.meta(b)?.to_owned()));
+    Some(record::Execution {
         agent: AgentName::new(&rsc.class, rsc.provider.as_deref(), &rsc.kind),
         op: OpKey::new(rsc.id.clone(), action.task.clone(), action.interval_ms()),
         key: key.clone(),
         call_id: -1,
         status: ExecStatus::TimedOut,
         rc: OcfExit::ERROR,
-        exit_reason: "the node did not answer in time".into(),
-        last_rc_change_s: Some(now_s),
+        exit_reason: String::new(),
+        last_rc_change_s: None,
         exec_ms: None,
         queue_ms: None,
         digests: record::Digests::default(),
@@ -48,11 +76,9 @@ pub(super) fn timed_out(
             .to_owned(),
         node: node.name.clone(),
         notify: None,
-        migrate: None,
+        migrate: pair("migrate_source", "migrate_target"),
         container: None,
         shutdown_lock: None,
         ignore_failure: action.meta("on_fail") == Some("ignore"),
-    };
-    let place = Place::new(&node.uuid, node.name.clone());
-    Some(record::result(&place, &execution, Counting::of(cib)))
+    })
 }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::seeded::{Bug, seeded};
+use crate::terms::OpKey;
 
 impl Machine {
     /// What a new coordinator writes first: who it is, that there is quorum, and which nodes exist.
@@ -58,39 +59,90 @@ impl Machine {
             }
             _ => {}
         }
-        // An order is for one life of a node: a daemon that is back before anybody missed it does not know of it.
-        let lives_on = match (before, peer) {
-            (Some(Peer::Alive { incarnation: was }), Peer::Alive { incarnation }) => {
-                was == incarnation
+        if seeded(Bug::LostOrdersKept) || !matches!(self.authority, Authority::Leader(_)) {
+            return;
+        }
+        let state = join::state_of(&self.cib, id);
+        let proof = join::proof_of(self.proof(), self.pledge_of(id));
+        match peer {
+            Peer::Alive { .. } if before == Some(peer) => {}
+            Peer::Alive { incarnation } => {
+                let life = state.and_then(|s| s.get("incarnation"));
+                if life.is_none_or(|life| life == incarnation.to_string()) {
+                    self.ask_for_accounts(id, effects);
+                } else {
+                    // An order is for one life of a node: the new one does not know of it.
+                    self.fail_on(id, false, effects);
+                }
             }
-            (_, Peer::Alive { .. }) => true,
-            _ => false,
-        };
-        if !lives_on && !seeded(Bug::LostOrdersKept) {
-            self.fail_on(id, effects);
+            Peer::Silent { .. } | Peer::Expired => {
+                let proven = peer == Peer::Expired && proof == Proof::Lease
+                    || state.is_some_and(|s| s.get("expected") == Some("down"));
+                // Where nothing is decided of it yet, it may still answer.
+                if proven || peer == Peer::Expired || proof == Proof::Fencing {
+                    self.fail_on(id, !proven, effects);
+                }
+            }
         }
     }
 
     /// Orders to a node that is not there end here. // spec cluster §8.4
-    fn fail_on(&mut self, id: NodeId, effects: &mut Vec<Effect>) {
+    ///
+    /// As long as it is not proven to be dead it may carry out what it has, so what would be active there is recorded as
+    /// begun: it must not begin anywhere else before there is proof.
+    fn fail_on(&mut self, id: NodeId, may_go_on: bool, effects: &mut Vec<Effect>) {
         let name = self.name_of(id);
         let State::Walking(t) = &mut self.state else {
             return;
         };
-        let lost: Vec<ActionId> = t
+        let lost: Vec<Action> = t
             .walk
             .in_flight()
             .filter(|a| a.kind == ActionKind::Resource)
             .filter(|a| perform::place(a).is_some_and(|place| *place == name))
-            .map(|a| a.id)
+            .cloned()
             .collect();
         if lost.is_empty() {
             return;
         }
-        for action in lost {
-            t.walk.fail(action);
+        let number = t.number;
+        for action in &lost {
+            t.walk.fail(action.id);
+        }
+        for action in lost.iter().filter(|_| may_go_on) {
+            let key = TransitionKey {
+                action: i64::from(action.id.0),
+                transition: number,
+                target_rc: action.target_rc(),
+                uuid: self.uuid.clone(),
+            };
+            if let Some(command) = failure::begun(action, &key) {
+                self.write(Purpose::Other, command, effects);
+            }
         }
         self.abort(Abort::restart("Node failure"), name.as_str(), effects);
+    }
+
+    /// Lets a node say what became of operations that are recorded as under way there, and that nobody here waits for:
+    /// who ordered them is gone, or gave up, and perhaps the order never arrived.
+    pub(super) fn ask_for_accounts(&self, id: NodeId, effects: &mut Vec<Effect>) {
+        let resources = join::state_of(&self.cib, id)
+            .and_then(|state| state.descend(&["lrm", "lrm_resources"]))
+            .into_iter()
+            .flat_map(|all| all.children());
+        for rsc in resources {
+            let entries = rsc.children().filter_map(|op| outcome::read(rsc.id()?, op));
+            for entry in entries.filter(outcome::Entry::is_pending) {
+                let waited_for = match (&self.state, self.ours(&entry.key)) {
+                    (State::Walking(t), Some(action)) => t.walk.is_in_flight(action),
+                    _ => false,
+                };
+                if !waited_for {
+                    let op = OpKey::new(entry.rsc.as_str(), entry.task, entry.interval_ms);
+                    effects.push(Effect::Tell(id, entry.key, Deed::Account(op)));
+                }
+            }
+        }
     }
 
     /// Writes where membership differs from presence.

@@ -283,6 +283,66 @@ fn an_order_ends_with_the_life_of_its_node_though_nobody_missed_it() {
     assert_eq!(w.asked.len(), questions + 1, "{:?}", w.said);
 }
 
+/// What the CIB says of the resource on a node.
+fn pending_on(w: &World, node: &str) -> bool {
+    let state = w
+        .cib
+        .status()
+        .and_then(|s| s.child_by_id("node_state", node));
+    let entry = state.and_then(|state| state.find_id("vip_last_0"));
+    entry.is_some_and(|op| op.get("op-status") == Some("-1"))
+}
+
+#[test]
+fn an_order_stays_out_while_its_node_may_still_be_heard_again() {
+    let mut w = World::new(&[("stonith-enabled", "false")]);
+    w.lead();
+    w.plan(vec![run(1, "start", 2, &[])]);
+    let (questions, start) = (w.asked.len(), Arc::clone(&w.orders[0]));
+    w.step(Event::Peer(NodeId(2), Peer::Silent { heard: true }));
+    assert_eq!(w.asked.len(), questions, "it may be starting right now");
+    w.step(Event::Peer(NodeId(2), Peer::Alive { incarnation: 20 }));
+    w.result(&start, 0);
+    assert_eq!(w.asked.len(), questions + 1);
+
+    w.plan(vec![run(1, "stop", 2, &[])]);
+    w.step(Event::Peer(NodeId(2), Peer::Silent { heard: true }));
+    w.step(Event::Peer(NodeId(2), Peer::Expired));
+    assert_eq!(w.asked.len(), questions + 2, "its lease has run out");
+}
+
+#[test]
+fn what_a_silent_node_may_be_starting_is_recorded_before_it_is_fenced() {
+    let mut w = World::new(&[("stonith-enabled", "true")]);
+    w.lead();
+    w.plan(vec![run(1, "start", 2, &[]), run(2, "stop", 3, &[])]);
+    assert!(!pending_on(&w, "2"));
+    w.step(Event::Peer(NodeId(2), Peer::Silent { heard: true }));
+    assert!(
+        pending_on(&w, "2"),
+        "or it would be started elsewhere without waiting for proof"
+    );
+    w.step(Event::Peer(NodeId(3), Peer::Silent { heard: true }));
+    assert!(
+        !pending_on(&w, "3"),
+        "a stop leaves nothing that could run twice"
+    );
+}
+
+#[test]
+fn a_node_accounts_for_what_a_coordinator_before_left_under_way() {
+    let mut w = World::new(&[]);
+    w.lead();
+    w.plan(vec![run(1, "start", 2, &[])]);
+    w.step(Event::Peer(NodeId(2), Peer::Silent { heard: true }));
+    w.step(Event::Authority(Authority::None, w.cib.clone()));
+    w.told.clear();
+    w.step(Event::Authority(Authority::Leader(Term(4)), w.cib.clone()));
+    w.step(Event::Peer(NodeId(2), Peer::Alive { incarnation: 20 }));
+    let op = OpKey::new("vip", "start", 0);
+    assert_eq!(w.told, [(NodeId(2), Deed::Account(op))]);
+}
+
 #[test]
 fn who_missed_changes_begins_anew() {
     let mut w = World::new(&[]);

@@ -67,6 +67,10 @@ impl World {
                 };
                 self.order(n, to, term, command);
             }
+            Effect::Tell(to, key, coordinator::Deed::Account(op)) => {
+                let term = self.nodes[n].leadership.term;
+                self.order(n, to, term, executor::Command::Account { term, op, key });
+            }
             Effect::Fence {
                 key,
                 term,

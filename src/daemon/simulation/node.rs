@@ -558,7 +558,8 @@ impl World {
             presence::Effect::Peer(id, state) => {
                 match state {
                     PeerState::Alive { incarnation } => drop(node.lives.insert(id, incarnation)),
-                    _ => drop(node.lives.remove(&id)),
+                    PeerState::Expired => drop(node.lives.remove(&id)),
+                    _ => {}
                 }
                 let peer = words::peer(state);
                 self.coordinator(n, coordinator::Event::Peer(id, peer));

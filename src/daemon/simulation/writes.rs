@@ -118,6 +118,7 @@ impl World {
         let (what, op) = match &command {
             executor::Command::Execute(order) => ("", order.op.to_string()),
             executor::Command::Cancel { op, .. } => ("the end of ", op.to_string()),
+            executor::Command::Account { op, .. } => ("an account of ", op.to_string()),
             executor::Command::Forget { rsc, .. } => ("to forget ", rsc.to_string()),
         };
         self.trace(format_args!("{} orders {what}{op} on {to}", n + 1));

@@ -70,6 +70,7 @@ impl Play {
                         .unwrap_or_default();
                     format!("cancelled {op}{call}{by}")
                 }
+                Report::Withdrawn { op, key } => format!("withdrawn {op} {}", key.action),
                 Report::Forgotten { rsc, .. } => format!("forgotten {rsc}"),
                 Report::Known(all) => {
                     let all: Vec<String> = all.iter().map(|x| show_result("", x)).collect();
@@ -316,7 +317,7 @@ fn orders_of_a_deposed_coordinator_never_begin() {
     assert_eq!(
         play.at(2, Event::TermSeen(Term(2))),
         "refused a_promote_0: order of term 1, but term 2 is known: its coordinator is deposed; \
-         cancelled a_promote_0 #2"
+         withdrawn a_promote_0 2"
     );
     let old = play.order(1, "b_start_0", "");
     assert!(
@@ -619,6 +620,50 @@ fn a_start_that_runs_while_its_resource_is_forgotten_is_recorded_all_the_same() 
     assert_eq!(play.at(1, forget("a")), "forgotten a");
     assert_eq!(play.end(2, 1, 0), "result a_start_0 #1 0:0 @1000");
     assert_eq!(play.machine.active(), [RscId::from("a")]);
+}
+
+fn account(term: u64, op: &str, action: i64) -> Event {
+    Event::Command(Box::new(Command::Account {
+        term: Term(term),
+        op: op.parse().expect("an operation key"),
+        key: TransitionKey {
+            action,
+            transition: 1,
+            target_rc: 0,
+            uuid: "u".into(),
+        },
+    }))
+}
+
+#[test]
+fn a_node_accounts_for_what_it_was_ordered() {
+    let mut play = Play::new();
+    play.go(0, "a_start_0", "");
+    let agent = "ocf:heartbeat:Dummy".parse().expect("an agent");
+    play.at(0, Event::Metadata(agent, None));
+    assert_eq!(
+        play.at(1, account(1, "a_start_0", 1)),
+        "",
+        "its end will tell"
+    );
+    let ended = play.end(2, 1, 0);
+    assert_eq!(play.at(3, account(1, "a_start_0", 1)), ended, "told again");
+
+    let late = play.order(1, "b_start_0", "");
+    assert_eq!(
+        play.at(4, account(1, "b_start_0", 2)),
+        "withdrawn b_start_0 2"
+    );
+    assert_eq!(play.at(5, late), "", "it has said that it will not");
+}
+
+#[test]
+fn what_never_begins_under_an_older_term_is_withdrawn() {
+    let mut play = Play::new();
+    play.go(0, "a_stop_0", "");
+    play.go(0, "a_start_0", "");
+    let dropped = play.at(1, Event::TermSeen(Term(2)));
+    assert!(dropped.ends_with("withdrawn a_start_0 2"), "{dropped}");
 }
 
 #[test]
