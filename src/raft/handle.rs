@@ -37,6 +37,8 @@ const QUEUE: usize = 1024;
 const BATCH: usize = 128;
 /// One attempt to reach the leader; then it is asked again, or the next one.
 const ATTEMPT: Duration = Duration::from_secs(2);
+/// A long write may take longer: a slow network carries so much.
+const SLOWEST_BYTES_PER_MS: u64 = 1000;
 /// How long a leader that hands over stays silent if nobody takes over.
 pub(super) const RESIGN_MS: u64 = 3000;
 /// A snapshot must be sent and installed within this time.
@@ -227,11 +229,13 @@ impl Raft {
 
     async fn write_until(&self, write: ClientWrite, deadline: Instant) -> Result<Answer, Error> {
         let inner = &self.inner;
+        let mut patience = ATTEMPT;
         if let Body::Cib(command) = &write.body {
             let bytes = serde_json::to_vec(command).map_or(usize::MAX, |json| json.len());
             if bytes > WRITE_BYTES {
                 return Err(Error::TooLarge(bytes, WRITE_BYTES));
             }
+            patience += Duration::from_millis(bytes as u64 / SLOWEST_BYTES_PER_MS);
         }
         let mut leadership = inner.leadership.subscribe();
         let mut perhaps = false;
@@ -245,10 +249,15 @@ impl Raft {
                     None => std::future::pending().await,
                 }
             };
-            // A change of leader ends an attempt: the old one may never answer.
+            // A change of leader ends an attempt: the old one may never answer. What this node has in its own log is not
+            // said twice as long as it leads.
             leadership.borrow_and_update();
+            let end = match leader {
+                Some(leader) if leader == inner.me => deadline,
+                _ => deadline.min(Instant::now() + patience),
+            };
             let tried = tokio::select! {
-                tried = timeout_at(deadline.min(Instant::now() + ATTEMPT), attempt) => tried.ok(),
+                tried = timeout_at(end, attempt) => tried.ok(),
                 () = moved_on(&mut leadership, leader) => None,
             };
             match tried {

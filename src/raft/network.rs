@@ -18,6 +18,7 @@ use openraft::raft::{
 use openraft::storage::Snapshot;
 use openraft::{AnyError, EmptyNode, OptionalSend};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use tokio::task::JoinHandle;
 
 use super::two_node::Hello;
 use super::types::{LogId, SnapshotMeta, TypeConfig, Vote};
@@ -27,6 +28,13 @@ use crate::terms::NodeId;
 
 /// How long to leave alone a node that cannot be reached.
 const PAUSE_MS: u64 = 100;
+
+/// Openraft gives up a message that is not answered within a lease. One with so many bytes goes on all the same: it would
+/// never get through otherwise, and nothing after it.
+const LONG_BYTES: usize = 128 << 10;
+
+/// Between two heartbeats beside a long message.
+const BEAT: Duration = Duration::from_millis(50);
 
 /// What one raft room asks another.
 #[derive(Serialize, Deserialize)]
@@ -100,7 +108,15 @@ pub(crate) async fn ask(
     message: &Message,
     raw: &[u8],
 ) -> Result<Reply, TransportError> {
-    let answer = transport.raft(to, encode(message, raw)).await?;
+    deliver(transport, to, encode(message, raw)).await
+}
+
+async fn deliver(
+    transport: &dyn Transport,
+    to: NodeId,
+    message: Vec<u8>,
+) -> Result<Reply, TransportError> {
+    let answer = transport.raft(to, message).await?;
     match decode(&answer) {
         Ok((reply, _)) => Ok(reply),
         Err(why) => Err(TransportError::Lost { to, why }),
@@ -148,6 +164,33 @@ impl Acks {
     }
 }
 
+/// Entries on their way in a long message.
+struct Long {
+    vote: Vote,
+    before: Option<LogId>,
+    last: Option<LogId>,
+    asked: Mono,
+    answer: JoinHandle<Result<Reply, TransportError>>,
+}
+
+impl Drop for Long {
+    fn drop(&mut self) {
+        self.answer.abort();
+    }
+}
+
+impl Long {
+    /// Whether a request asks for nothing but what is on its way, or for that and more.
+    fn is_part_of(&self, rpc: &AppendEntriesRequest<TypeConfig>) -> bool {
+        self.vote == rpc.vote
+            && self.before == rpc.prev_log_id
+            && rpc
+                .entries
+                .iter()
+                .any(|entry| Some(entry.log_id) == self.last)
+    }
+}
+
 /// Makes a line to each node.
 #[derive(Clone)]
 pub(crate) struct Lines {
@@ -160,6 +203,8 @@ pub(crate) struct Line {
     to: NodeId,
     transport: Arc<dyn Transport>,
     acks: Acks,
+    /// Kept when openraft gives up and asks again.
+    long: Option<Long>,
 }
 
 impl RaftNetworkFactory<TypeConfig> for Lines {
@@ -172,6 +217,7 @@ impl RaftNetworkFactory<TypeConfig> for Lines {
             to,
             transport,
             acks,
+            long: None,
         }
     }
 }
@@ -181,6 +227,42 @@ type RpcError<E = openraft::error::Infallible> = RPCError<NodeId, EmptyNode, Raf
 impl Line {
     async fn ask(&self, message: &Message, raw: &[u8]) -> Result<Reply, TransportError> {
         ask(self.transport.as_ref(), self.to, message, raw).await
+    }
+
+    /// Waits for the answer to the long message. Meanwhile heartbeats go past it, so that nobody takes a leader with much
+    /// to say for a silent one. Openraft may give this up at any time; the message stays on its way.
+    async fn end_of_long(&mut self) -> (Mono, Option<LogId>, Result<Reply, TransportError>) {
+        let (to, lost) = (self.to, |why: &str| TransportError::Lost {
+            to: self.to,
+            why: why.to_owned(),
+        });
+        let Some(long) = &mut self.long else {
+            return (Mono::now(), None, Err(lost("nothing is on its way")));
+        };
+        let beats = async {
+            loop {
+                tokio::time::sleep(BEAT).await;
+                let beat = Message::Append(AppendEntriesRequest {
+                    vote: long.vote,
+                    prev_log_id: None,
+                    entries: Vec::new(),
+                    leader_commit: None,
+                });
+                let asked = Mono::now();
+                let reply = ask(self.transport.as_ref(), to, &beat, &[]).await;
+                if let Ok(Reply::Append(Ok(AppendEntriesResponse::Success))) = reply {
+                    self.acks.note(to, long.vote.leader_id.term, asked);
+                }
+            }
+        };
+        let reply = tokio::select! {
+            ended = &mut long.answer => ended,
+            () = beats => return (long.asked, None, Err(lost("heartbeats ended"))),
+        };
+        let (asked, last) = (long.asked, long.last);
+        self.long = None;
+        let reply = reply.unwrap_or_else(|e| Err(lost(&e.to_string())));
+        (asked, last, reply)
     }
 
     fn odd(&self) -> NetworkError {
@@ -202,13 +284,47 @@ impl RaftNetwork<TypeConfig> for Line {
         rpc: AppendEntriesRequest<TypeConfig>,
         _: RPCOption,
     ) -> Result<AppendEntriesResponse<NodeId>, RpcError> {
-        let (term, asked) = (rpc.vote.leader_id.term, Mono::now());
-        match self.ask(&Message::Append(rpc), &[]).await {
+        let vote = rpc.vote;
+        let wanted = rpc.entries.last().map(|entry| entry.log_id);
+        // A heartbeat goes past what is on its way.
+        let beat = rpc.entries.is_empty();
+        if !beat {
+            self.long = self.long.take().filter(|long| long.is_part_of(&rpc));
+        }
+        let (asked, last, reply) = if !beat && self.long.is_some() {
+            self.end_of_long().await
+        } else {
+            let (before, asked) = (rpc.prev_log_id, Mono::now());
+            let bytes = encode(&Message::Append(rpc), &[]);
+            if bytes.len() < LONG_BYTES {
+                let reply = deliver(self.transport.as_ref(), self.to, bytes).await;
+                (asked, wanted, reply)
+            } else {
+                let (transport, to) = (Arc::clone(&self.transport), self.to);
+                self.long = Some(Long {
+                    vote,
+                    before,
+                    last: wanted,
+                    asked,
+                    answer: tokio::spawn(
+                        async move { deliver(transport.as_ref(), to, bytes).await },
+                    ),
+                });
+                self.end_of_long().await
+            }
+        };
+        match reply {
             Ok(Reply::Append(Ok(response))) => {
                 if !matches!(response, AppendEntriesResponse::HigherVote(_)) {
-                    self.acks.note(self.to, term, asked);
+                    self.acks.note(self.to, vote.leader_id.term, asked);
                 }
-                Ok(response)
+                Ok(match response {
+                    // More was asked for meanwhile.
+                    AppendEntriesResponse::Success if last != wanted => {
+                        AppendEntriesResponse::PartialSuccess(last)
+                    }
+                    response => response,
+                })
             }
             Ok(Reply::Append(Err(e))) => Err(RemoteError::new(self.to, e).into()),
             Ok(_) => Err(self.odd().into()),

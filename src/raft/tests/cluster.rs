@@ -1,6 +1,7 @@
 //! Three nodes in one process. The switchboard between them can cut and delay.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -27,6 +28,8 @@ struct Switchboard {
     cut: Mutex<BTreeSet<NodeId>>,
     /// Answers from this node are lost after it has acted.
     mute: Mutex<BTreeSet<NodeId>>,
+    /// Long messages take so many milliseconds.
+    slow_ms: AtomicU64,
 }
 
 struct Line {
@@ -48,6 +51,10 @@ impl Transport for Line {
             return Err(dead("cut"));
         }
         let from = self.from;
+        let slow_ms = self.board.slow_ms.load(Ordering::SeqCst);
+        if slow_ms > 0 && message.len() > 200_000 {
+            sleep(Duration::from_millis(slow_ms)).await;
+        }
         // As over a real wire, the other side goes on when this one gives up.
         let answer = tokio::spawn(async move { node.receive(from, &message).await });
         let answer = answer.await.map_err(|_| dead("stopped"))?;
@@ -313,6 +320,23 @@ async fn every_node_writes_and_reads_and_the_loss_of_the_leader_is_survived() {
     let back = cluster.start(old).await;
     back.barrier().await.expect("it follows");
     assert_eq!(value(&back, "word"), Some("after".into()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_takes_longer_than_a_lease_arrives_and_the_leader_stays() {
+    let cluster = Cluster::of_three().await;
+    let leader = cluster.wait_leader().await;
+    let node = cluster.node(leader);
+    let term = node.leadership().borrow().term;
+    cluster.board.slow_ms.store(2500, Ordering::SeqCst);
+    let long = "x".repeat(1 << 20);
+    let (long, short) = tokio::join!(node.propose(set("long", &long)), async {
+        sleep(Duration::from_millis(500)).await;
+        node.propose(set("short", "after it")).await
+    });
+    assert!(done(&long.expect("written")) && done(&short.expect("written")));
+    let now = *node.leadership().borrow();
+    assert!(now.mine && now.term == term, "{now:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
