@@ -262,7 +262,10 @@ async fn own_counter() {
         count()
     );
     // Somebody else writes: that is a conflict, and the monitor sees it.
-    std::fs::write(&file, "5 somebody/1\n").expect("writable");
+    // As a whole: between two halves of a write the counter would find an empty file, and say so.
+    let whole = lab.path("count.new");
+    std::fs::write(&whole, "5 somebody/1\n").expect("writable");
+    std::fs::rename(&whole, &file).expect("renamed");
     for _ in 0..200 {
         if lab.act(agent, "monitor", &params).await.rc.0 == 7 {
             let conflict = std::fs::read_to_string(format!("{file}.conflict"));
