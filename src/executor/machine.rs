@@ -227,16 +227,18 @@ impl Machine {
         }
     }
 
-    /// What became of an operation. Nothing is said of one that will be answered by its end; one that never came will
-    /// not be taken any more.
+    /// What became of an operation. Nothing is said of one that is still under way; one that never came will not be taken
+    /// any more.
     fn account(&mut self, op: OpKey, key: TransitionKey, effects: &mut Vec<Effect>) {
         let known = self.resources.get(&op.rsc);
-        let waits = known.is_some_and(|rsc| rsc.will_answer(&key))
+        let waits = known.is_some_and(|rsc| rsc.is_at_it(&key))
             || self.waiting.iter().any(|(order, _)| order.key == key);
         if waits {
             return;
         }
-        let told = known.and_then(|rsc| rsc.memory.last_words().find(|told| told.key == key));
+        // A failure has been told, and would count twice.
+        let mut words = known.into_iter().flat_map(|rsc| rsc.memory.last_words());
+        let told = words.find(|told| told.key == key && !told.failed());
         if let Some(told) = told {
             effects.push(Effect::Report(Box::new(Report::Result(told.clone()))));
             return;
@@ -563,11 +565,11 @@ impl Op {
 }
 
 impl Resource {
-    /// Whether the end of something that runs or waits here answers the order with this key.
-    fn will_answer(&self, key: &TransitionKey) -> bool {
+    /// Whether what was ordered with this key runs, waits or is repeated here.
+    fn is_at_it(&self, key: &TransitionKey) -> bool {
         let running = self.running.as_ref().filter(|running| !running.dropped);
         let mut once = running.map(|r| &r.op).into_iter().chain(&self.queue);
-        let mut repeated = self.recurring.values().filter(|r| !r.is_answered());
+        let mut repeated = self.recurring.values();
         once.any(|op| op.order.key == *key) || repeated.any(|r| r.order.key == *key)
     }
 

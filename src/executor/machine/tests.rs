@@ -649,10 +649,15 @@ fn a_node_accounts_for_what_it_was_ordered() {
     let ended = play.end(2, 1, 0);
     assert_eq!(play.at(3, account(1, "a_start_0", 1)), ended, "told again");
 
+    play.go(4, "a_monitor_10000", "");
+    play.end(4, 2, 7);
+    let again = play.at(4, account(1, "a_monitor_10000", 2));
+    assert_eq!(again, "", "it failed, was counted, and goes on");
+
     let late = play.order(1, "b_start_0", "");
     assert_eq!(
-        play.at(4, account(1, "b_start_0", 2)),
-        "withdrawn b_start_0 2"
+        play.at(4, account(1, "b_start_0", 3)),
+        "withdrawn b_start_0 3"
     );
     assert_eq!(play.at(5, late), "", "it has said that it will not");
 }
