@@ -139,7 +139,7 @@ impl Machine {
                 }
             }
             Event::NotDone { key, why } => self.on_not_done(&key, &why, effects),
-            Event::Missed(cib) => self.start_over(cib, effects),
+            Event::Missed => self.on_missed(effects),
             Event::Tick => {}
         }
         self.drive(now, effects);
@@ -196,8 +196,13 @@ impl Machine {
         if authority == self.authority {
             return;
         }
+        // Nothing of an earlier authority is carried over: a new one starts from the CIB alone.
         self.authority = authority;
-        self.forget_transition();
+        self.reigns += 1;
+        self.uuid = uuid_of(self.settings.seed, self.reigns);
+        self.state = State::Idle;
+        self.writes.clear();
+        self.want_plan = None;
         self.recheck_at = None;
         self.fencing_failures.clear();
         match authority {
@@ -217,31 +222,6 @@ impl Machine {
                 self.want("quorum lost");
             }
         }
-    }
-
-    /// Nothing of an earlier authority is carried over: a new one starts from the CIB alone.
-    fn forget_transition(&mut self) {
-        self.reigns += 1;
-        self.uuid = uuid_of(self.settings.seed, self.reigns);
-        self.state = State::Idle;
-        self.writes.clear();
-        self.want_plan = None;
-    }
-
-    /// What happened is not known in every step, so this coordinator does what a successor would do.
-    fn start_over(&mut self, cib: Cib, effects: &mut Vec<Effect>) {
-        self.cib = cib;
-        if self.authority == Authority::None {
-            return;
-        }
-        self.forget_transition();
-        self.ensure_nodes(effects);
-        for (id, peer) in self.peers.clone() {
-            if matches!(peer, Peer::Alive { .. }) {
-                self.ask_for_accounts(id, effects);
-            }
-        }
-        self.want("changes were missed");
     }
 
     /// Asks for a plan, and remembers the first reason.

@@ -96,7 +96,7 @@ pub enum Event {
         why: String,
     },
     /// Changes of the CIB went by unseen, perhaps results that were overwritten since.
-    Missed(Cib),
+    Missed,
     /// Nothing but time.
     Tick,
 }

@@ -235,9 +235,8 @@ impl Router {
         self.index = state.index;
         let before = std::mem::replace(&mut self.cib, state.cib.clone());
         // A result may have been written and overwritten: what waits for it would wait in vain.
-        self.coordinator
-            .tell(coordinator::Event::Missed(self.cib.clone()));
         self.cib_changed(before).await;
+        self.coordinator.tell(coordinator::Event::Missed);
     }
 
     async fn cib_changed(&mut self, before: Cib) {

@@ -238,23 +238,32 @@ impl Machine {
         }
         // A failure has been told, and would count twice.
         let mut words = known.into_iter().flat_map(|rsc| rsc.memory.last_words());
-        let told = words.find(|told| told.key == key && !told.failed());
+        let told = words
+            .find(|told| told.key == key && !told.failed())
+            .cloned();
+        drop(words);
         if let Some(told) = told {
-            effects.push(Effect::Report(Box::new(Report::Result(told.clone()))));
+            effects.push(Effect::Report(Box::new(Report::Result(told))));
             return;
         }
-        self.taken.push_back(key.clone());
-        effects.push(withdrawn(op, key));
+        self.take(key.clone());
+        let why = format!("{op}: {}", Refusal::Unknown);
+        effects.push(withdrawn(op, key.clone()));
+        effects.push(Effect::Report(Box::new(Report::NotDone { key, why })));
+    }
+
+    fn take(&mut self, key: TransitionKey) {
+        self.taken.push_back(key);
+        if self.taken.len() > TAKEN {
+            self.taken.pop_front();
+        }
     }
 
     fn accept(&mut self, now: Now, order: Order, effects: &mut Vec<Effect>) {
         if self.taken.contains(&order.key) && !seeded(Bug::OrderTwice) {
             return;
         }
-        self.taken.push_back(order.key.clone());
-        if self.taken.len() > TAKEN {
-            self.taken.pop_front();
-        }
+        self.take(order.key.clone());
         let call_id = self.next_call;
         self.next_call += i64::from(!seeded(Bug::ReuseCallId));
         if self.leaving && order.op.task == "start" {

@@ -465,6 +465,9 @@ pub enum Refusal {
     /// The node leaves the cluster.
     #[error("this node is leaving the cluster and starts nothing any more")]
     Leaving,
+    /// Asked for an account of it, the node has none, or has told of its failure.
+    #[error("nothing is under way here on that order, and nothing will be")]
+    Unknown,
     /// The pending entry could not be written.
     #[error("the operation could not be recorded before it runs, so it does not run")]
     NotRecorded,

@@ -123,6 +123,34 @@ impl Machine {
         self.abort(Abort::restart("Node failure"), name.as_str(), effects);
     }
 
+    /// Results may have been written and overwritten unseen. Orders are still out, under this term, so they are not given
+    /// up: their nodes say what became of them.
+    pub(super) fn on_missed(&mut self, effects: &mut Vec<Effect>) {
+        if let State::Walking(t) = &self.state {
+            let orders = t
+                .walk
+                .in_flight()
+                .filter(|a| a.kind == ActionKind::Resource);
+            for action in orders.filter(|a| !matches!(a.task.as_str(), "cancel" | "delete")) {
+                let node = perform::place(action).and_then(|name| self.id_of(name));
+                let (Some(node), Some(rsc)) = (node, action.rsc.as_ref()) else {
+                    continue;
+                };
+                let op = OpKey::new(rsc.id.clone(), action.task.clone(), action.interval_ms());
+                let key = TransitionKey {
+                    action: i64::from(action.id.0),
+                    transition: t.number,
+                    target_rc: action.target_rc(),
+                    uuid: self.uuid.clone(),
+                };
+                effects.push(Effect::Tell(node, key, Deed::Account(op)));
+            }
+        }
+        if self.authority != Authority::None {
+            self.abort(Abort::restart("Changes were missed"), "", effects);
+        }
+    }
+
     /// Lets a node say what became of operations that are recorded as under way there, and that nobody here waits for:
     /// who ordered them is gone, or gave up, and perhaps the order never arrived.
     pub(super) fn ask_for_accounts(&self, id: NodeId, effects: &mut Vec<Effect>) {

@@ -344,15 +344,17 @@ fn a_node_accounts_for_what_a_coordinator_before_left_under_way() {
 }
 
 #[test]
-fn who_missed_changes_begins_anew() {
+fn who_missed_changes_asks_what_became_of_its_orders_and_gives_none_up() {
     let mut w = World::new(&[]);
     w.lead();
     w.plan(vec![run(1, "start", 2, &[])]);
     let (questions, start) = (w.asked.len(), Arc::clone(&w.orders[0]));
-    w.step(Event::Missed(w.cib.clone()));
-    assert_eq!(w.asked.len(), questions + 1);
-    w.plan(vec![run(1, "start", 2, &[])]);
-    assert_ne!(w.orders[1].key.uuid, start.key.uuid);
+    w.step(Event::Missed);
+    let op = OpKey::new("vip", "start", 0);
+    assert_eq!(w.told, [(NodeId(2), Deed::Account(op))]);
+    assert_eq!(w.asked.len(), questions, "the order is still out");
+    w.result(&start, 0);
+    assert_eq!(w.asked.len(), questions + 1, "{:?}", w.said);
 }
 
 #[test]

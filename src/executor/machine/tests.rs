@@ -657,7 +657,7 @@ fn a_node_accounts_for_what_it_was_ordered() {
     let late = play.order(1, "b_start_0", "");
     assert_eq!(
         play.at(4, account(1, "b_start_0", 3)),
-        "withdrawn b_start_0 3"
+        "withdrawn b_start_0 3; not done 3: b_start_0: nothing is under way here on that order, and nothing will be"
     );
     assert_eq!(play.at(5, late), "", "it has said that it will not");
 }
