@@ -14,26 +14,10 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-const SIZES: [(usize, usize, &str); 6] = [
-    (3, 100, "cold"),
-    (3, 100, "steady"),
-    (3, 100, "nodefail"),
-    (16, 500, "cold"),
-    (16, 500, "steady"),
-    (16, 500, "nodefail"),
-];
-
-const LARGE: [(usize, usize, &str); 3] = [
-    (16, 2000, "steady"),
-    (16, 2000, "nodefail"),
-    (16, 2000, "cold"),
-];
-
 /// The peer's own time is over after so many seconds of CPU.
 const LIMIT: &str = "120";
 
 fn main() {
-    let large = std::env::var_os("SYSTOLE_BENCH").is_some_and(|word| word == "large");
     let ours = [env!("CARGO_BIN_EXE_systole"), "simulate"];
     let peer = peer();
     if peer.is_none() {
@@ -45,7 +29,7 @@ fn main() {
         "{:<22} {:>10} {:>10} {:>8}",
         "", "ours ms", "peer ms", "ratio"
     );
-    for size in SIZES.into_iter().chain(LARGE.into_iter().filter(|_| large)) {
+    for size in clusters::sizes() {
         let file = clusters::file(size);
         let runs = if size.1 > 1000 { 3 } else { 15 };
         let (mut mine, mut theirs) = (Vec::new(), Vec::new());

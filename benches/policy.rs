@@ -11,34 +11,10 @@ mod clusters;
 use systole::policy::{Input, Kept, facts, schedule, schedule_again};
 use systole::xml::{Element, Limits, parse};
 
-use clusters::{cluster, text};
+use clusters::{cluster, sizes, text};
 
 fn main() {
     divan::main();
-}
-
-/// Nodes, resources, scenario.
-const SMALL: [(usize, usize, &str); 6] = [
-    (3, 100, "cold"),
-    (3, 100, "steady"),
-    (3, 100, "nodefail"),
-    (16, 500, "cold"),
-    (16, 500, "steady"),
-    (16, 500, "nodefail"),
-];
-
-const LARGE: [(usize, usize, &str); 3] = [
-    (16, 2000, "cold"),
-    (16, 2000, "steady"),
-    (16, 2000, "nodefail"),
-];
-
-fn sizes() -> Vec<(usize, usize, &'static str)> {
-    let large = std::env::var_os("SYSTOLE_BENCH").is_some_and(|word| word == "large");
-    SMALL
-        .into_iter()
-        .chain(LARGE.into_iter().filter(|_| large))
-        .collect()
 }
 
 /// Expected: milliseconds at 3 x 100, tens at 16 x 500, under half a second at 16 x 2 000.

@@ -8,6 +8,31 @@ use std::path::{Path, PathBuf};
 
 use systole::xml::{Element, Limits, parse};
 
+/// Nodes, resources, scenario.
+const SMALL: [(usize, usize, &str); 6] = [
+    (3, 100, "cold"),
+    (3, 100, "steady"),
+    (3, 100, "nodefail"),
+    (16, 500, "cold"),
+    (16, 500, "steady"),
+    (16, 500, "nodefail"),
+];
+
+const LARGE: [(usize, usize, &str); 3] = [
+    (16, 2000, "cold"),
+    (16, 2000, "steady"),
+    (16, 2000, "nodefail"),
+];
+
+/// Those that are measured.
+pub(crate) fn sizes() -> Vec<(usize, usize, &'static str)> {
+    let large = std::env::var_os("SYSTOLE_BENCH").is_some_and(|word| word == "large");
+    SMALL
+        .into_iter()
+        .chain(LARGE.into_iter().filter(|_| large))
+        .collect()
+}
+
 /// The CIB of a cluster, read.
 pub(crate) fn cluster(size: (usize, usize, &str)) -> Element {
     parse(text(size), &Limits::STORED).expect("generated XML is well-formed")
