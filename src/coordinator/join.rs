@@ -200,6 +200,28 @@ pub(super) fn fenced(cib: &Cib, id: &str, name: &NodeName, by: &str) -> Vec<Comm
     commands
 }
 
+/// The same for a remote node. It has no membership that could end, but the policy looks for this mark. // spec 1 §18.1
+pub(super) fn remote_fenced(name: &NodeName, by: &str, now_s: i64) -> Vec<Command> {
+    let state = Element::new("node_state")
+        .with("id", name.as_str())
+        .with("uname", name.as_str())
+        .with("remote_node", "true")
+        .with("crm-debug-origin", "fencing")
+        .with("in_ccm", "0")
+        .with("join", "down")
+        .with("expected", "down")
+        .with("node_fenced", now_s.to_string())
+        .with("proof", by);
+    let mut commands: Vec<Command> = forget(name.as_str()).collect();
+    commands.push(Command::modify("status", state).or_create());
+    commands
+}
+
+/// Whether a remote or guest node of this name has ever been connected.
+pub(super) fn is_remote(cib: &Cib, name: &NodeName) -> bool {
+    state_by_id(cib, name.as_str()).is_some_and(|state| state.get("remote_node") == Some("true"))
+}
+
 /// Removes what a node reported of itself. Both parts carry the node's id, so that the section
 /// `status` is target enough, which spares the cluster a look at the whole document.
 fn forget(id: &str) -> impl Iterator<Item = Command> {

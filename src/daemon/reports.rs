@@ -31,6 +31,11 @@ impl Batch {
         me: NodeId,
         name: &NodeName,
     ) -> Option<Self> {
+        Self::next_at(waiting, &Place::new(me, name.clone()))
+    }
+
+    /// The same for any node, a remote one perhaps.
+    pub(super) fn next_at(waiting: &mut VecDeque<Report>, place: &Place) -> Option<Self> {
         let mut reports = Vec::new();
         let mut told = BTreeSet::new();
         while let Some(report) = waiting.pop_front_if(|next| !hides(next, &told)) {
@@ -40,7 +45,7 @@ impl Batch {
             reports.push(report);
         }
         (!reports.is_empty()).then(|| Self {
-            place: Place::new(me, name.clone()),
+            place: place.clone(),
             reports,
         })
     }
@@ -81,7 +86,7 @@ impl Batch {
     }
 
     /// Actions whose results nobody will read, if the write was refused.
-    fn unread(&self) -> impl Iterator<Item = (&TransitionKey, String)> {
+    pub(super) fn unread(&self) -> impl Iterator<Item = (&TransitionKey, String)> {
         self.reports.iter().filter_map(|report| match report {
             Report::Result(e) => Some((&e.key, format!("{}: its result was not accepted", e.op))),
             _ => None,
@@ -203,7 +208,7 @@ struct Task {
 }
 
 /// How a write ended.
-enum Written {
+pub(super) enum Written {
     Yes,
     /// The CIB does not take it.
     Refused,
@@ -293,7 +298,7 @@ pub(super) fn flatten(commands: Vec<Command>) -> Vec<Command> {
 
 /// A result is never given up while this node belongs to a majority: without it the cluster would not
 /// know what runs where. The same write is sent again, so that it takes effect once.
-async fn write_until_done(raft: &Raft, write: ClientWrite) -> Written {
+pub(super) async fn write_until_done(raft: &Raft, write: ClientWrite) -> Written {
     loop {
         match raft.write(write.clone()).await {
             Ok(answer) => {
@@ -314,3 +319,6 @@ async fn write_until_done(raft: &Raft, write: ClientWrite) -> Written {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+pub(super) use tests::{pending_for_tests, result_for_tests};

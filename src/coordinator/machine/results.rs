@@ -99,6 +99,10 @@ impl Machine {
         };
         let ignored = action.as_ref().and_then(|a| a.meta("on_fail")) == Some("ignore");
         effects.push(Effect::Say(say_result(&what, entry)));
+        // A connection has the name of the remote node to which it leads.
+        if failed && entry.task == "monitor" && entry.interval_ms > 0 {
+            self.fail_through(&NodeName::from(entry.rsc.as_str()), effects);
+        }
         let State::Walking(t) = &mut self.state else {
             if entry.interval_ms == 0 || failed {
                 self.abort(
