@@ -145,22 +145,19 @@ pub(super) fn compare(before: &Cib, after: &Cib) -> Vec<Seen> {
     if old.child("tickets") != new.child("tickets") {
         seen.push(Seen::Tickets);
     }
+    let mut older = Older::new(Some(old), "node_state");
     for state in new.children().filter(|e| e.tag() == "node_state") {
         let Some(id) = state.id() else { continue };
-        let was = by_id(old, "node_state", id);
+        let was = older.find(state);
         if was.is_some_and(|w| w.ptr_eq(state)) {
             continue;
         }
         compare_node(id, was, state, after.configuration(), &mut seen);
     }
-    for gone in old.children().filter(|e| e.tag() == "node_state") {
-        if let Some(id) = gone.id()
-            && by_id(new, "node_state", id).is_none()
-        {
-            seen.push(Seen::HistoryGone {
-                node: id.to_owned(),
-            });
-        }
+    for id in older.gone().filter_map(Element::id) {
+        seen.push(Seen::HistoryGone {
+            node: id.to_owned(),
+        });
     }
     seen
 }
@@ -182,23 +179,18 @@ fn compare_node(
         }
         return;
     };
+    let mut older = Older::new(old, "lrm_resource");
     for rsc in new.children().filter(|e| e.tag() == "lrm_resource") {
         let Some(name) = rsc.id() else { continue };
-        let was = old.and_then(|o| by_id(o, "lrm_resource", name));
+        let was = older.find(rsc);
         if !was.is_some_and(|w| w.ptr_eq(rsc)) {
             compare_resource(id, name, was, rsc, seen);
         }
     }
-    for gone in old.into_iter().flat_map(Element::children) {
-        if gone.tag() == "lrm_resource"
-            && gone
-                .id()
-                .is_some_and(|name| by_id(new, "lrm_resource", name).is_none())
-        {
-            seen.push(Seen::HistoryGone {
-                node: id.to_owned(),
-            });
-        }
+    for _ in older.gone().filter_map(Element::id) {
+        seen.push(Seen::HistoryGone {
+            node: id.to_owned(),
+        });
     }
 }
 
@@ -209,12 +201,9 @@ fn compare_resource(
     is: &Element,
     seen: &mut Vec<Seen>,
 ) {
+    let mut older = Older::new(was, "lrm_rsc_op");
     for op in is.children().filter(|e| e.tag() == "lrm_rsc_op") {
-        let Some(id) = op.id() else { continue };
-        let unchanged = was
-            .and_then(|w| by_id(w, "lrm_rsc_op", id))
-            .is_some_and(|w| w == op);
-        if unchanged {
+        if op.id().is_none() || older.find(op).is_some_and(|w| w == op) {
             continue;
         }
         if let Some(entry) = Entry::read(rsc, op) {
@@ -228,11 +217,8 @@ fn compare_resource(
             }
         }
     }
-    for gone in was.into_iter().flat_map(Element::children) {
-        if gone.tag() == "lrm_rsc_op"
-            && gone
-                .id()
-                .is_some_and(|id| by_id(is, "lrm_rsc_op", id).is_none())
+    for gone in older.gone() {
+        if gone.id().is_some()
             && let Some(entry) = Entry::read(rsc, gone)
         {
             seen.push(Seen::OpGone {
@@ -247,10 +233,45 @@ fn resources_of(state: &Element) -> Option<&Element> {
     state.child("lrm")?.child("lrm_resources")
 }
 
-fn by_id<'a>(parent: &'a Element, tag: &str, id: &str) -> Option<&'a Element> {
-    parent
-        .children()
-        .find(|e| e.tag() == tag && e.id() == Some(id))
+/// Children of the older element. A change leaves the order of most of them as it was, so each is looked for first where
+/// the last one was found: a thousand resources of which one has a new result cost a thousand steps, not a million.
+struct Older<'a> {
+    children: Vec<&'a Element>,
+    found: Vec<bool>,
+    next: usize,
+}
+
+impl<'a> Older<'a> {
+    fn new(parent: Option<&'a Element>, tag: &str) -> Self {
+        let children: Vec<&Element> = parent
+            .into_iter()
+            .flat_map(Element::children)
+            .filter(|e| e.tag() == tag)
+            .collect();
+        Self {
+            found: vec![false; children.len()],
+            children,
+            next: 0,
+        }
+    }
+
+    /// The older version of this one.
+    fn find(&mut self, newer: &Element) -> Option<&'a Element> {
+        let id = newer.id();
+        let is = |e: &Element| e.ptr_eq(newer) || e.id() == id;
+        let at = (self.next..self.children.len())
+            .chain(0..self.next)
+            .find(|&at| is(self.children[at]))?;
+        self.found[at] = true;
+        self.next = at + 1;
+        Some(self.children[at])
+    }
+
+    /// Those that have no newer version.
+    fn gone(&self) -> impl Iterator<Item = &'a Element> {
+        let all = self.children.iter().zip(&self.found);
+        all.filter(|(_, found)| !**found).map(|(e, _)| *e)
+    }
 }
 
 #[cfg(test)]
@@ -289,5 +310,35 @@ mod tests {
             apply(&Cib::new(root), &command).cib
         };
         assert_eq!(compare(&asks(&joined), &asks(&known)), news);
+    }
+
+    #[test]
+    fn children_are_found_in_whatever_order_they_come() {
+        let list = |ids: &[&str]| {
+            let child = |id: &&str| Element::new("lrm_resource").with("id", id);
+            Element::new("lrm_resources").with_children(ids.iter().map(child))
+        };
+        let ids = |all: Vec<&Element>| -> Vec<String> {
+            let id = |e: &Element| e.id().unwrap_or_default().to_owned();
+            all.into_iter().map(id).collect()
+        };
+        let old = list(&["a", "b", "c", "d"]);
+        for (new, known, gone) in [
+            (
+                &["a", "b", "c", "d"][..],
+                &["a", "b", "c", "d"][..],
+                &[][..],
+            ),
+            (&["a", "c", "d"], &["a", "c", "d"], &["b"]),
+            (&["x", "a", "b", "y", "c", "d"], &["a", "b", "c", "d"], &[]),
+            (&["d", "b", "a"], &["d", "b", "a"], &["c"]),
+            (&[], &[], &["a", "b", "c", "d"]),
+        ] {
+            let mut older = Older::new(Some(&old), "lrm_resource");
+            let new = list(new);
+            let found = new.children().filter_map(|e| older.find(e)).collect();
+            assert_eq!(ids(found), known);
+            assert_eq!(ids(older.gone().collect()), gone);
+        }
     }
 }

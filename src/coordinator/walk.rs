@@ -1,6 +1,6 @@
 //! One graph and how far it is done: which synapses are ready, in flight, done, or never will be.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::clock::Mono;
 use crate::graph::{Action, ActionId, ActionKind, Graph};
@@ -13,7 +13,7 @@ pub(super) const ALL: i64 = 1_000_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Waiting,
-    InFlight { deadline: Mono },
+    InFlight,
     Done,
     Failed,
 }
@@ -23,12 +23,15 @@ enum State {
 pub(super) struct Walk {
     pub(super) graph: Graph,
     states: Vec<State>,
+    /// Which of them are in flight, and until when: few, also of a graph with thousands of actions.
+    flying: BTreeMap<usize, Mono>,
     /// Inputs not yet done, per synapse.
     open_inputs: Vec<usize>,
     /// Synapses that wait for an action.
     then: BTreeMap<ActionId, Vec<usize>>,
     by_action: BTreeMap<ActionId, usize>,
-    ready: Vec<usize>,
+    /// Synapses begin in the order of the graph, whatever the order of results.
+    ready: BTreeSet<usize>,
 }
 
 /// How much may be in flight at once.
@@ -50,7 +53,7 @@ impl Walk {
         for (i, synapse) in graph.synapses.iter().enumerate() {
             by_action.insert(synapse.action.id, i);
         }
-        let mut ready = Vec::new();
+        let mut ready = BTreeSet::new();
         for (i, synapse) in graph.synapses.iter().enumerate() {
             // An input that is not in the graph is never done, and so is what waits for it.
             let forgotten = usize::from(seeded(Bug::DropGraphEdge) && !synapse.inputs.is_empty());
@@ -60,13 +63,14 @@ impl Walk {
             }
             open_inputs.push(open);
             if open == 0 {
-                ready.push(i);
+                ready.insert(i);
             }
         }
         let states = vec![State::Waiting; graph.synapses.len()];
         Self {
             graph,
             states,
+            flying: BTreeMap::new(),
             open_inputs,
             then,
             by_action,
@@ -82,12 +86,8 @@ impl Walk {
         floor: Option<i64>,
         deadline: impl Fn(&Action) -> Mono,
     ) -> Option<Action> {
-        let in_flight = self
-            .states
-            .iter()
-            .filter(|s| matches!(s, State::InFlight { .. }))
-            .count();
-        let at = self.ready.iter().position(|&i| {
+        let in_flight = self.flying.len();
+        let i = self.ready.iter().copied().find(|&i| {
             let synapse = &self.graph.synapses[i];
             if floor.is_some_and(|floor| i64::from(synapse.priority) < floor) {
                 return false;
@@ -96,11 +96,10 @@ impl Walk {
                 || ((limits.batch == 0 || in_flight < limits.batch)
                     && self.node_has_room(&synapse.action, limits))
         })?;
-        let i = self.ready.remove(at);
+        self.ready.remove(&i);
         let action = self.graph.synapses[i].action.clone();
-        self.states[i] = State::InFlight {
-            deadline: deadline(&action),
-        };
+        self.states[i] = State::InFlight;
+        self.flying.insert(i, deadline(&action));
         Some(action)
     }
 
@@ -125,12 +124,7 @@ impl Walk {
 
     /// Actions begun and not ended.
     pub(super) fn in_flight(&self) -> impl Iterator<Item = &Action> {
-        self.graph
-            .synapses
-            .iter()
-            .zip(&self.states)
-            .filter(|(_, s)| matches!(s, State::InFlight { .. }))
-            .map(|(synapse, _)| &synapse.action)
+        self.flying.keys().map(|&i| &self.graph.synapses[i].action)
     }
 
     /// The action of this id, whatever its state.
@@ -151,7 +145,7 @@ impl Walk {
     pub(super) fn is_in_flight(&self, id: ActionId) -> bool {
         self.by_action
             .get(&id)
-            .is_some_and(|&i| matches!(self.states[i], State::InFlight { .. }))
+            .is_some_and(|&i| self.states[i] == State::InFlight)
     }
 
     /// Whether this action was confirmed, well or badly.
@@ -169,16 +163,13 @@ impl Walk {
         if matches!(self.states[i], State::Done | State::Failed) {
             return;
         }
-        self.ready.retain(|&r| r != i);
-        self.states[i] = State::Done;
+        self.leave(i, State::Done);
         for &t in self.then.get(&id).into_iter().flatten() {
             self.open_inputs[t] -= 1;
             if self.open_inputs[t] == 0 && self.states[t] == State::Waiting {
-                self.ready.push(t);
+                self.ready.insert(t);
             }
         }
-        // Synapses begin in the order of the graph, whatever the order of results.
-        self.ready.sort_unstable();
     }
 
     /// The action ended otherwise: what waits for it never begins.
@@ -187,31 +178,28 @@ impl Walk {
             return;
         };
         if self.states[i] != State::Done {
-            self.ready.retain(|&r| r != i);
-            self.states[i] = State::Failed;
+            self.leave(i, State::Failed);
         }
+    }
+
+    fn leave(&mut self, i: usize, to: State) {
+        self.ready.remove(&i);
+        self.flying.remove(&i);
+        self.states[i] = to;
     }
 
     /// Actions whose time is over.
     pub(super) fn overdue(&self, now: Mono) -> Vec<ActionId> {
-        self.graph
-            .synapses
+        self.flying
             .iter()
-            .zip(&self.states)
-            .filter(|(_, s)| matches!(s, State::InFlight { deadline } if *deadline <= now))
-            .map(|(synapse, _)| synapse.action.id)
+            .filter(|(_, deadline)| **deadline <= now)
+            .map(|(&i, _)| self.graph.synapses[i].action.id)
             .collect()
     }
 
     /// The next deadline of an action in flight.
     pub(super) fn next_deadline(&self) -> Option<Mono> {
-        self.states
-            .iter()
-            .filter_map(|s| match s {
-                State::InFlight { deadline } => Some(*deadline),
-                _ => None,
-            })
-            .min()
+        self.flying.values().min().copied()
     }
 
     /// True when anything was done that can have changed something. Pseudo actions are the planner's own: a plan
