@@ -737,6 +737,7 @@ fn a_fenced_remote_node_is_marked_and_forgotten() {
     let result = Ok("power".to_owned());
     w.step(Event::Fenced { key, result });
     assert_eq!(w.state("r", "node_fenced").as_deref(), Some("1700000000"));
+    assert_eq!(w.state("r", "connection").as_deref(), Some(""));
     let state = w
         .cib
         .status()

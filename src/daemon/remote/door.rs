@@ -133,9 +133,12 @@ impl Door {
         self.line = Some(line);
         let life = self.life;
         effects.push(Effect::Say(line, FromRemote::Welcome { life }));
-        let untold = self.untold.iter().cloned();
-        let again = untold.map(|(number, reports)| FromRemote::Reports(number, reports));
-        effects.extend(again.map(|word| Effect::Say(line, word)));
+        // One word, however much has gathered: a line takes only so many at once.
+        if let Some((number, _)) = self.untold.back() {
+            let all = self.untold.iter().flat_map(|(_, reports)| reports.clone());
+            let again = FromRemote::Reports(*number, all.collect());
+            effects.push(Effect::Say(line, again));
+        }
         effects.push(Effect::Line(Some(line)));
         if self.stopping {
             effects.push(Effect::Say(line, FromRemote::Leaving));
@@ -270,20 +273,23 @@ mod tests {
     #[test]
     fn what_is_written_is_told_no_more() {
         let mut door = Door::new(7, None);
-        step(&mut door, Event::Reported(vec![]));
-        step(&mut door, Event::Reported(vec![]));
-        step(&mut door, hello(1, 1));
+        for (id, rc) in [("a_start_0", 0), ("b_start_0", 0), ("c_start_0", 0)] {
+            let report = crate::daemon::reports::result_for_tests(id, rc);
+            step(&mut door, Event::Reported(vec![report]));
+        }
+        let told = |effects: Vec<Effect>| -> Vec<(u64, usize)> {
+            let reports = effects.into_iter().filter_map(|effect| match effect {
+                Effect::Say(_, FromRemote::Reports(number, all)) => Some((number, all.len())),
+                _ => None,
+            });
+            reports.collect()
+        };
+        let first = step(&mut door, hello(1, 1));
+        assert_eq!(told(first), [(3, 3)], "all in one word");
         step(&mut door, Event::Said(LineId(1), ToRemote::Taken(1)));
         step(&mut door, Event::Closed(LineId(1)));
-        let effects = step(&mut door, hello(2, 1));
-        let told: Vec<u64> = effects
-            .iter()
-            .filter_map(|effect| match effect {
-                Effect::Say(_, FromRemote::Reports(number, _)) => Some(*number),
-                _ => None,
-            })
-            .collect();
-        assert_eq!(told, [2]);
+        let second = step(&mut door, hello(2, 1));
+        assert_eq!(told(second), [(3, 2)]);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{mpsc, watch};
 
 use super::vocab::Attempt;
-use crate::cib::status::node_state::Place;
+use crate::cib::status::node_state::{CONNECTION, Place};
 use crate::cib::{self, Cib, Command, Op, Target};
 use crate::clock::wall_s;
 use crate::daemon::deliver::Teller;
@@ -22,8 +22,7 @@ use crate::rpc::{Stamp, ToRemote};
 use crate::terms::{ExecStatus, NodeName, OpKey, Term, TransitionKey};
 use crate::xml::{Element, xpath::literal};
 
-/// The attribute of a node's state that says which connection counts, and those for people and for the next host.
-const STAMP: &str = "connection";
+/// Attributes of a node's state for people and for the next host.
 const HOST: &str = "connection_host";
 const LIFE: &str = "incarnation";
 
@@ -82,8 +81,10 @@ impl Writer {
                 let command = Command::transaction(reports::flatten(parts.into()));
                 let written = self.write(command).await;
                 if let Written::Refused = written {
-                    if stamp_in(&self.raft.local().cib, &self.node) != Some(self.stamp) {
-                        return "another node of the cluster has taken over the connection".into();
+                    match stamp_in(&self.raft.local().cib, &self.node) {
+                        Some(stamp) if stamp == self.stamp => {}
+                        Some(by) => return format!("the cluster knows a newer connection ({by})"),
+                        None => return "the remote node was fenced".into(),
                     }
                     for (key, why) in batch.unread() {
                         self.teller.not_done(key.clone(), why);
@@ -146,7 +147,7 @@ fn state_of<'a>(cib: &'a Cib, node: &NodeName) -> Option<&'a Element> {
 }
 
 fn stamp_in(cib: &Cib, node: &NodeName) -> Option<Stamp> {
-    let text = state_of(cib, node)?.get(STAMP)?;
+    let text = state_of(cib, node)?.get(CONNECTION)?;
     let mut numbers = text.split('.').map(str::parse::<i64>);
     let mut next = || numbers.next()?.ok();
     Some(Stamp {
@@ -194,7 +195,7 @@ fn entering(
         .with("node_fenced", "0")
         .with(LIFE, life)
         .with(HOST, host.as_str())
-        .with(STAMP, stamp.to_string());
+        .with(CONNECTION, stamp.to_string());
     commands.push(Command::modify("status", state).or_create());
     Ok(commands)
 }
@@ -209,7 +210,7 @@ pub(super) fn leaving(node: &NodeName, stamp: Stamp) -> Command {
 /// Fails, and with it the transaction in which it stands, unless this connection is the one that counts.
 fn bound(node: &NodeName, stamp: Stamp) -> Command {
     let path = format!(
-        "/cib/status/node_state[@id={} and @{STAMP}={}]",
+        "/cib/status/node_state[@id={} and @{CONNECTION}={}]",
         literal(node.as_str()),
         literal(&stamp.to_string())
     );
@@ -303,6 +304,18 @@ mod tests {
         assert_eq!(same.root(), second.root());
         let older = entering(&second, &node(), &NodeName::from("h"), stamp(1), 7);
         assert!(older.is_err(), "{older:?}");
+    }
+
+    #[test]
+    fn what_is_written_late_for_a_fenced_node_changes_nothing() {
+        let up = enter(&Cib::empty(), 1, 7);
+        let fenced = place(&node()).element().with(CONNECTION, "");
+        let fenced = apply(&up, &Command::modify("status", fenced)).cib;
+        let (same, taken) = result(&fenced, 1, result_for_tests("a_start_0", 0));
+        assert!(!taken);
+        assert_eq!(same.root(), fenced.root());
+        let back = enter(&fenced, 2, 8);
+        assert_eq!(stamp_in(&back, &node()), Some(stamp(2)));
     }
 
     #[test]
