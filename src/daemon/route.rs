@@ -343,8 +343,9 @@ impl Router {
 
     async fn on_presence(&mut self, effect: presence::Effect) {
         match effect {
-            presence::Effect::LeaseHeld(until) => {
+            presence::Effect::LeaseHeld(until, incarnation) => {
                 self.knowledge.held = Some(true);
+                self.knowledge.life = Some(incarnation);
                 self.lost_at = None;
                 self.killed = false;
                 // Before anything is started under it: the guard would take an older lease for this one.
@@ -415,10 +416,10 @@ impl Router {
         if alone && !matches!(was, Authority::Alone(_)) {
             self.reports.abandon();
             self.overlay = true;
-            // What an earlier life of this daemon left running may have been fenced since, and run elsewhere.
-            let belonged = self.knowledge.held.is_some();
+            let state = self.raft.local();
+            let belonged = words::belongs(&state.cib, self.me, self.knowledge.life);
             let may_keep = self.presence.view().may_keep && belonged;
-            self.cib = words::alone(&self.raft.local().cib, self.me, may_keep);
+            self.cib = words::alone(&state.cib, self.me, may_keep);
             if self.knowledge.leaving_alone {
                 self.cib = coordinator::stopping(&self.cib);
             }
@@ -591,12 +592,12 @@ impl Router {
             }
         }
         if !self.overlay {
-            self.reports.write(reports);
+            self.reports.write(self.knowledge.life, reports);
             return;
         }
         let mut waiting = reports.into();
         while let Some(batch) = Batch::next(&mut waiting, self.me, &self.name) {
-            let Some(command) = batch.command(&self.cib) else {
+            let Some(command) = batch.command(&self.cib, None) else {
                 continue;
             };
             let written = self.write_overlay(&self.signed(command)).await;

@@ -428,7 +428,7 @@ impl Machine {
         self.reign_over(now, effects);
         if self.lease_until > now && !self.held {
             self.held = true;
-            effects.push(Effect::LeaseHeld(self.lease_until));
+            effects.push(Effect::LeaseHeld(self.lease_until, self.incarnation));
         } else if self.lease_until <= now && self.held && !seeded(Bug::LeaseNeverEnds) {
             self.held = false;
             // From here on this node acts alone: whatever the cluster knows of it is out of date,

@@ -83,8 +83,8 @@ pub enum Effect {
     Ask(NodeId, Renewal),
     /// Answer a node.
     Answer(NodeId, Grant),
-    /// This node may run resources until then, and later if renewed.
-    LeaseHeld(Mono),
+    /// This node may run resources until then, and later if renewed; in this incarnation.
+    LeaseHeld(Mono, u64),
     /// The lease ran out at this moment: act on `no-quorum-policy`. The node has a new incarnation.
     LeaseLost(Mono),
     /// On the leader: what is known of a node changed; itself included, which is always alive.

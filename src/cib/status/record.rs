@@ -6,7 +6,7 @@ use super::{
     node_state::{ORIGIN, Place},
 };
 use crate::{
-    cib::{Cib, Command},
+    cib::{Cib, Command, Op, Target},
     terms::{
         AgentName, ExecStatus, NodeName, OcfExit, OpKey, RscId, TransitionKey, TransitionMagic,
     },
@@ -224,6 +224,15 @@ pub fn cancelled(
         conditions.join(" and ")
     );
     Command::delete_xpath(&place.xpath(&below))
+}
+
+/// A part of a write that makes it fail unless the node's entry is of this incarnation, and that was not fenced.
+pub fn in_life(place: &Place, incarnation: u64) -> Command {
+    let life = literal(&incarnation.to_string());
+    let entry = Target::XPath(place.xpath(&format!(
+        "[@incarnation={life} and not(@fenced-incarnation={life})]"
+    )));
+    Command::new(Op::Modify, entry, Some(place.element()))
 }
 
 /// The write for an operation that will not run: nothing is changed unless an entry still says that it is about to.

@@ -213,6 +213,7 @@ fn knowledge(started: Mono) -> Knowledge {
     Knowledge {
         started,
         held: None,
+        life: None,
         leadership: Leadership::default(),
         caught_up: None,
         patience_ms: TIMING.lease_ms + 2 * TIMING.suspect_ms,
@@ -543,8 +544,9 @@ impl World {
     fn on_presence(&mut self, n: usize, effect: presence::Effect) {
         let node = &mut self.nodes[n];
         match effect {
-            presence::Effect::LeaseHeld(until) => {
+            presence::Effect::LeaseHeld(until, incarnation) => {
                 node.knowledge.held = Some(true);
+                node.knowledge.life = Some(incarnation);
                 (node.lost_at, node.killed) = (None, false);
                 node.lease_until = node.lease_until.max(until);
                 let lease = executor::Event::Lease(node.lease_until);
@@ -606,7 +608,8 @@ impl World {
         let alone = matches!(authority, Authority::Alone(_));
         if alone && !matches!(was, Authority::Alone(_)) {
             node.overlay = true;
-            let may_keep = node.presence.view(mono).may_keep && node.knowledge.held.is_some();
+            let belonged = words::belongs(&node.state, node.id, node.knowledge.life);
+            let may_keep = node.presence.view(mono).may_keep && belonged;
             node.cib = words::alone(&node.state, node.id, may_keep);
             self.abandon(n);
             self.executor(n, executor::Event::Alone);

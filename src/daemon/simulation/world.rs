@@ -385,6 +385,7 @@ impl World {
     fn not_in_time(&mut self) -> String {
         let why = self.unsettled().or_else(|| self.check_end());
         let why = why.unwrap_or_else(|| "it changes all the time".into());
+        self.show_status();
         match self.gone {
             None => format!(
                 "L2: not settled {} s after the last fault: {why}",

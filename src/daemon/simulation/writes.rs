@@ -281,6 +281,17 @@ impl World {
                 );
             }
             Waiter::Reports(batch) => {
+                if result.is_err() {
+                    let unread: Vec<_> = batch.unread().map(|(k, why)| (k.clone(), why)).collect();
+                    for (key, why) in unread {
+                        let word = Word::NotDone {
+                            key,
+                            why,
+                            times: TELLINGS,
+                        };
+                        self.tell(n, AGAIN_MS, word);
+                    }
+                }
                 self.confirm(n, &batch, result.is_ok());
                 self.flush(n);
             }
@@ -338,7 +349,7 @@ impl World {
         let mut waiting = reports.into();
         while let Some(batch) = self.batch(n, &mut waiting) {
             let mut written = true;
-            if !lost && let Some(command) = batch.command(&self.nodes[n].cib) {
+            if !lost && let Some(command) = batch.command(&self.nodes[n].cib, None) {
                 let command = self.signed(n, command, COORDINATOR);
                 written = self.write_overlay(n, &command).is_ok();
             }
@@ -357,7 +368,8 @@ impl World {
         }
         let mut waiting = std::mem::take(&mut self.nodes[n].unwritten);
         while let Some(batch) = self.batch(n, &mut waiting) {
-            if let Some(command) = batch.command(&self.nodes[n].state) {
+            let life = self.nodes[n].knowledge.life;
+            if let Some(command) = batch.command(&self.nodes[n].state, life) {
                 let command = self.signed(n, command, "executor");
                 self.write(n, command, Waiter::Reports(batch));
                 break;
