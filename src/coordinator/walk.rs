@@ -9,11 +9,10 @@ use crate::seeded::{Bug, seeded};
 /// The priority which no synapse reaches: an abort of this priority begins nothing more.
 pub(super) const ALL: i64 = 1_000_000;
 
-/// Where a synapse stands.
+/// How a synapse ended, if it did. Whether an open one was begun, `Walk::in_flight` knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    Waiting,
-    InFlight,
+    Open,
     Done,
     Failed,
 }
@@ -23,14 +22,14 @@ enum State {
 pub(super) struct Walk {
     pub(super) graph: Graph,
     states: Vec<State>,
-    /// Which of them are in flight, and until when: few, also of a graph with thousands of actions.
-    flying: BTreeMap<usize, Mono>,
+    /// Synapses begun and not ended, with their deadlines: few, also of a graph with thousands of actions.
+    in_flight: BTreeMap<usize, Mono>,
     /// Inputs not yet done, per synapse.
     open_inputs: Vec<usize>,
     /// Synapses that wait for an action.
     then: BTreeMap<ActionId, Vec<usize>>,
     by_action: BTreeMap<ActionId, usize>,
-    /// Synapses begin in the order of the graph, whatever the order of results.
+    /// What may begin: in the order of the graph, whatever the order of results.
     ready: BTreeSet<usize>,
 }
 
@@ -66,11 +65,11 @@ impl Walk {
                 ready.insert(i);
             }
         }
-        let states = vec![State::Waiting; graph.synapses.len()];
+        let states = vec![State::Open; graph.synapses.len()];
         Self {
             graph,
             states,
-            flying: BTreeMap::new(),
+            in_flight: BTreeMap::new(),
             open_inputs,
             then,
             by_action,
@@ -86,20 +85,18 @@ impl Walk {
         floor: Option<i64>,
         deadline: impl Fn(&Action) -> Mono,
     ) -> Option<Action> {
-        let in_flight = self.flying.len();
+        let below_batch = limits.batch == 0 || self.in_flight.len() < limits.batch;
         let i = self.ready.iter().copied().find(|&i| {
             let synapse = &self.graph.synapses[i];
             if floor.is_some_and(|floor| i64::from(synapse.priority) < floor) {
                 return false;
             }
             synapse.action.kind == ActionKind::Pseudo
-                || ((limits.batch == 0 || in_flight < limits.batch)
-                    && self.node_has_room(&synapse.action, limits))
+                || (below_batch && self.node_has_room(&synapse.action, limits))
         })?;
         self.ready.remove(&i);
         let action = self.graph.synapses[i].action.clone();
-        self.states[i] = State::InFlight;
-        self.flying.insert(i, deadline(&action));
+        self.in_flight.insert(i, deadline(&action));
         Some(action)
     }
 
@@ -124,7 +121,9 @@ impl Walk {
 
     /// Actions begun and not ended.
     pub(super) fn in_flight(&self) -> impl Iterator<Item = &Action> {
-        self.flying.keys().map(|&i| &self.graph.synapses[i].action)
+        self.in_flight
+            .keys()
+            .map(|&i| &self.graph.synapses[i].action)
     }
 
     /// The action of this id, whatever its state.
@@ -145,7 +144,7 @@ impl Walk {
     pub(super) fn is_in_flight(&self, id: ActionId) -> bool {
         self.by_action
             .get(&id)
-            .is_some_and(|&i| self.states[i] == State::InFlight)
+            .is_some_and(|i| self.in_flight.contains_key(i))
     }
 
     /// Whether this action was confirmed, well or badly.
@@ -166,7 +165,7 @@ impl Walk {
         self.leave(i, State::Done);
         for &t in self.then.get(&id).into_iter().flatten() {
             self.open_inputs[t] -= 1;
-            if self.open_inputs[t] == 0 && self.states[t] == State::Waiting {
+            if self.open_inputs[t] == 0 && self.states[t] == State::Open {
                 self.ready.insert(t);
             }
         }
@@ -184,13 +183,13 @@ impl Walk {
 
     fn leave(&mut self, i: usize, to: State) {
         self.ready.remove(&i);
-        self.flying.remove(&i);
+        self.in_flight.remove(&i);
         self.states[i] = to;
     }
 
     /// Actions whose time is over.
     pub(super) fn overdue(&self, now: Mono) -> Vec<ActionId> {
-        self.flying
+        self.in_flight
             .iter()
             .filter(|(_, deadline)| **deadline <= now)
             .map(|(&i, _)| self.graph.synapses[i].action.id)
@@ -199,7 +198,7 @@ impl Walk {
 
     /// The next deadline of an action in flight.
     pub(super) fn next_deadline(&self) -> Option<Mono> {
-        self.flying.values().min().copied()
+        self.in_flight.values().min().copied()
     }
 
     /// True when anything was done that can have changed something. Pseudo actions are the planner's own: a plan
