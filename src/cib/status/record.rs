@@ -235,10 +235,12 @@ pub fn in_life(place: &Place, incarnation: u64) -> Command {
     Command::new(Op::Modify, entry, Some(place.element()))
 }
 
-/// The write for an operation that will not run: nothing is changed unless an entry still says that it is about to.
+/// The write for an operation that will not run: nothing is changed unless an entry still says that it is about to. Then what
+/// is known of the resource there is forgotten, so that it is probed: the entry has replaced the one of the last operation,
+/// and what is left (a monitor from before the last stop, say) tells another story.
 pub fn withdrawn(place: &Place, op: &OpKey, key: &TransitionKey) -> Command {
     let below = format!(
-        "{}/lrm_rsc_op[@transition-key={} and @op-status='{}']",
+        "{}[lrm_rsc_op[@transition-key={} and @op-status='{}']]",
         resource_path(&op.rsc),
         literal(&key.to_string()),
         ExecStatus::Pending.code()

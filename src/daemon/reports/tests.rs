@@ -87,7 +87,10 @@ fn every_result_shows_in_some_version_of_the_document() {
     let mut cib = Cib::empty();
     let mut seen = Vec::new();
     while let Some(batch) = Batch::next(&mut waiting, NodeId(1), &name) {
-        let applied = apply(&cib, &batch.command(&cib, None).expect("something to write"));
+        let applied = apply(
+            &cib,
+            &batch.command(&cib, None).expect("something to write"),
+        );
         applied.answer.expect("it is accepted");
         cib = applied.cib;
         let entry = cib.root().find_id("a_last_0");
