@@ -209,6 +209,28 @@ fn a_graph_is_walked_in_its_order_and_the_policy_is_asked_again() {
 }
 
 #[test]
+fn nothing_is_promoted_while_another_instance_is_being_looked_at() {
+    let mut w = World::new(&[]);
+    w.lead();
+    let mut probe = run(1, "monitor", 3, &[]);
+    probe.action.attributes = vec![("CRM_meta_op_target_rc".into(), "7".into())];
+    w.plan(vec![run(2, "promote", 2, &[]), probe.clone()]);
+    assert_eq!(w.orders.len(), 1);
+    let order = Arc::clone(&w.orders[0]);
+    assert_eq!(order.action.task, "monitor");
+    w.result(&order, 7);
+    assert_eq!(w.orders.len(), 2);
+    assert_eq!(w.orders[1].action.task, "promote");
+    // One that is found promoted is another story.
+    let mut w = World::new(&[]);
+    w.lead();
+    w.plan(vec![run(2, "promote", 2, &[]), probe]);
+    let order = Arc::clone(&w.orders[0]);
+    w.result(&order, 8);
+    assert_eq!(w.orders.len(), 1);
+}
+
+#[test]
 fn a_plan_of_pseudo_actions_alone_is_not_asked_for_again() {
     let mut w = World::new(&[]);
     w.lead();
