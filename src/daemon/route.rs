@@ -475,7 +475,10 @@ impl Router {
                 let command = Box::new(fencer::Command::Fence(request));
                 self.fencer.send(fencer::Event::Command(command)).await;
             }
-            Effect::Condemn(node) => self.presence.tell(presence::Event::Condemned(node)).await,
+            Effect::Condemn(node, life) => {
+                let event = presence::Event::Condemned(node, life);
+                self.presence.tell(event).await;
+            }
             Effect::Write(id, command) => self.write(id, command).await,
             Effect::Settled { transition } => {
                 tracing::info!("nothing to do after transition {transition}")

@@ -67,9 +67,9 @@ pub enum Event {
     /// A node's end of a connection was closed by its kernel: its daemon ended, but the machine is up.
     /// Its guard stops what it ran when its lease ends, unless a new daemon is there by then.
     HungUp(NodeId),
-    /// On the leader: this node was fenced. Its present life gets no lease any more, whatever it says:
-    /// should the fencing have lied, the node stops by itself and comes back as somebody new.
-    Condemned(NodeId),
+    /// On the leader: this life of a node was fenced. It gets no lease any more, whatever it says: should the fencing have
+    /// lied, the node stops by itself and comes back as somebody new. So does the leader, if it is about its own life.
+    Condemned(NodeId, u64),
     /// What this node will do when its lease runs out, from now on.
     Pledge(Pledge),
     /// Nothing but time.

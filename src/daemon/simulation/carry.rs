@@ -90,7 +90,9 @@ impl World {
                     self.fencer(n, fencer::Event::Command(command));
                 }
             }
-            Effect::Condemn(node) => self.presence(n, presence::Event::Condemned(node)),
+            Effect::Condemn(node, life) => {
+                self.presence(n, presence::Event::Condemned(node, life));
+            }
             Effect::Write(id, command) => {
                 let command = self.signed(n, command, COORDINATOR);
                 if self.nodes[n].overlay {
