@@ -30,6 +30,15 @@ const LOST_SHOT: Bound = Bound {
     lost_shots: 1,
     ..Bound::NONE
 };
+/// A node that went on alone loses its power while it makes its peer a voter again.
+const TAKEN_IN: Bound = Bound {
+    crashes: 1,
+    cuts: 1,
+    elections: 2,
+    shots: 2,
+    states: LARGEST,
+    ..Bound::NONE
+};
 /// A person vouches for a node, and a node is stopped as it should be.
 const PEOPLE: Bound = Bound {
     crashes: 1,
@@ -41,7 +50,8 @@ const PEOPLE: Bound = Bound {
 /// States of a large bound that are looked at, the nearest ones first.
 const LARGEST: usize = 2_000_000;
 /// Looked at only when asked to (`SYSTOLE_EXPLORE=large`), as far as memory goes: some minutes, unoptimised.
-const LARGE: [Bound; 4] = [
+const LARGE: [Bound; 5] = [
+    TAKEN_IN,
     Bound {
         cuts: 1,
         writes: 1,
@@ -125,6 +135,7 @@ fn each_seeded_bug_is_found() {
     let bounds = |bug| match bug {
         Bug::TwoNodeOldTerm | Bug::TwoNodeAnyLog | Bug::TwoNodeActsBeforeDisk => CRASH,
         Bug::TwoNodeUnknownIsDead => LOST_SHOT,
+        Bug::TwoNodeWordBeforeDisk => TAKEN_IN,
         _ => CUT,
     };
     for bug in Bug::TWO_NODE {
