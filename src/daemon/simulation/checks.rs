@@ -317,8 +317,10 @@ impl World {
                 self.nodes[n].last_ok = self.now;
             }
             let due = Self::lease_end(self.nodes[n].last_ok) + TIMING.stop_deadline_ms + SLACK_MS;
+            // Of two, neither lets go of anything before it is known which one is dead.
             if self.now > due
                 && !self.scenario.freeze
+                && !self.scenario.two_node
                 && let Some(rsc) = self.checks.nodes_of_node(n).first().cloned()
             {
                 self.checks.violated(format!(

@@ -18,7 +18,8 @@ pub struct Sim {
     /// The first one
     #[arg(long, default_value_t = 1)]
     from: u64,
-    /// three, three-fencing, three-stateful, three-freeze, five, five-fencing or hundred; each seed picks one if not given
+    /// three, three-fencing, three-stateful, three-freeze, five, five-fencing, two-witness, two-witness-fencing, two-node or hundred;
+    /// each seed picks one if not given (but hundred)
     #[arg(long)]
     scenario: Option<String>,
     /// Bursts of faults for so many simulated minutes, but one at least [default: 30; with bugs: 0]

@@ -260,7 +260,9 @@ impl World {
             return;
         }
         let mut out = Vec::new();
-        let taken = self.nodes[n].raft.propose(Some(write), &mut out);
+        let taken = self.nodes[n]
+            .raft
+            .propose(raft::Entry::write(write), &mut out);
         self.raft_out(n, out);
         if taken && seeded(Bug::AckBeforeCommit) {
             self.answer(n, id, None);
@@ -381,6 +383,7 @@ impl World {
     pub(super) fn raft_out(&mut self, n: usize, out: Vec<raft::Out>) {
         for out in out {
             match out {
+                raft::Out::Send(..) if self.nodes[n].raft.shut => {}
                 raft::Out::Send(to, msg) => {
                     self.check_spoken(n, &msg);
                     let voted = matches!(msg, raft::Msg::Voted { granted: true, .. });
