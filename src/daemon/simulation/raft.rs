@@ -318,7 +318,8 @@ impl Raft {
             self.votes = BTreeSet::from([self.me]);
             self.later(now, jitter);
             let (term, last) = (self.term, self.last());
-            for to in self.others() {
+            let me = self.me;
+            for to in self.voters.iter().copied().filter(|v| *v != me) {
                 out.push(Out::Send(to, Msg::Vote { term, last }));
             }
             self.lead_if_elected(out);
@@ -432,7 +433,6 @@ impl Raft {
         out: &mut Vec<Out>,
     ) {
         match msg {
-            Msg::Vote { .. } if !self.voters.contains(&self.me) => {}
             Msg::Vote { term, last } => {
                 // A voter that heard its leader lately elects no other one, and learns of no term.
                 let bound = self.role == Role::Leader

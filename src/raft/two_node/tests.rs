@@ -246,3 +246,37 @@ fn a_peer_that_leaves_need_not_be_fenced() {
     assert_eq!(left, [Effect::WriteProof(Proof::Left)]);
     assert_eq!(next_term(4, 9), 10);
 }
+
+#[test]
+fn a_late_question_gives_no_right_to_fence() {
+    let mut machine = Machine::new(1);
+    step(&mut machine, Event::Seated(Seat::Both, place(2, 5)));
+    step(&mut machine, Event::Answered(peer(Says::Sole, place(3, 9))));
+    assert_eq!(machine.phase(), Phase::Following);
+    step(&mut machine, Event::Asked(peer(Says::Both, place(2, 5))));
+    assert_eq!(machine.phase(), Phase::Following);
+}
+
+#[test]
+fn who_was_nearly_a_voter_again_follows_the_sole_voter_that_lost_that_entry() {
+    let mut machine = Machine::new(1);
+    step(&mut machine, Event::Seated(Seat::Both, place(3, 9)));
+    step(&mut machine, Event::Asked(peer(Says::Sole, place(2, 5))));
+    assert_eq!(machine.phase(), Phase::Waiting, "it may not hear this node");
+    step(&mut machine, Event::Answered(peer(Says::Sole, place(2, 5))));
+    assert_eq!(machine.phase(), Phase::Following);
+    assert!(machine.open());
+    assert_eq!(step(&mut machine, Event::Silent), [], "no right to fence");
+}
+
+#[test]
+fn nothing_is_said_that_a_crash_could_take_back() {
+    let both = peer(Says::Both, place(3, 9));
+    assert_eq!(both.unwritten().says, Says::Other);
+    let mut machine = Machine::new(1);
+    step(&mut machine, Event::Seated(Seat::Both, place(3, 9)));
+    step(&mut machine, Event::Answered(both.unwritten()));
+    assert_eq!(machine.phase(), Phase::Waiting);
+    let sole = peer(Says::Sole, place(2, 5));
+    assert_eq!(sole.unwritten(), sole);
+}
