@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::abort::{Abort, Completion};
 use super::join::{self, Proof, Wanted};
 use super::outcome::{self, Entry, Seen};
+use super::remote;
 use super::vocab::{Authority, Deed, Effect, Event, Lost, Order, Peer, Picture, WriteId};
 use super::walk::{Limits, Walk};
 use crate::cib::{Cib, Command};

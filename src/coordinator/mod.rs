@@ -8,6 +8,7 @@ mod join;
 mod machine;
 mod minority;
 mod outcome;
+mod remote;
 mod shell;
 mod vocab;
 mod walk;

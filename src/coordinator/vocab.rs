@@ -150,6 +150,8 @@ pub enum Effect {
     Order(NodeId, Arc<Order>),
     /// Let a node do something that is not a resource action.
     Tell(NodeId, TransitionKey, Deed),
+    /// The same for a remote node, through the node that holds the connection to it.
+    Through(NodeId, NodeName, TransitionKey, Deed),
     /// Make sure that a node is dead (or alive again, for `on`).
     Fence {
         /// Which action of the graph this is.

@@ -31,6 +31,11 @@ impl Batch {
         me: NodeId,
         name: &NodeName,
     ) -> Option<Self> {
+        Self::next_at(waiting, &Place::new(me, name.clone()))
+    }
+
+    /// The same for any node, a remote one perhaps.
+    pub(super) fn next_at(waiting: &mut VecDeque<Report>, place: &Place) -> Option<Self> {
         let mut reports = Vec::new();
         let mut told = BTreeSet::new();
         while let Some(report) = waiting.pop_front_if(|next| !hides(next, &told)) {
@@ -40,7 +45,7 @@ impl Batch {
             reports.push(report);
         }
         (!reports.is_empty()).then(|| Self {
-            place: Place::new(me, name.clone()),
+            place: place.clone(),
             reports,
         })
     }
@@ -213,7 +218,7 @@ struct Task {
 }
 
 /// How a write ended.
-enum Written {
+pub(super) enum Written {
     Yes,
     /// The CIB does not take it.
     Refused,
@@ -303,7 +308,7 @@ pub(super) fn flatten(commands: Vec<Command>) -> Vec<Command> {
 
 /// A result is never given up while this node belongs to a majority: without it the cluster would not
 /// know what runs where. The same write is sent again, so that it takes effect once.
-async fn write_until_done(raft: &Raft, write: ClientWrite) -> Written {
+pub(super) async fn write_until_done(raft: &Raft, write: ClientWrite) -> Written {
     loop {
         match raft.write(write.clone()).await {
             Ok(answer) => {
@@ -324,3 +329,6 @@ async fn write_until_done(raft: &Raft, write: ClientWrite) -> Written {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+pub(super) use tests::{pending_for_tests, result_for_tests};

@@ -109,6 +109,22 @@ pub(super) fn fenced(
     Some(coordinator::Event::Fenced { key, result })
 }
 
+/// What a deed is in the executor's words; none for what no executor does.
+pub(super) fn deed_command(
+    term: Term,
+    key: TransitionKey,
+    deed: coordinator::Deed,
+) -> Option<executor::Command> {
+    match deed {
+        coordinator::Deed::Shutdown => None,
+        coordinator::Deed::Forget(rsc) => {
+            let rsc = rsc.into();
+            Some(executor::Command::Forget { term, rsc, key })
+        }
+        coordinator::Deed::Account(op) => Some(executor::Command::Account { term, op, key }),
+    }
+}
+
 /// What an action of a graph is in the executor's words.
 pub(super) fn executor_command(order: &coordinator::Order) -> Option<executor::Command> {
     let action = &order.action;

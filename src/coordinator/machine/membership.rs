@@ -92,6 +92,25 @@ impl Machine {
     /// begun: it must not begin anywhere else before there is proof.
     fn fail_on(&mut self, id: NodeId, may_go_on: bool, effects: &mut Vec<Effect>) {
         let name = self.name_of(id);
+        let there = |a: &Action| perform::place(a).is_some_and(|place| *place == name);
+        self.fail_where(there, &name, may_go_on, effects);
+    }
+
+    /// The connection to a remote node is lost: what is ordered there has no answer any more, and may go on all the same.
+    pub(super) fn fail_through(&mut self, remote: &NodeName, effects: &mut Vec<Effect>) {
+        let there = |a: &Action| {
+            a.router.is_some() && a.node.as_ref().is_some_and(|node| node.name == *remote)
+        };
+        self.fail_where(there, remote, true, effects);
+    }
+
+    fn fail_where(
+        &mut self,
+        there: impl Fn(&Action) -> bool,
+        name: &NodeName,
+        may_go_on: bool,
+        effects: &mut Vec<Effect>,
+    ) {
         let State::Walking(t) = &mut self.state else {
             return;
         };
@@ -99,7 +118,7 @@ impl Machine {
             .walk
             .in_flight()
             .filter(|a| a.kind == ActionKind::Resource)
-            .filter(|a| perform::place(a).is_some_and(|place| *place == name))
+            .filter(|a| there(a))
             .cloned()
             .collect();
         if lost.is_empty() {
@@ -143,7 +162,13 @@ impl Machine {
                     target_rc: action.target_rc(),
                     uuid: self.uuid.clone(),
                 };
-                effects.push(Effect::Tell(node, key, Deed::Account(op)));
+                let deed = Deed::Account(op);
+                effects.push(match (&action.router, &action.node) {
+                    (Some(_), Some(remote)) => {
+                        Effect::Through(node, remote.name.clone(), key, deed)
+                    }
+                    _ => Effect::Tell(node, key, deed),
+                });
             }
         }
         if self.authority != Authority::None {

@@ -39,6 +39,20 @@ fn result(op: &str, rc: i32) -> Report {
     Report::Result(execution(op, rc))
 }
 
+/// An operation that waits for its pending entry.
+pub(in crate::daemon) fn pending_for_tests(ticket: i64) -> Report {
+    let execution = execution("a_start_0", 193);
+    Report::Pending(Execution {
+        ticket,
+        ..execution
+    })
+}
+
+/// A result.
+pub(in crate::daemon) fn result_for_tests(op: &str, rc: i32) -> Report {
+    result(op, rc)
+}
+
 fn forgotten(rsc: &str) -> Report {
     Report::Forgotten {
         rsc: RscId::from(rsc),

@@ -108,7 +108,7 @@ impl World {
             Effect::Settled { transition } => {
                 self.trace(format_args!("{} settled {transition}", n + 1));
             }
-            Effect::Plan { .. } | Effect::Tell(..) => {}
+            Effect::Plan { .. } | Effect::Tell(..) | Effect::Through(..) => {}
         }
     }
 
@@ -215,6 +215,11 @@ impl World {
                 Effect::Run(run, call) => self.agent_begins(n, run, &call),
                 Effect::Device(run, task) => {
                     self.tell(n, 0, Word::Fencer(devices::call(run, &task)))
+                }
+                // The simulated cluster has no remote nodes.
+                Effect::Link(run, _) => {
+                    let outcome = executor::Outcome::done(OcfExit::NOT_RUNNING.0);
+                    self.tell(n, 1, Word::Executor(executor::Event::Ended(run, outcome)));
                 }
                 Effect::Kill(run) => {
                     if self.nodes[n].runs.remove(&run).is_some() {
