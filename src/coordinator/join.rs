@@ -234,7 +234,7 @@ fn forget(id: &str) -> impl Iterator<Item = Command> {
 }
 
 /// The entry of a node.
-pub(super) fn state_of(cib: &Cib, id: NodeId) -> Option<&Element> {
+pub(crate) fn state_of(cib: &Cib, id: NodeId) -> Option<&Element> {
     state_by_id(cib, &id.to_string())
 }
 

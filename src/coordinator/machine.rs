@@ -76,6 +76,8 @@ struct Transition {
     leave_last: Option<TransitionKey>,
     /// Nodes that actions of this graph, already begun, take down.
     downed: Vec<String>,
+    /// Which life of its node each fencing that has begun is to end.
+    shots: BTreeMap<ActionId, Option<u64>>,
 }
 
 /// Why a write was made.
@@ -321,6 +323,7 @@ impl Machine {
             abort: None,
             leave_last: None,
             downed: Vec::new(),
+            shots: BTreeMap::new(),
         }));
     }
 

@@ -167,8 +167,8 @@ pub enum Effect {
         /// `priority-fencing-delay`, in milliseconds.
         delay_ms: u64,
     },
-    /// This node was fenced: its present life gets no lease any more.
-    Condemn(NodeId),
+    /// This life of a node was ended by fencing: it gets no lease any more.
+    Condemn(NodeId, u64),
     /// Change the CIB.
     Write(WriteId, Command),
     /// The transition in hand ended (`None`: nothing was left to do when it began).

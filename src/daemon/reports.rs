@@ -50,8 +50,9 @@ impl Batch {
         })
     }
 
-    /// The one write for all of them; none when nothing of it is for the CIB.
-    pub(super) fn command(&self, cib: &Cib) -> Option<Command> {
+    /// The one write for all of them; none when nothing of it is for the CIB. It is refused when the node's entry is of another
+    /// life: what comes late must not speak for a node that was fenced, or was looked at anew. // safety S10
+    pub(super) fn command(&self, cib: &Cib, life: Option<u64>) -> Option<Command> {
         let rules = Counting::of(cib);
         let place = &self.place;
         let commands = self.reports.iter().filter_map(|report| {
@@ -72,8 +73,14 @@ impl Batch {
                 Report::NotDone { .. } => return None,
             })
         });
-        let commands = flatten(commands.collect());
-        (!commands.is_empty()).then(|| Command::transaction(commands))
+        let mut commands = flatten(commands.collect());
+        if commands.is_empty() {
+            return None;
+        }
+        if let Some(life) = life {
+            commands.insert(0, record::in_life(place, life));
+        }
+        Some(Command::transaction(commands))
     }
 
     /// What the executor is told about its pending entries.
@@ -153,9 +160,12 @@ fn recorded(e: &Execution) -> record::Execution {
     }
 }
 
+/// How often the node had begun to act alone when something was reported, and the incarnation it was in.
+type Life = (u64, Option<u64>);
+
 /// Writes reports through raft, one batch after the other.
 pub(super) struct Writer {
-    reports: mpsc::UnboundedSender<(u64, Report)>,
+    reports: mpsc::UnboundedSender<(Life, Report)>,
     /// Counts the times this node began to act alone: what waited then is of no use any more.
     life: watch::Sender<u64>,
 }
@@ -185,8 +195,8 @@ impl Writer {
     }
 
     /// Takes reports; the executor hears when its pending entries are on disk at a majority.
-    pub(super) fn write(&self, reports: Vec<Report>) {
-        let life = *self.life.borrow();
+    pub(super) fn write(&self, incarnation: Option<u64>, reports: Vec<Report>) {
+        let life = (*self.life.borrow(), incarnation);
         for report in reports {
             let _ = self.reports.send((life, report));
         }
@@ -219,11 +229,11 @@ pub(super) enum Written {
 impl Task {
     async fn write_all(
         self,
-        mut inbox: mpsc::UnboundedReceiver<(u64, Report)>,
+        mut inbox: mpsc::UnboundedReceiver<(Life, Report)>,
         mut lives: watch::Receiver<u64>,
     ) {
         let mut waiting: VecDeque<Report> = VecDeque::new();
-        let mut waiting_for = 0;
+        let mut waiting_for: Life = (0, None);
         loop {
             if waiting.is_empty() {
                 let Some((life, report)) = inbox.recv().await else {
@@ -240,7 +250,7 @@ impl Task {
                 }
                 waiting.push_back(report);
             }
-            if waiting_for != life {
+            if waiting_for.0 != life {
                 self.give_up(&mut waiting).await;
                 continue;
             }
@@ -248,7 +258,7 @@ impl Task {
                 continue;
             };
             let cib = self.raft.local().cib.clone();
-            let Some(command) = batch.command(&cib) else {
+            let Some(command) = batch.command(&cib, waiting_for.1) else {
                 continue;
             };
             let origin = cib::Origin {

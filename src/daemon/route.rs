@@ -348,8 +348,9 @@ impl Router {
 
     async fn on_presence(&mut self, effect: presence::Effect) {
         match effect {
-            presence::Effect::LeaseHeld(until) => {
+            presence::Effect::LeaseHeld(until, incarnation) => {
                 self.knowledge.held = Some(true);
+                self.knowledge.life = Some(incarnation);
                 self.lost_at = None;
                 self.killed = false;
                 // Before anything is started under it: the guard would take an older lease for this one.
@@ -421,10 +422,10 @@ impl Router {
             self.reports.abandon();
             self.links.alone();
             self.overlay = true;
-            // What an earlier life of this daemon left running may have been fenced since, and run elsewhere.
-            let belonged = self.knowledge.held.is_some();
+            let state = self.raft.local();
+            let belonged = words::belongs(&state.cib, self.me, self.knowledge.life);
             let may_keep = self.presence.view().may_keep && belonged;
-            self.cib = words::alone(&self.raft.local().cib, self.me, may_keep);
+            self.cib = words::alone(&state.cib, self.me, may_keep);
             if self.knowledge.leaving_alone {
                 self.cib = coordinator::stopping(&self.cib);
             }
@@ -483,7 +484,10 @@ impl Router {
                 let command = Box::new(fencer::Command::Fence(request));
                 self.fencer.send(fencer::Event::Command(command)).await;
             }
-            Effect::Condemn(node) => self.presence.tell(presence::Event::Condemned(node)).await,
+            Effect::Condemn(node, life) => {
+                let event = presence::Event::Condemned(node, life);
+                self.presence.tell(event).await;
+            }
             Effect::Write(id, command) => self.write(id, command).await,
             Effect::Settled { transition } => {
                 tracing::info!("nothing to do after transition {transition}")
@@ -612,12 +616,12 @@ impl Router {
             }
         }
         if !self.overlay {
-            self.reports.write(reports);
+            self.reports.write(self.knowledge.life, reports);
             return;
         }
         let mut waiting = reports.into();
         while let Some(batch) = Batch::next(&mut waiting, self.me, &self.name) {
-            let Some(command) = batch.command(&self.cib) else {
+            let Some(command) = batch.command(&self.cib, None) else {
                 continue;
             };
             let written = self.write_overlay(&self.signed(command)).await;

@@ -232,6 +232,7 @@ async fn node(options: &Options) -> anyhow::Result<()> {
         knowledge: Knowledge {
             started: Mono::now(),
             held: None,
+            life: None,
             leadership: raft::Leadership::default(),
             caught_up: None,
             patience_ms: timing.presence.lease_ms + 2 * timing.presence.suspect_ms,

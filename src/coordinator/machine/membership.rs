@@ -203,6 +203,7 @@ impl Machine {
         if !matches!(self.authority, Authority::Leader(_)) {
             return;
         }
+        self.condemn_the_dead(effects);
         let late = self.grace_ends().is_none_or(|end| now >= end);
         let by_options = self.proof();
         for (id, name) in self.members.clone() {
@@ -247,6 +248,31 @@ impl Machine {
             }
             if !already {
                 self.abort(Abort::restart(text), name.as_str(), effects);
+            }
+        }
+    }
+
+    /// In which life a node is, as its entry has it.
+    pub(super) fn life_of(&self, name: &NodeName) -> Option<u64> {
+        let state = join::state_of(&self.cib, self.id_of(name)?)?;
+        state.get("incarnation")?.parse().ok()
+    }
+
+    /// Lives that speak although they count as dead get no lease, whoever led when they were fenced: last words arrive late,
+    /// a device may lie, a person may vouch for what is not so. Should such a node live, this makes it stop what it runs and
+    /// come back as somebody new; also the one that coordinates, to whom nobody else grants anything.
+    fn condemn_the_dead(&self, effects: &mut Vec<Effect>) {
+        if seeded(Bug::CondemnForgotten) {
+            return;
+        }
+        for (id, peer) in &self.peers {
+            let Peer::Alive { incarnation } = *peer else {
+                continue;
+            };
+            let state = join::state_of(&self.cib, *id);
+            let dead = state.and_then(|s| s.get("fenced-incarnation"));
+            if dead.is_some_and(|dead| dead == incarnation.to_string()) {
+                effects.push(Effect::Condemn(*id, incarnation));
             }
         }
     }

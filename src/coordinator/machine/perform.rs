@@ -139,9 +139,11 @@ impl Machine {
                     self.fail(action.id, "no quorum: nobody is fenced", effects);
                     return;
                 }
-                let State::Walking(t) = &self.state else {
+                let life = self.life_of(&target);
+                let State::Walking(t) = &mut self.state else {
                     return;
                 };
+                t.shots.insert(action.id, life);
                 let timeout_ms = t.walk.graph.fencing_timeout.ms;
                 let what = action.meta("stonith_action").unwrap_or("reboot").to_owned();
                 effects.push(Effect::Say(format!("fences {target} ({what})")));
@@ -260,7 +262,7 @@ impl Machine {
         effects.push(Effect::Say(format!("{target} is fenced by {by}")));
         let commands = match id {
             Some(id) => {
-                effects.push(Effect::Condemn(id));
+                effects.extend(self.life_of(target).map(|life| Effect::Condemn(id, life)));
                 join::fenced(&self.cib, &id.to_string(), target, by)
             }
             None => join::remote_fenced(target, by, self.now_s),
@@ -292,7 +294,18 @@ impl Machine {
         let Some(node) = action.node.clone() else {
             return;
         };
+        let meant = t.shots.get(&id).copied().flatten();
         match result {
+            // It is back, and nobody can say whether that was before or after it was shot: what ran in the life that was
+            // to end was forgotten when the new one joined. Should that be dead, it is silent, and is fenced for itself.
+            Ok(by) if self.life_of(&node.name) != meant => {
+                let name = &node.name;
+                effects.push(Effect::Say(format!(
+                    "{name} was fenced by {by}, and is back in another life"
+                )));
+                self.fencing_failures.remove(name);
+                self.confirm(id);
+            }
             Ok(by) => {
                 effects.push(Effect::Say(format!("{} is fenced by {by}", node.name)));
                 self.fencing_failures.remove(&node.name);
@@ -300,10 +313,10 @@ impl Machine {
                     self.confirm(id);
                     return;
                 }
-                if let Some(id) = self.id_of(&node.name)
+                if let (Some(id), Some(life)) = (self.id_of(&node.name), meant)
                     && !seeded(Bug::CondemnForgotten)
                 {
-                    effects.push(Effect::Condemn(id));
+                    effects.push(Effect::Condemn(id, life));
                 }
                 let commands = match self.id_of(&node.name) {
                     Some(_) => join::fenced(&self.cib, &node.uuid, &node.name, &by),

@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::seeded::{Bug, seeded};
-use crate::terms::ExecStatus;
+use crate::terms::{ExecStatus, OpKey};
 
 impl Machine {
     pub(super) fn on_cib(&mut self, before: &Cib, after: Cib, effects: &mut Vec<Effect>) {
@@ -208,7 +208,10 @@ impl Machine {
         let Some(rsc) = cancel.rsc.as_ref() else {
             return false;
         };
-        let (operation, interval) = (cancel.meta("operation"), cancel.meta("interval"));
+        // The entry of its last failure stays, whoever cancels it.
+        let interval = cancel.meta("interval").and_then(|ms| ms.parse().ok());
+        let task = cancel.meta("operation").unwrap_or_default();
+        let entry = OpKey::new(rsc.id.clone(), task, interval.unwrap_or(0)).to_string();
         self.cib
             .status()
             .into_iter()
@@ -218,7 +221,7 @@ impl Machine {
             .flat_map(|r| r.children())
             .filter(|r| r.id() == Some(rsc.id.as_str()))
             .flat_map(|r| r.children())
-            .any(|op| op.get("operation") == operation && op.get("interval") == interval)
+            .any(|op| op.id() == Some(entry.as_str()))
     }
 
     fn name_of_uuid(&self, uuid: &str) -> String {

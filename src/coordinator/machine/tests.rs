@@ -15,6 +15,7 @@ struct World {
     asked: Vec<u64>,
     orders: Vec<Arc<Order>>,
     fenced: Vec<(TransitionKey, String)>,
+    condemned: Vec<(NodeId, u64)>,
     told: Vec<(NodeId, Deed)>,
     through: Vec<(NodeId, NodeName, Deed)>,
     said: Vec<String>,
@@ -43,7 +44,7 @@ impl World {
             actions_per_node: 4,
             startup_grace_ms: 20_000,
         });
-        let (asked, orders, fenced, told, through, said) = Default::default();
+        let (asked, orders, fenced, condemned, told, through, said) = Default::default();
         Self {
             now: Mono(1_000),
             machine,
@@ -51,6 +52,7 @@ impl World {
             asked,
             orders,
             fenced,
+            condemned,
             told,
             through,
             said,
@@ -77,7 +79,8 @@ impl World {
                     self.step(Event::CibChanged { before, after });
                     self.step(Event::Written { id, result });
                 }
-                Effect::Condemn(_) | Effect::Settled { .. } => {}
+                Effect::Condemn(id, life) => self.condemned.push((id, life)),
+                Effect::Settled { .. } => {}
             }
         }
     }
@@ -209,6 +212,28 @@ fn a_graph_is_walked_in_its_order_and_the_policy_is_asked_again() {
     assert_eq!(w.asked.len(), questions + 1);
     w.plan(vec![]);
     assert!(!w.machine.picture().busy);
+}
+
+#[test]
+fn nothing_is_promoted_while_another_instance_is_being_looked_at() {
+    let mut w = World::new(&[]);
+    w.lead();
+    let mut probe = run(1, "monitor", 3, &[]);
+    probe.action.attributes = vec![("CRM_meta_op_target_rc".into(), "7".into())];
+    w.plan(vec![run(2, "promote", 2, &[]), probe.clone()]);
+    assert_eq!(w.orders.len(), 1);
+    let order = Arc::clone(&w.orders[0]);
+    assert_eq!(order.action.task, "monitor");
+    w.result(&order, 7);
+    assert_eq!(w.orders.len(), 2);
+    assert_eq!(w.orders[1].action.task, "promote");
+    // One that is found promoted is another story.
+    let mut w = World::new(&[]);
+    w.lead();
+    w.plan(vec![run(2, "promote", 2, &[]), probe]);
+    let order = Arc::clone(&w.orders[0]);
+    w.result(&order, 8);
+    assert_eq!(w.orders.len(), 1);
 }
 
 #[test]
@@ -413,7 +438,62 @@ fn with_fencing_a_silent_node_is_lost_at_once_and_recovered_after_the_proof() {
         result: Ok("power".into()),
     });
     assert_eq!(w.state("2", "expected").as_deref(), Some("down"));
+    assert_eq!(w.condemned, [(NodeId(2), 20)]);
     assert_eq!(w.orders.len(), 1);
+}
+
+#[test]
+fn a_shot_says_nothing_of_a_life_that_began_after_it() {
+    let mut w = World::new(&[("stonith-enabled", "true")]);
+    w.lead();
+    w.plan(vec![]);
+    w.step(Event::Peer(NodeId(2), Peer::Silent { heard: true }));
+    w.plan(vec![synapse(1, ActionKind::Cluster, "stonith", 2, &[])]);
+    let (key, _) = w.fenced.pop().expect("fencing was asked for");
+    w.step(Event::Peer(NodeId(2), Peer::Alive { incarnation: 21 }));
+    let questions = w.asked.len();
+    w.step(Event::Fenced {
+        key,
+        result: Ok("power".into()),
+    });
+    assert_eq!(w.state("2", "expected").as_deref(), Some("member"));
+    assert_eq!(w.state("2", "fenced-incarnation"), None);
+    assert!(w.condemned.is_empty());
+    assert_eq!(w.asked.len(), questions + 1, "and it goes on");
+}
+
+#[test]
+fn a_new_leader_grants_nothing_to_a_life_that_was_fenced_before_it_led() {
+    let mut w = World::new(&[("stonith-enabled", "true")]);
+    w.lead();
+    w.plan(vec![]);
+    w.step(Event::FencedOutside {
+        target: "h2".into(),
+        by: "power".into(),
+    });
+    w.step(Event::Authority(Authority::None, w.cib.clone()));
+    w.condemned.clear();
+    w.lead();
+    assert!(w.condemned.contains(&(NodeId(2), 20)));
+    assert!(w.condemned.iter().all(|dead| *dead == (NodeId(2), 20)));
+}
+
+#[test]
+fn a_coordinator_for_whose_death_somebody_vouched_lets_go() {
+    let mut w = World::new(&[("stonith-enabled", "true")]);
+    w.lead();
+    w.plan(vec![]);
+    w.step(Event::FencedOutside {
+        target: "h1".into(),
+        by: "a human".into(),
+    });
+    assert_eq!(w.state("1", "fenced-incarnation").as_deref(), Some("10"));
+    assert!(w.condemned.contains(&(NodeId(1), 10)));
+    w.step(Event::Peer(NodeId(1), Peer::Alive { incarnation: 11 }));
+    assert_eq!(w.state("1", "incarnation").as_deref(), Some("11"));
+    w.condemned.clear();
+    w.step(Event::Tick);
+    assert!(w.condemned.is_empty(), "this life is another one");
 }
 
 #[test]

@@ -74,7 +74,7 @@ impl Writer {
             waiting.retain(|report| !is_known(&cib, &self.node, report));
             while let Some(batch) = Batch::next_at(&mut waiting, &place) {
                 let cib = self.raft.local().cib.clone();
-                let Some(command) = batch.command(&cib) else {
+                let Some(command) = batch.command(&cib, None) else {
                     continue;
                 };
                 let parts = [bound(&self.node, self.stamp), command];
@@ -283,7 +283,7 @@ mod tests {
     fn result(cib: &Cib, transition: i64, report: Report) -> (Cib, bool) {
         let mut waiting = VecDeque::from([report]);
         let batch = Batch::next_at(&mut waiting, &place(&node())).expect("one");
-        let command = batch.command(cib).expect("for the CIB");
+        let command = batch.command(cib, None).expect("for the CIB");
         let parts = vec![bound(&node(), stamp(transition)), command];
         let applied = apply(cib, &Command::transaction(reports::flatten(parts)));
         (applied.cib, applied.answer.is_ok())
