@@ -21,6 +21,8 @@ pub(super) struct Switch {
     /// Pid 1 of each host that has power.
     power: Mutex<BTreeMap<String, Option<i32>>>,
     log: Mutex<Vec<(u64, String)>>,
+    /// When nothing ran on which host any more (microseconds since boot).
+    deaths: Mutex<Vec<(u64, String)>>,
     delay: Duration,
     service_network: bool,
 }
@@ -35,6 +37,7 @@ impl Switch {
         let switch = Arc::new(Self {
             power: Mutex::default(),
             log: Mutex::default(),
+            deaths: Mutex::default(),
             delay,
             service_network,
         });
@@ -64,7 +67,20 @@ impl Switch {
         let pid = self.power().get_mut(name).and_then(Option::take);
         if let Some(pid) = pid {
             kill_and_wait(pid);
+            let death = (clock::boot_us(), name.to_owned());
+            self.deaths().push(death);
         }
+    }
+
+    /// When a host was last without power, not later than then.
+    pub(super) fn died(&self, name: &str, by_us: u64) -> Option<u64> {
+        let deaths = self.deaths();
+        let mut all = deaths.iter().rev().filter(|(_, host)| host == name);
+        all.find(|(at, _)| *at <= by_us).map(|(at, _)| *at)
+    }
+
+    fn deaths(&self) -> std::sync::MutexGuard<'_, Vec<(u64, String)>> {
+        self.deaths.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn power(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Option<i32>>> {

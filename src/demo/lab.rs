@@ -96,6 +96,17 @@ pub struct Held {
     pub until_us: Option<u64>,
 }
 
+/// An address was on two hosts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Twice {
+    /// On which.
+    pub hosts: [String; 2],
+    /// Since when, in microseconds since boot.
+    pub from_us: u64,
+    /// For how long, in microseconds.
+    pub for_us: u64,
+}
+
 /// The laboratory.
 pub struct Lab {
     dir: PathBuf,
@@ -578,7 +589,12 @@ impl Lab {
                     });
                 }
                 (Some(it), false, Some(held)) if it == ip => held.until_us = Some(at_us),
-                (None, _, Some(held)) => held.until_us = Some(at_us),
+                // We hear of the end of its processes later than the switch, which says that they are gone.
+                (None, _, Some(held)) => {
+                    let died = self.switch.died(name, at_us);
+                    let died = died.filter(|died| *died >= held.from_us);
+                    held.until_us = Some(died.unwrap_or(at_us));
+                }
                 _ => {}
             }
         }
@@ -597,6 +613,11 @@ impl Lab {
 
     /// For how long, in microseconds, an address was on two hosts at once: a true split brain.
     pub fn held_twice_us(&self, ip: Ipv4Addr) -> u64 {
+        self.held_twice(ip).iter().map(|twice| twice.for_us).sum()
+    }
+
+    /// Each time that an address was on two hosts at once.
+    pub fn held_twice(&self, ip: Ipv4Addr) -> Vec<Twice> {
         let now = clock::boot_us();
         let spans: Vec<(String, u64, u64)> = self
             .names()
@@ -607,15 +628,21 @@ impl Lab {
                     .map(move |h| (name.clone(), h.from_us, h.until_us.unwrap_or(now)))
             })
             .collect();
-        let mut twice_us = 0;
+        let mut all = Vec::new();
         for (i, (one, from, until)) in spans.iter().enumerate() {
             for (other, other_from, other_until) in &spans[i + 1..] {
-                if one != other {
-                    twice_us += until.min(other_until).saturating_sub(*from.max(other_from));
+                let from_us = *from.max(other_from);
+                let for_us = until.min(other_until).saturating_sub(from_us);
+                if one != other && for_us > 0 {
+                    all.push(Twice {
+                        hosts: [one.clone(), other.clone()],
+                        from_us,
+                        for_us,
+                    });
                 }
             }
         }
-        twice_us
+        all
     }
 
     fn host(&self, name: &str) -> Result<&Host, LabError> {

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::client::COUNT;
 use super::{Chaos, ChaosError, VIP};
-use crate::clock::Mono;
+use crate::clock::{self, Mono};
 use crate::xml::{Limits, parse};
 
 /// The cluster has to settle within this time.
@@ -61,9 +61,16 @@ impl Chaos<'_> {
 
     /// What no fault excuses.
     fn never(&mut self) -> Option<String> {
-        let twice_ms = self.lab.held_twice_us(VIP) / 1000;
-        if twice_ms > 0 {
-            return Some(format!("{VIP} was on two hosts for {twice_ms} ms"));
+        let twice = self.lab.held_twice(VIP).into_iter();
+        if let Some(twice) = twice.max_by_key(|twice| twice.for_us / 1000)
+            && twice.for_us >= 1000
+        {
+            let ago_ms = clock::boot_us().saturating_sub(twice.from_us) / 1000;
+            return Some(format!(
+                "{VIP} was on {} for {} ms, {ago_ms} ms ago",
+                twice.hosts.join(" and "),
+                twice.for_us / 1000
+            ));
         }
         let conflict = self.lab.dir().join("shared/count.conflict");
         if let Ok(text) = std::fs::read_to_string(conflict) {
