@@ -130,7 +130,9 @@ pub fn run(tool: &mut Tool, args: &[String]) -> Result<(), Failure> {
 
 /// `crm_master`: the promotion score of the resource whose agent calls.
 pub fn master(tool: &mut Tool, args: &[String]) -> Result<(), Failure> {
-    let mut all = vec!["--promotion".to_owned()];
+    // Quirk: kept with the node for good, unless `-l reboot` says otherwise, which agents do.
+    let first = ["--promotion", "--lifetime", "forever"];
+    let mut all: Vec<String> = first.map(str::to_owned).into();
     all.extend(args.iter().cloned());
     // The old spelling had its own word for the resource.
     run(tool, &all)
@@ -225,7 +227,7 @@ fn one(tool: &mut Tool, asked: &Asked) -> Result<(), Failure> {
         return Ok(());
     }
     match (&asked.value, asked.delete) {
-        (_, true) => delete(tool, &place, &names, &found),
+        (_, true) => delete(tool, asked.quiet, &place, &names, &found),
         (Some(value), false) if !asked.query => {
             update(tool, &place, &names, &found, asked.id.as_deref(), value)
         }
@@ -355,13 +357,22 @@ fn update(
     tool.access.write(command).map(|_| ())
 }
 
-fn delete(tool: &mut Tool, place: &Place, names: &Names, found: &[Found]) -> Result<(), Failure> {
+fn delete(
+    tool: &mut Tool,
+    quiet: bool,
+    place: &Place,
+    names: &Names,
+    found: &[Found],
+) -> Result<(), Failure> {
     let gone: Vec<&Found> = match names {
         Names::One(name) => single(tool, name, found)?.into_iter().collect(),
         Names::Like(_) => found.iter().collect(),
     };
     for pair in gone {
         tool.access.write(place.delete(pair))?;
+        if quiet {
+            continue;
+        }
         tool.line(&format!(
             "Deleted {} {}: id={}{} name={}",
             place.section(),
@@ -383,6 +394,9 @@ fn delete(tool: &mut Tool, place: &Place, names: &Names, found: &[Found]) -> Res
 
 /// Name and id of a node.
 pub(super) fn known(root: &Element, name: &str) -> Result<(String, String), Failure> {
+    if change::node(root, name).is_none() && is_remote(root, name) {
+        return Ok((name.to_owned(), name.to_owned()));
+    }
     let entry = change::node(root, name).ok_or_else(|| {
         Failure::new(
             CrmExit::NO_SUCH,
@@ -394,6 +408,21 @@ pub(super) fn known(root: &Element, name: &str) -> Result<(String, String), Fail
         entry.get("uname").unwrap_or(name).to_owned(),
         entry.id().unwrap_or(name).to_owned(),
     ))
+}
+
+/// Remote and guest nodes have an entry of their own only once an attribute is set for good. // spec 1 §14.1
+fn is_remote(root: &Element, name: &str) -> bool {
+    let configured = root.descend(&["configuration", "resources"]).into_iter();
+    let connection = |e: &Element| match e.tag() {
+        "primitive" => e.get("type") == Some("remote") && e.id() == Some(name),
+        "nvpair" => e.get("name") == Some("remote-node") && e.get("value") == Some(name),
+        _ => false,
+    };
+    let state = || {
+        let state = root.child("status")?.child_by_id("node_state", name)?;
+        (state.get("remote_node") == Some("true")).then_some(())
+    };
+    configured.flat_map(Element::descendants).any(connection) || state().is_some()
 }
 
 /// Set or remove a transient attribute by one merge, so that two writers of different attributes never collide.
