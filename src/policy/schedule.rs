@@ -74,6 +74,12 @@ pub fn decide(facts: Facts, cib: &Element, input: &Input) -> Outcome {
             invalid: false,
         });
     }
+    if let Some(text) = emit::circle(&plan, &graph) {
+        warnings.push(Warning {
+            text,
+            invalid: false,
+        });
+    }
     let placed = facts
         .rscs
         .indexes()

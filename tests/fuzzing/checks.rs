@@ -10,7 +10,7 @@ use systole::policy::{self, Kept, Outcome};
 use systole::simulate::{Draft, Ending, Known, execute};
 use systole::xml::{Element, write};
 
-use crate::generate::{forget_cancelled, input};
+use crate::generate::{forget_cancelled, forget_deleted, input};
 use crate::orders;
 
 /// Plans that may follow each other before the cluster must be at rest.
@@ -111,9 +111,17 @@ fn never_done(rule: Rule) -> bool {
     matches!(rule, Rule::Cycle | Rule::WaitsForNothing)
 }
 
+fn has_circle(graph: &Graph) -> bool {
+    let found = graph::check(graph, None);
+    found.iter().any(|one| one.rule == Rule::Cycle)
+}
+
 fn obeys(graph: &Graph, cib: &Element, contradictory: bool) -> Result<(), Problem> {
     let mut broken = graph::check_against(graph, cib);
     broken.retain(|one| !contradictory || !never_done(one.rule));
+    if broken.iter().any(|one| one.rule == Rule::Cycle) && orders::contradictory_with_guests(cib) {
+        broken.retain(|one| one.rule != Rule::Cycle);
+    }
     // What breaks a promise is said first.
     broken.sort_by_key(|one| never_done(one.rule));
     let Some(first) = broken.first() else {
@@ -169,9 +177,12 @@ fn settles(cib: &Element, first: Outcome, kept: &mut Kept) -> Result<(), Problem
         seen.push(now);
         let mut draft = Draft::new(&cib, crate::status::NOW_S);
         let known = Known::of(&outcome.facts);
+        let circle = has_circle(&outcome.graph);
         match execute(&outcome.graph, &mut draft, &known, &[]) {
             // The status names a node twice: nothing can be tried on it.
             Err(_) => return Ok(()),
+            // Orders that contradict each other, or it would have been said before.
+            Ok(_) if circle => return Ok(()),
             Ok(done) if done.ending == Ending::Terminated => {
                 return Err(Problem::new(
                     &format!("{STUCK} terminated"),
@@ -180,8 +191,9 @@ fn settles(cib: &Element, first: Outcome, kept: &mut Kept) -> Result<(), Problem
             }
             Ok(_) => {}
         }
-        cib = draft.cib().clone();
+        let before = std::mem::replace(&mut cib, draft.cib().clone());
         forget_cancelled(&mut cib);
+        forget_deleted(&before, &mut cib, &outcome.graph);
         outcome = policy::schedule(&cib, &input(&cib));
         // With what the decision before left, the same comes out.
         let again = policy::schedule_again(&cib, &input(&cib), kept);

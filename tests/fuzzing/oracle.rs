@@ -53,7 +53,8 @@ pub(crate) fn stuck(cib: &Element) -> Option<bool> {
             .lines()
             .skip_while(|line| !line.starts_with("Executing Cluster Transition"))
             .take_while(|line| !line.starts_with("Revised Cluster Status"))
-            .filter(|line| line.contains(" action:") && !line.contains("Pseudo action:"))
+            .filter(|line| line.contains(" action:") || line.trim_start().starts_with("* Fencing "))
+            .filter(|line| !line.contains("Pseudo action:"))
             .filter(|line| !line.contains(" delete on ") && !line.contains("clear_failcount"));
         if deeds.next().is_none() {
             return Some(false);

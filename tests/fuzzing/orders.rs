@@ -4,55 +4,142 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use systole::xml::Element;
 
-/// True when following "first, then" from some outermost resource leads back to it.
+/// An action of an outermost resource.
+type Step<'a> = (&'a str, &'a str);
+
+/// What comes after what.
+#[derive(Default)]
+struct Orders<'a> {
+    top: BTreeMap<&'a str, &'a str>,
+    follows: BTreeMap<Step<'a>, BTreeSet<Step<'a>>>,
+}
+
+/// True when following "first, then" from some action of an outermost resource leads back to it.
 pub(crate) fn contradictory(cib: &Element) -> bool {
-    let Some(resources) = cib.descend(&["configuration", "resources"]) else {
-        return false;
-    };
-    let mut top: BTreeMap<&str, &str> = BTreeMap::new();
-    for outer in resources.children() {
-        for inner in outer.descendants() {
-            if let (Some(id), Some(outer)) = (inner.id(), outer.id()) {
-                top.insert(id, outer);
-            }
-        }
-    }
-    let mut follows: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    let mut add = |first: &str, then: &str| {
-        if let (Some(first), Some(then)) = (top.get(first), top.get(then)) {
-            follows.entry(first).or_default().insert(then);
-        }
-    };
-    let constraints = cib.descend(&["configuration", "constraints"]);
-    let orders = constraints
-        .into_iter()
-        .flat_map(|all| all.children_named("rsc_order"));
-    for order in orders {
-        if let (Some(first), Some(then)) = (order.get("first"), order.get("then")) {
-            add(first, then);
-        }
-        let refs: Vec<&str> = order
-            .children_named("resource_set")
-            .flat_map(Element::children)
-            .filter_map(Element::id)
-            .collect();
-        for (at, first) in refs.iter().enumerate() {
-            for then in &refs[at + 1..] {
-                add(first, then);
-            }
-        }
-    }
-    follows.keys().any(|start| {
-        let mut open: Vec<&str> = follows[start].iter().copied().collect();
-        let mut seen = BTreeSet::new();
-        while let Some(next) = open.pop() {
-            if next == *start {
-                return true;
-            }
-            if seen.insert(next) {
-                open.extend(follows.get(next).into_iter().flatten());
-            }
-        }
-        false
+    Orders::of(cib).is_some_and(|orders| orders.has_circle())
+}
+
+/// The same, when everything may run inside of a guest: what does, ends before its host and begins after it.
+pub(crate) fn contradictory_with_guests(cib: &Element) -> bool {
+    Orders::of(cib).is_some_and(|mut orders| {
+        orders.add_guests(cib);
+        orders.has_circle()
     })
+}
+
+/// What undoes an action.
+fn inverse(action: &str) -> &'static str {
+    match action {
+        "stop" => "start",
+        "promote" => "demote",
+        "demote" => "promote",
+        _ => "stop",
+    }
+}
+
+impl<'a> Orders<'a> {
+    fn of(cib: &'a Element) -> Option<Self> {
+        let resources = cib.descend(&["configuration", "resources"])?;
+        let mut orders = Orders::default();
+        for outer in resources.children() {
+            for inner in outer.descendants() {
+                if let (Some(id), Some(outer)) = (inner.id(), outer.id()) {
+                    orders.top.insert(id, outer);
+                }
+            }
+        }
+        let tops: BTreeSet<&str> = orders.top.values().copied().collect();
+        // A resource that is started again is stopped before.
+        for top in tops {
+            for (first, then) in [
+                ("demote", "stop"),
+                ("stop", "start"),
+                ("start", "promote"),
+                ("demote", "promote"),
+            ] {
+                orders.add((top, first), (top, then));
+            }
+        }
+        let constraints = cib.descend(&["configuration", "constraints"]);
+        let written = constraints
+            .into_iter()
+            .flat_map(|all| all.children_named("rsc_order"));
+        for order in written {
+            orders.constraint(order);
+        }
+        Some(orders)
+    }
+
+    fn constraint(&mut self, order: &'a Element) {
+        let symmetrical =
+            order.get("symmetrical") != Some("false") && order.get("kind") != Some("Serialize");
+        let plain = order.get("first-action").unwrap_or("start");
+        let ends = [
+            order.get("first").map(|first| (first, plain)),
+            order
+                .get("then")
+                .map(|then| (then, order.get("then-action").unwrap_or(plain))),
+        ];
+        let of_set = |set: &'a Element| {
+            let action = set.get("action").unwrap_or("start");
+            let refs = set.children().filter_map(Element::id);
+            refs.map(move |id| (id, action)).collect::<Vec<_>>()
+        };
+        let in_sets = order.children_named("resource_set").flat_map(of_set);
+        let all: Vec<Step<'a>> = ends.into_iter().flatten().chain(in_sets).collect();
+        for (at, first) in all.iter().enumerate() {
+            for then in &all[at + 1..] {
+                self.add(*first, *then);
+                if symmetrical {
+                    let back = |step: Step<'a>| (step.0, inverse(step.1));
+                    self.add(back(*then), back(*first));
+                }
+            }
+        }
+    }
+
+    /// `first` and `then` by the ids that are written.
+    fn add(&mut self, first: Step<'a>, then: Step<'a>) {
+        if let (Some(one), Some(two)) = (self.top.get(first.0), self.top.get(then.0)) {
+            let after = self.follows.entry((one, first.1)).or_default();
+            after.insert((two, then.1));
+        }
+    }
+
+    fn add_guests(&mut self, cib: &'a Element) {
+        let named = |element: &&Element| element.get("name") == Some("remote-node");
+        let host = |outer: &'a Element| {
+            let host = outer.descendants().any(|inner| named(&inner));
+            outer.id().filter(|_| host || outer.is("bundle"))
+        };
+        let resources = cib.descend(&["configuration", "resources"]);
+        let hosts: Vec<&str> = resources
+            .into_iter()
+            .flat_map(Element::children)
+            .filter_map(host)
+            .collect();
+        let tops: BTreeSet<&str> = self.top.values().copied().collect();
+        for host in hosts {
+            for top in tops.iter().filter(|top| **top != host) {
+                self.add((host, "start"), (top, "start"));
+                self.add((top, "stop"), (host, "stop"));
+            }
+        }
+    }
+
+    fn has_circle(&self) -> bool {
+        self.follows.keys().any(|start| {
+            let mut open: Vec<Step<'_>> = self.follows[start].iter().copied().collect();
+            let mut seen = BTreeSet::new();
+            while let Some(next) = open.pop() {
+                if next == *start {
+                    return true;
+                }
+                if seen.insert(next) {
+                    open.extend(self.follows.get(&next).into_iter().flatten());
+                }
+            }
+            false
+        })
+    }
 }

@@ -34,7 +34,7 @@ struct Explained {
     touches: fn(&Case<'_>) -> Tops,
 }
 
-const EXPLAINED: [Explained; 9] = [
+const EXPLAINED: [Explained; 10] = [
     Explained {
         what: "preferences are merged otherwise for negative scores, along chains, in groups and clones",
         spec: "spec 2 §10.5.1, §13.4, §22",
@@ -74,6 +74,11 @@ const EXPLAINED: [Explained; 9] = [
         what: "an unmanaged instance too many takes no place of its clone",
         spec: "spec 2 §13.4, assign-instance step 2",
         touches: unmanaged_and_too_many,
+    },
+    Explained {
+        what: "what is not managed is not started, and nothing waits for that",
+        spec: "spec 3 §3.4, §8.10",
+        touches: unmanaged_and_running,
     },
     Explained {
         what: "instances of a clone with clone-node-max above 1 are unique unless it says otherwise",
@@ -361,9 +366,21 @@ fn clones_that_wait_for_probes(case: &Case<'_>) -> Tops {
         .nodes
         .iter()
         .any(|node| node.online && node.pending);
-    let waits = |rsc: &RscIdx| case.facts.rscs[*rsc].active.is_empty();
+    let rscs = &case.facts.rscs;
+    let waits = |rsc: &RscIdx| {
+        let mut instances = rscs[*rsc].children.iter();
+        instances.any(|instance| rscs[*instance].active.is_empty())
+    };
     let clones = case.clones().filter(|_| joining).filter(waits);
     clones.filter_map(|rsc| case.top_named(rsc)).collect()
+}
+
+/// What runs without being managed: it may be failed, or run too often, and then 2.1 wants it started.
+fn unmanaged_and_running(case: &Case<'_>) -> Tops {
+    let rscs = &case.facts.rscs;
+    let left = |rsc: &RscIdx| !rscs[*rsc].flags.managed && !rscs[*rsc].active.is_empty();
+    let left = rscs.indexes().filter(left);
+    left.filter_map(|rsc| case.top_named(rsc)).collect()
 }
 
 fn serialized_twice(case: &Case<'_>) -> Tops {

@@ -631,6 +631,9 @@ impl Plan {
             let same = later.first == kept.first;
             if same {
                 kept.kinds |= later.kinds;
+                if kept.origin == Origin::default() {
+                    kept.origin = later.origin;
+                }
             }
             same
         });

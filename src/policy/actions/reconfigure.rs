@@ -81,6 +81,11 @@ impl Make<'_> {
             if i64::try_from(position).unwrap_or(i64::MAX) < i64::from(recorded.start_index) {
                 continue;
             }
+            // A probe that is under way, or was when its node was lost, has nothing to compare. The specification takes it for
+            // one with other parameters, and what runs would be started again and again.
+            if op.is_probe() && op.status == Some(-1) {
+                continue;
+            }
             if op.interval_ms > 0 && in_maintenance {
                 let task = self.plan.task(&op.task);
                 self.cancel(

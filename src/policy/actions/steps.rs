@@ -99,7 +99,9 @@ impl Make<'_> {
                 Kinds::FIRST_PULLS,
             );
         }
-        if self.plan.get(start).runnable() && !optional {
+        // What is not managed is not started (spec 3 §3.4, §8.10), so nothing is started again after it.
+        let managed = self.plan.now.rscs[rsc].managed;
+        if self.plan.get(start).runnable() && !optional && managed {
             self.plan.get_mut(start).flags.clear(Flags::OPTIONAL);
             self.note_step(start);
         }

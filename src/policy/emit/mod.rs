@@ -4,6 +4,7 @@
 //! May touch: nothing; it is pure.
 
 mod build;
+mod circle;
 mod drawing;
 mod mend;
 mod params;
@@ -11,5 +12,6 @@ pub(super) mod prune;
 pub mod summary;
 
 pub use build::graph;
+pub(super) use circle::circle;
 pub use drawing::drawing;
 pub use summary::{SummaryLine, summary};

@@ -11,11 +11,7 @@ pub(in super::super) fn in_graph(plan: &Plan, facts: &Facts, idx: ActIdx) -> boo
     if !it.runnable() || (!it.required() && !it.flags.has(Flags::SHOW_ALWAYS)) {
         return false;
     }
-    if let Some(rsc) = it.rsc
-        && !plan.now.rscs[rsc].managed
-        && it.task != Task::MONITOR
-        && it.meta.get("interval").is_none_or(|text| text == "0")
-    {
+    if left_alone(plan, idx) {
         return false;
     }
     if it.pseudo() || it.task == Task::FENCE || it.task == Task::SHUTDOWN {
@@ -30,6 +26,14 @@ pub(in super::super) fn in_graph(plan: &Plan, facts: &Facts, idx: ActIdx) -> boo
         return true;
     }
     there.online && !there.unclean
+}
+
+/// Is it about a resource that is not managed, and does it do more than watch?
+fn left_alone(plan: &Plan, idx: ActIdx) -> bool {
+    let it = plan.get(idx);
+    it.rsc.is_some_and(|rsc| !plan.now.rscs[rsc].managed)
+        && it.task != Task::MONITOR
+        && it.meta.get("interval").is_none_or(|text| text == "0")
 }
 
 const ONLY_ORDER: Kinds = Kinds::ORD
@@ -49,6 +53,21 @@ pub(in super::super) fn triggers(plan: &mut Plan, facts: &Facts, then: ActIdx, a
     if !first.runnable()
         && (kinds.without(ONLY_ORDER).is_none() || kinds.any(Kinds::MIN_RUN | Kinds::MIG_CHAIN))
     {
+        return false;
+    }
+    // What runs without being managed may have to be started by the plan, for the sake of something else; nobody does that,
+    // and nobody waits for it. The specification's rules name such inputs, and what names them is never done.
+    if first.runnable()
+        && matches!(
+            first.task,
+            Task::START | Task::RUNNING | Task::PROMOTE | Task::PROMOTED
+        )
+        && left_alone(plan, input.first)
+    {
+        return false;
+    }
+    // What a lost node remembers goes with its fencing: nobody tells it to forget that.
+    if first.runnable() && first.task == Task::DELETE && !in_graph(plan, facts, input.first) {
         return false;
     }
     if first.migratable() && (kinds.has(Kinds::IF_UNMIGRATABLE) || (kinds == Kinds::ORD && is_stop))

@@ -178,6 +178,10 @@ pub(super) fn shared_task(name: &str) -> Str {
 }
 
 /// The operations of an `lrm_resource`, oldest first. // spec 1 §21
+///
+/// What is in one entry was done on one node, whatever the results say of it. The specification takes one that names no
+/// node, or another one, for one of another node, and then a stop or monitor recorded after a start seems older than it, and
+/// is asked for again and again.
 fn sorted_ops(entry: &Element) -> Vec<HistoryOp> {
     let mut ops: Vec<HistoryOp> = entry
         .children_named("lrm_rsc_op")
@@ -198,7 +202,7 @@ fn merge_sort(mut ops: Vec<HistoryOp>) -> Vec<HistoryOp> {
     let (mut left, mut right) = (left.into_iter().peekable(), right.into_iter().peekable());
     loop {
         let take_left = match (left.peek(), right.peek()) {
-            (Some(a), Some(b)) => compare(a, b).is_le(),
+            (Some(a), Some(b)) => compare_by(a, b, true).is_le(),
             (Some(_), None) => true,
             (None, Some(_)) => false,
             (None, None) => return out,
@@ -210,6 +214,10 @@ fn merge_sort(mut ops: Vec<HistoryOp>) -> Vec<HistoryOp> {
 /// Which of two results is older; "A is newer than B" is `compare(a, b).is_gt()`. // spec 1 §21
 pub(super) fn compare(a: &HistoryOp, b: &HistoryOp) -> Ordering {
     let same_node = a.element.get("on_node") == b.element.get("on_node");
+    compare_by(a, b, same_node)
+}
+
+fn compare_by(a: &HistoryOp, b: &HistoryOp, same_node: bool) -> Ordering {
     if same_node && a.id() == b.id() {
         return Ordering::Equal;
     }

@@ -156,12 +156,16 @@ fn is_timeless(cib: &Element) -> bool {
         "nodes",
         "resources",
     ];
-    let sections = READ
+    let ruled = |section: &Element| section.descendants().any(|element| element.is("rule"));
+    let sections: Vec<&Element> = READ
         .iter()
-        .filter_map(|name| cib.descend(&["configuration", name]));
-    !sections
-        .flat_map(Element::descendants)
-        .any(|element| element.is("rule"))
+        .filter_map(|name| cib.descend(&["configuration", name]))
+        .collect();
+    // What is referred to may stand in any other section.
+    let mut all = sections.iter().flat_map(|section| section.descendants());
+    let refers = all.any(|element| element.has("id-ref"));
+    let elsewhere = || cib.child("configuration").is_some_and(ruled);
+    !sections.into_iter().any(ruled) && !(refers && elsewhere())
 }
 
 /// Whether the attributes of two CIBs are the same, versions and signatures of the last writer aside.

@@ -56,7 +56,7 @@ use super::index::{IdxVec, NodeIdx, RscIdx};
 use super::input::Input;
 use super::nvtable::{NvTable, Str};
 use super::report::{Cause, Contribution, Warning};
-use crate::terms::{DateTime, FEATURE_SET, Score, text};
+use crate::terms::{DateTime, FEATURE_SET, RscId, Score, text};
 use crate::xml::Element;
 
 /// Step 1: what is true now (spec 1 §35). Frozen when the next step starts.
@@ -412,13 +412,15 @@ fn read_resources(facts: &mut Facts, resources: &Element) {
         }
     }
     let implied = remote::scan(facts, resources);
+    let mut taken = BTreeSet::new();
     let written = resources
         .children()
         .filter(|element| !element.is("template"));
     for element in written.cloned().chain(implied).collect::<Vec<_>>() {
         let before = facts.rscs.len();
-        let made =
-            definition(facts, &element).and_then(|spec| unpack::resource(facts, &spec, None, None));
+        let made = definition(facts, &element)
+            .and_then(|spec| unpack::resource(facts, &spec, None, None))
+            .and_then(|rsc| its_own_names(facts, rsc, &mut taken));
         match made {
             Ok(rsc) => {
                 facts.top.push(rsc);
@@ -426,6 +428,8 @@ fn read_resources(facts: &mut Facts, resources: &Element) {
             }
             Err(trouble) => {
                 facts.rscs.truncate(before);
+                // What was found out about it is not true of the one that takes its place.
+                facts.context.params = Mutex::default();
                 facts.leave_out(trouble);
                 // Quirk: worded as shells look for it.
                 facts.leave_out(format!(
@@ -441,6 +445,35 @@ fn read_resources(facts: &mut Facts, resources: &Element) {
     facts
         .top
         .sort_by_key(|&rsc| std::cmp::Reverse(rscs[rsc].priority));
+}
+
+/// Two resources of one name would be started beside each other, and history could not tell them apart: the first one has
+/// the name. Our rule: the specification says nothing.
+fn its_own_names(
+    facts: &Facts,
+    rsc: RscIdx,
+    taken: &mut BTreeSet<RscId>,
+) -> Result<RscIdx, spec::Invalid> {
+    let all = facts.descend(rsc);
+    let mut inside = BTreeSet::new();
+    for &at in &all {
+        let it = &facts.rscs[at];
+        if taken.contains(&it.xml_id) || !inside.insert(&it.id) {
+            let (whole, id) = (&facts.rscs[rsc].id, &it.xml_id);
+            return Err(
+                match it.meta.get("container").filter(|_| it.flags.connection) {
+                    Some(host) => format!(
+                        "`{host}` names the guest node `{id}`, but there is a resource of that name: give it another remote-node"
+                    ),
+                    None => format!(
+                        "`{whole}` has the id `{id}` of another resource in it: give one of the two another id"
+                    ),
+                },
+            );
+        }
+    }
+    taken.extend(all.iter().map(|at| facts.rscs[*at].xml_id.clone()));
+    Ok(rsc)
 }
 
 /// The definition of a resource, as it was read before if its element is the same.

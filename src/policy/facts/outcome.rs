@@ -176,8 +176,13 @@ fn remap(facts: &mut Facts, run: &mut Run, seen: &mut Seen) {
             if probe || target == 7 || !facts.rscs[rsc].flags.managed {
                 seen.status = DONE;
                 facts.rscs[rsc].role = Role::Stopped;
-                run.on_fail = OnFail::Ignore;
-                facts.rscs[rsc].next_role = Role::Unknown;
+                // Who only looks whether it stays away takes back no more than others that succeed (spec 1 §22.6). By the
+                // table of §22.3 it would lift a standby, be cancelled for it, and then there is the standby again.
+                let watches_absence = !probe && seen.op.interval_ms > 0 && target == 7;
+                if !watches_absence {
+                    run.on_fail = OnFail::Ignore;
+                    facts.rscs[rsc].next_role = Role::Unknown;
+                }
             }
         }
         8 => {

@@ -358,3 +358,79 @@ fn defaults_that_refer_to_what_changed_are_read_again() {
     pair.set("value", "9s");
     assert_eq!(timeout_ms(&read_again(&cib, &input, &mut kept)), 9_000);
 }
+
+#[test]
+fn a_name_stands_for_one_resource() {
+    let guest = |id: &str| {
+        format!(
+            r#"<primitive id="{id}" class="ocf" provider="systole" type="Dummy"><meta_attributes id="{id}-m">
+            <nvpair id="{id}-n" name="remote-node" value="guest"/></meta_attributes></primitive>"#
+        )
+    };
+    let group = |id: &str| format!(r#"<group id="{id}">{DB}</group>"#);
+    let facts = facts_of(&cib(
+        &[],
+        &(DB.to_owned() + &group("g") + &guest("vm1") + &guest("vm2")),
+        [""; 2],
+    ));
+    let ids: Vec<&str> = facts
+        .top
+        .iter()
+        .map(|at| facts.rscs[*at].id.as_str())
+        .collect();
+    assert_eq!(ids, ["db", "vm1", "vm2", "guest"]);
+    let launcher = facts
+        .rsc_by_id("guest")
+        .and_then(|at| facts.rscs[at].launcher);
+    assert_eq!(launcher, facts.rsc_by_id("vm1"));
+    let texts: Vec<&str> = facts.warnings.iter().map(|it| &*it.text).collect();
+    for said in [
+        "`g` has the id `db` of another resource in it: give one of the two another id",
+        "`vm2` names the guest node `guest`, but there is a resource of that name: give it another remote-node",
+    ] {
+        assert!(texts.contains(&said), "{said}: {texts:?}");
+    }
+}
+
+#[test]
+fn a_monitor_after_the_start_is_newer_whatever_node_the_two_name() {
+    let watched = r#"<primitive id="db" class="ocf" provider="systole" type="Dummy"><operations>
+        <op id="m" name="monitor" interval="10s"/></operations></primitive>"#;
+    let rows = [op("start", 0, 1, 0, 0), op("monitor", 10_000, 2, 0, 0)];
+    let ways = ["", r#"on_node="n1""#, r#"on_node="n9""#];
+    for (first, second) in ways.iter().flat_map(|one| ways.map(|two| (*one, two))) {
+        let rows: Vec<String> = rows
+            .iter()
+            .zip([first, second])
+            .map(|(row, named)| row.replacen("<lrm_rsc_op", &format!("<lrm_rsc_op {named}"), 1))
+            .collect();
+        let facts = facts_of(&cib(&[], watched, [&entry("db", &rows), ""]));
+        let recorded = &facts.history[0].recorded;
+        let tasks: Vec<&str> = recorded.ops.iter().map(|op| &*op.task).collect();
+        assert_eq!(tasks, ["start", "monitor"], "{first} {second}");
+        assert_eq!(recorded.start_index, 0, "{first} {second}");
+    }
+}
+
+#[test]
+fn a_monitor_that_watches_for_absence_lifts_no_standby() {
+    let watched = r#"<primitive id="db" class="ocf" provider="systole" type="Dummy"><operations>
+        <op id="m1" name="monitor" interval="10s" on-fail="standby"/><op id="m2" name="monitor" interval="25s" role="Stopped"/>
+        </operations></primitive>"#;
+    let mut rows = vec![
+        op("start", 0, 1, 0, 0),
+        op("monitor", 10_000, 2, 9, 0),
+        op("stop", 0, 3, 0, 0),
+    ];
+    let in_standby = |rows: &[String]| {
+        let facts = facts_of(&cib(&[], watched, [&entry("db", rows), ""]));
+        let node = facts.node_by_name("n1").expect("n1 is configured");
+        facts.nodes[node].standby
+    };
+    assert!(in_standby(&rows));
+    rows.push(op("monitor", 25_000, 4, 7, 7));
+    assert!(in_standby(&rows));
+    // A probe means that somebody forgot the failure.
+    rows.push(op("monitor", 0, 5, 7, 7));
+    assert!(!in_standby(&rows));
+}

@@ -49,6 +49,17 @@ impl Settle<'_> {
         }
     }
 
+    /// Nothing may wait for what is never done. The specification leaves a monitor of something that can't start in the graph:
+    /// it only looks once more at what is blocked, and not at what comes after. Done last, it takes nobody's reason away.
+    pub(super) fn behind_the_blocked(&mut self) {
+        let mut next = 0;
+        while let Some(action) = self.parted.get(next).copied() {
+            self.process_behind(action);
+            self.catch_up();
+            next += 1;
+        }
+    }
+
     fn block(&mut self, rsc: RscIdx, task: Task, cause: RscIdx, because: &Cause) {
         for at in (0..self.plan.of(rsc).len()).rev() {
             let own = self.plan.of(rsc)[at];
@@ -63,6 +74,7 @@ impl Settle<'_> {
             self.plan.blocked_by(own, || because.clone());
             self.block_colocated(own);
             self.process(own);
+            self.parted.push(own);
         }
         for at in 0..self.plan.now.rscs[rsc].children.len() {
             let child = self.plan.now.rscs[rsc].children[at];

@@ -27,6 +27,7 @@ pub fn settle(facts: &Facts, place: &Placement, mut plan: Plan) -> Plan {
     }
     probes::order(&mut walk.plan, facts, place);
     walk.all();
+    walk.behind_the_blocked();
     let exhausted = walk.exhausted();
     let mut plan = walk.plan;
     plan.unsettled = exhausted;

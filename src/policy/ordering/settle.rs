@@ -18,6 +18,8 @@ pub(in super::super) struct Settle<'a> {
     budget: u64,
     depth: u32,
     later: Vec<ActIdx>,
+    /// Blocked for the sake of a colocation.
+    pub(super) parted: Vec<ActIdx>,
     /// The constraint whose relation is being applied.
     pub(super) through: Origin,
 }
@@ -36,6 +38,7 @@ impl<'a> Settle<'a> {
             budget,
             depth: 0,
             later: Vec::new(),
+            parted: Vec::new(),
             through: Origin::default(),
         }
     }
@@ -49,9 +52,14 @@ impl<'a> Settle<'a> {
     pub(super) fn all(&mut self) {
         for action in self.plan.newest_first() {
             self.process(action);
-            while let Some(action) = self.later.pop() {
-                self.process(action);
-            }
+            self.catch_up();
+        }
+    }
+
+    /// Processes what was too deep for the walk.
+    pub(super) fn catch_up(&mut self) {
+        while let Some(action) = self.later.pop() {
+            self.process(action);
         }
     }
 
