@@ -3,9 +3,11 @@
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 mod bring;
+mod crmsh;
 mod operate;
 
 pub use bring::{Import, Watch};
+pub use crmsh::{Maintenance, Past, Ra, Secret, Site, Trace};
 pub(crate) use operate::seconds;
 pub use operate::{Apply, Cib, Committing, Doctor, Drill};
 
@@ -138,6 +140,60 @@ pub enum Level {
     Explain(Explain),
     /// The transitions that this node started as coordinator, and what they did
     History(History),
+    /// Agents: which there are, and what they are for
+    #[command(
+        disable_help_subcommand = true,
+        after_help = "Examples:\n  crm ra list ocf heartbeat\n  crm ra info IPaddr2"
+    )]
+    Ra {
+        /// What to do; without it, the level is entered
+        #[command(subcommand)]
+        command: Option<Ra>,
+    },
+    /// Leave the cluster, or a resource, alone for a while
+    #[command(
+        disable_help_subcommand = true,
+        after_help = "Examples:\n  crm maintenance on\n  crm maintenance off vip"
+    )]
+    Maintenance {
+        /// What to do; without it, the level is entered
+        #[command(subcommand)]
+        command: Option<Maintenance>,
+    },
+    /// Tickets of sites
+    #[command(
+        disable_help_subcommand = true,
+        after_help = "Example:\n  crm site ticket show ticketA"
+    )]
+    Site {
+        /// What to do; without it, the level is entered
+        #[command(subcommand)]
+        command: Option<Site>,
+    },
+    /// Check the configuration that is in force
+    #[command(after_help = "Example:\n  crm verify")]
+    Verify,
+    /// Collect what somebody needs who looks for a fault
+    #[command(after_help = "Example:\n  crm report -f \"2026-11-27 10:00\" fault")]
+    Report(Passed),
+    /// Said in another way here
+    #[command(hide = true)]
+    Assist(Passed),
+    /// Said in another way here
+    #[command(hide = true)]
+    Cibstatus(Passed),
+    /// Said in another way here
+    #[command(hide = true)]
+    Corosync(Passed),
+    /// Said in another way here
+    #[command(hide = true)]
+    Options(Passed),
+    /// Said in another way here
+    #[command(hide = true)]
+    Script(Passed),
+    /// Said in another way here
+    #[command(hide = true)]
+    Template(Passed),
 }
 
 /// `crm status`.
@@ -431,6 +487,94 @@ pub enum Configure {
         after_help = "Example:\n  crm configure simulate      (at a prompt, before commit)"
     )]
     Simulate,
+    /// Values of cluster options, also where nobody set them
+    #[command(
+        name = "get_property",
+        alias = "get-property",
+        after_help = "Example:\n  crm configure get_property no-quorum-policy"
+    )]
+    GetProperty {
+        /// Options
+        #[arg(required = true)]
+        names: Vec<String>,
+    },
+    /// Set one attribute of an object: ID.NAME VALUE, or ID.OPERATION.NAME VALUE
+    #[command(
+        after_help = "Examples:\n  crm configure set vip.ip 192.0.2.11\n  crm configure set vip.monitor.timeout 30s"
+    )]
+    Set {
+        /// What
+        path: String,
+        /// Its value
+        value: String,
+    },
+    /// Give operations the timeouts that agents ask for at least
+    #[command(
+        name = "default-timeouts",
+        alias = "default_timeouts",
+        after_help = "Example:\n  crm configure default-timeouts db vip"
+    )]
+    DefaultTimeouts {
+        /// Primitives
+        #[arg(required = true)]
+        ids: Vec<String>,
+    },
+    /// Add a monitor operation: RESOURCE[:ROLE] INTERVAL[:TIMEOUT]
+    #[command(
+        after_help = "Examples:\n  crm configure monitor vip 10s:20s\n  crm configure monitor db:Promoted 15s"
+    )]
+    Monitor {
+        /// The primitive, and the role if it is promotable
+        rsc: String,
+        /// The interval, and the timeout
+        times: String,
+    },
+    /// The schema that the configuration is written in; with a name, go over to it
+    #[command(
+        after_help = "Examples:\n  crm configure schema\n  crm configure schema pacemaker-3.9"
+    )]
+    Schema {
+        /// Another schema
+        name: Option<String>,
+    },
+    /// Have a program rewrite objects: it gets them on standard input, and its output takes their place
+    #[command(
+        after_help = "Example:\n  crm configure filter \"sed 's/timeout=20s/timeout=30s/'\" vip"
+    )]
+    Filter {
+        /// The program with its arguments, as a shell reads it
+        program: String,
+        /// Objects; all without
+        ids: Vec<String>,
+    },
+    /// The plan that follows, with pending changes, as a picture (SVG)
+    #[command(after_help = "Example:\n  crm configure graph plan.svg")]
+    Graph {
+        /// The file; standard output without
+        file: Option<String>,
+    },
+    /// Have a resource's agent look at its parameters
+    #[command(
+        name = "validate-all",
+        alias = "validate_all",
+        after_help = "Example:\n  crm configure validate-all vip"
+    )]
+    ValidateAll {
+        /// The resource
+        id: String,
+    },
+    /// Said in another way here
+    #[command(hide = true)]
+    Rsctest(Passed),
+    /// Said in another way here
+    #[command(hide = true)]
+    User(Passed),
+    /// Said in another way here
+    #[command(hide = true)]
+    Template(Passed),
+    /// Said in another way here
+    #[command(hide = true)]
+    Cibstatus(Passed),
 }
 
 /// `crm resource`.
@@ -589,6 +733,32 @@ pub enum Resource {
         #[arg(required = true, num_args = 3..)]
         words: Vec<String>,
     },
+    /// What its agent did, from the history
+    #[command(
+        after_help = "Examples:\n  crm resource operations\n  crm resource operations vip node1"
+    )]
+    Operations {
+        /// The resource; all without
+        id: Option<String>,
+        /// The node; all without
+        node: Option<String>,
+    },
+    /// What each node is worth to each resource
+    #[command(after_help = "Example:\n  crm resource scores")]
+    Scores,
+    /// A parameter that only root may read: RESOURCE set|stash|unstash|delete|show|check PARAMETER [VALUE]
+    #[command(
+        after_help = "The CIB has lrm:// in the value's place. The file is on this machine alone: copy it to the others.\n\nExamples:\n  crm resource secret fence1 set passwd s3cret\n  crm resource secret fence1 stash passwd\n  crm resource secret fence1 check passwd"
+    )]
+    Secret(Secret),
+    /// Have its agent write down what it does
+    #[command(
+        after_help = "Examples:\n  crm resource trace db monitor\n  crm resource trace db monitor 10s /var/log/trace"
+    )]
+    Trace(Trace),
+    /// End that
+    #[command(after_help = "Example:\n  crm resource untrace db")]
+    Untrace(Trace),
 }
 
 /// `crm node`.
@@ -675,6 +845,12 @@ pub enum Node {
     Delete {
         /// The node
         node: String,
+    },
+    /// The machines of the nodes
+    #[command(after_help = "Example:\n  crm node server")]
+    Server {
+        /// Only of these
+        names: Vec<String>,
     },
 }
 
@@ -799,6 +975,44 @@ pub enum Cluster {
         #[arg(default_value_t = 60)]
         seconds: u64,
     },
+    /// What does no harm today and bites later; the same as `crm doctor`
+    #[command(after_help = "Example:\n  crm cluster health")]
+    Health,
+    /// Said in another way here
+    #[command(hide = true)]
+    Start(Passed),
+    /// Said in another way here
+    #[command(hide = true)]
+    Restart(Passed),
+    /// Said in another way here
+    #[command(hide = true)]
+    Enable(Passed),
+    /// Said in another way here
+    #[command(hide = true)]
+    Disable(Passed),
+    /// Said in another way here
+    #[command(hide = true)]
+    Copy(Passed),
+    /// Said in another way here
+    #[command(hide = true)]
+    Diff(Passed),
+    /// Said in another way here
+    #[command(hide = true)]
+    Run(Passed),
+    /// Said in another way here
+    #[command(hide = true)]
+    Rename(Passed),
+    /// Said in another way here
+    #[command(hide = true, name = "crash_test")]
+    CrashTest(Passed),
+    /// Said in another way here
+    #[command(
+        hide = true,
+        name = "geo_init",
+        alias = "geo_join",
+        alias = "geo_init_arbitrator"
+    )]
+    Geo(Passed),
 }
 
 /// Words for another command.
@@ -832,9 +1046,15 @@ pub struct Explain {
 /// `crm history`.
 #[derive(Debug, Args)]
 #[command(
+    subcommand_required = false,
+    args_conflicts_with_subcommands = true,
+    disable_help_subcommand = true,
     after_help = "Transitions are kept on the node that was the coordinator then, as pe-input-NUMBER.bz2 (pe-warn- and pe-error- when\nsomething was wrong); the options pe-input-series-max, pe-warn-series-max and pe-error-series-max say how many.\n\nExamples:\n  crm history\n  crm history --last 50 --json\n  crm explain --transition 7\n  systole simulate -R -x /var/lib/systole/pengine/pe-input-7.bz2"
 )]
 pub struct History {
+    /// What of them; a list of the newest, without
+    #[command(subcommand)]
+    pub command: Option<Past>,
     /// So many of the newest
     #[arg(short, long, default_value_t = 10)]
     pub last: usize,

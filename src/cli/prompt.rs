@@ -25,7 +25,17 @@ use super::{
 };
 
 /// Levels that can be entered.
-const LEVELS: &[&str] = &["configure", "resource", "node", "cluster", "cib"];
+const LEVELS: &[&str] = &[
+    "configure",
+    "resource",
+    "node",
+    "cluster",
+    "cib",
+    "history",
+    "ra",
+    "maintenance",
+    "site",
+];
 /// Words that every level knows.
 const EVERYWHERE: &[&str] = &[
     "help", "up", "cd", "quit", "bye", "exit", "end", "back", "ls",
@@ -40,6 +50,9 @@ pub(crate) fn is_bare(level: &Level) -> bool {
             | Level::Node { command: None }
             | Level::Cluster { command: None }
             | Level::Cib { command: None }
+            | Level::Ra { command: None }
+            | Level::Maintenance { command: None }
+            | Level::Site { command: None }
     )
 }
 
@@ -51,6 +64,9 @@ pub(crate) fn name_of(level: &Level) -> Option<&'static str> {
         Level::Node { .. } => Some("node"),
         Level::Cluster { .. } => Some("cluster"),
         Level::Cib { .. } => Some("cib"),
+        Level::Ra { .. } => Some("ra"),
+        Level::Maintenance { .. } => Some("maintenance"),
+        Level::Site { .. } => Some("site"),
         _ => None,
     }
 }
@@ -150,7 +166,15 @@ fn statement(
     let known_above = LEVELS.contains(&words[0].as_str())
         || matches!(
             words[0].as_str(),
-            "status" | "explain" | "history" | "apply" | "import" | "watch"
+            "status"
+                | "explain"
+                | "apply"
+                | "import"
+                | "watch"
+                | "drill"
+                | "doctor"
+                | "verify"
+                | "report"
         );
     let inside = level.is_some_and(|level| has_command(level, &words[0]));
     if let Some(level) = level.filter(|_| inside || !known_above) {
@@ -299,8 +323,14 @@ pub(crate) fn interactive(shell: &mut Shell, level: Option<&'static str>) -> Res
             .as_ref()
             .is_some_and(super::shell::Session::is_changed);
         let prompt = format!(
-            "crm({}){} ",
-            place.level.unwrap_or("live"),
+            "crm({}{}){} ",
+            place
+                .level
+                .unwrap_or(shell.copy.as_deref().unwrap_or("live")),
+            match (place.level, &shell.copy) {
+                (Some(_), Some(copy)) => format!("/{copy}"),
+                _ => String::new(),
+            },
             if pending { "*#" } else { "#" }
         );
         match editor.readline(&prompt) {
@@ -402,6 +432,7 @@ impl Words {
         let mut found: Vec<String> = Vec::new();
         let subcommands: Vec<String> = command
             .get_subcommands()
+            .filter(|command| !command.is_hide_set())
             .map(|command| command.get_name().to_owned())
             .collect();
         if !names_fit {

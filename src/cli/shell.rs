@@ -7,10 +7,11 @@ use crate::{
     cib::Cib,
     cli::{
         access::Access,
-        args::{Level, Line},
+        args::{Configure, Level, Line},
         cmd,
         failure::Failure,
         language::Document,
+        tools,
     },
     terms::CrmExit,
     xml::Element,
@@ -73,6 +74,10 @@ pub struct Shell {
     pub deferred: bool,
     /// The configuration, once it was asked for.
     pub session: Option<Session>,
+    /// The copy that is worked on instead of the cluster.
+    pub copy: Option<String>,
+    /// What of the transitions is shown.
+    pub past: cmd::past::View,
 }
 
 impl Shell {
@@ -90,6 +95,8 @@ impl Shell {
             comment: None,
             deferred: false,
             session: None,
+            copy: None,
+            past: cmd::past::View::default(),
         }
     }
 
@@ -176,11 +183,34 @@ impl Shell {
             Level::Drill(drill) => cmd::drill::run(self, &drill),
             Level::Doctor(doctor) => cmd::doctor::run(self, &doctor),
             Level::Explain(explain) => cmd::explain::run(self, &explain),
-            Level::History(history) => cmd::history::run(self, &history),
+            Level::History(history) => cmd::history::run(self, history),
+            Level::Ra {
+                command: Some(command),
+            } => cmd::by_tool::ra(self, &command),
+            Level::Maintenance {
+                command: Some(command),
+            } => cmd::by_tool::maintenance(self, command),
+            Level::Site {
+                command: Some(command),
+            } => cmd::by_tool::site(self, &command),
+            Level::Verify => cmd::configure::run(self, Configure::Verify),
+            Level::Report(passed) => {
+                let words: Vec<&str> = passed.words.iter().map(String::as_str).collect();
+                tools::within(self, "crm_report", &words)
+            }
+            Level::Assist(words) => cmd::elsewhere::answer(self, "assist", &words.words),
+            Level::Cibstatus(words) => cmd::elsewhere::answer(self, "cibstatus", &words.words),
+            Level::Corosync(words) => cmd::elsewhere::answer(self, "corosync", &words.words),
+            Level::Options(words) => cmd::elsewhere::answer(self, "options", &words.words),
+            Level::Script(words) => cmd::elsewhere::answer(self, "script", &words.words),
+            Level::Template(words) => cmd::elsewhere::answer(self, "template", &words.words),
             Level::Configure { command: None }
             | Level::Resource { command: None }
             | Level::Node { command: None }
             | Level::Cib { command: None }
+            | Level::Ra { command: None }
+            | Level::Maintenance { command: None }
+            | Level::Site { command: None }
             | Level::Cluster { command: None } => {
                 Err(Failure::usage("a command is missing after the level")
                     .cure("see --help, or run crm without a command for a prompt"))

@@ -10,6 +10,7 @@ use crate::{cib::Cib, terms::CrmExit, xml::write};
 use super::{access::File, entry, shell::Shell};
 
 mod explain;
+mod words;
 
 /// What was written, kept for the test.
 #[derive(Clone, Default)]

@@ -97,13 +97,62 @@ pub enum Cib {
         after_help = "Examples:\n  crm cib diff 12 17\n  crm cib diff 12            against what is in force\n  crm cib diff 12 17 --xml"
     )]
     Diff {
-        /// The number of the one
-        from: u64,
+        /// The number of the one; without, what the copy that is worked on would change
+        from: Option<u64>,
         /// The number of the other; what is in force, without
         to: Option<u64>,
         /// As an XML patch
         #[arg(long)]
         xml: bool,
+    },
+    /// Make a copy of the configuration, and work on it
+    #[command(
+        after_help = "At a prompt, what follows is done on the copy until cib use; CIB_shadow names it for other tools.\n\n\
+        Examples:\n  crm cib new test\n  crm cib new test empty"
+    )]
+    New {
+        /// Its name
+        name: String,
+        /// [empty] [force]
+        words: Vec<String>,
+    },
+    /// At a prompt: work on a copy, or on the cluster (live) again
+    #[command(after_help = "Examples (at a prompt):\n  cib use test\n  cib use live")]
+    Use {
+        /// The copy; the cluster without
+        name: Option<String>,
+    },
+    /// Make the configuration what a copy says
+    #[command(after_help = "Example:\n  crm cib commit test")]
+    Commit {
+        /// The copy; the one that is worked on without
+        name: Option<String>,
+    },
+    /// Make a copy again what is in force
+    #[command(after_help = "Example:\n  crm cib reset test")]
+    Reset {
+        /// The copy; the one that is worked on without
+        name: Option<String>,
+    },
+    /// Throw copies away
+    #[command(after_help = "Example:\n  crm cib delete test")]
+    Delete {
+        /// The copies
+        #[arg(required = true)]
+        names: Vec<String>,
+    },
+    /// All copies
+    #[command(after_help = "Example:\n  crm cib list")]
+    List,
+    /// Make a copy of what a transition began with, or of a file
+    #[command(
+        after_help = "Examples:\n  crm cib import 7\n  crm cib import /tmp/pe-warn-3.bz2 fault"
+    )]
+    Import {
+        /// A number, as crm history lists them, or a file
+        input: String,
+        /// The name of the copy
+        name: Option<String>,
     },
     /// Make the configuration what it was after a change; nodes that joined or left since stay as they are
     #[command(

@@ -12,7 +12,7 @@ use crate::{
     xml::{Element, Limits, parse, write},
 };
 
-use super::cluster::unexpected;
+use super::{cluster::unexpected, copies};
 
 /// Objects that are named on the line of a change.
 const NAMED: usize = 6;
@@ -34,7 +34,19 @@ pub fn run(shell: &mut Shell, command: Cib) -> Result<(), Failure> {
                 show(shell, &entry, xml, full)
             }
         }
-        Cib::Diff { from, to, xml } => diff(shell, from, to, xml),
+        Cib::Diff { from: None, .. } => copies::diff(shell),
+        Cib::Diff {
+            from: Some(from),
+            to,
+            xml,
+        } => diff(shell, from, to, xml),
+        Cib::New { name, words } => copies::new(shell, &name, &words),
+        Cib::Use { name } => copies::enter(shell, name.as_deref()),
+        Cib::Commit { name } => copies::commit(shell, name.as_deref()),
+        Cib::Reset { name } => copies::reset(shell, name.as_deref()),
+        Cib::Delete { names } => copies::delete(shell, &names),
+        Cib::List => copies::list(shell),
+        Cib::Import { input, name } => copies::import(shell, &input, name.as_deref()),
         Cib::Rollback { number, how } => {
             let entry = entry(shell, number)?;
             let then = configuration(&entry)?;

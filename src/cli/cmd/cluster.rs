@@ -1,13 +1,18 @@
 //! `crm cluster`: who belongs to it, who leads, and what was changed by whom.
 
 use crate::{
-    cli::{args::Cluster, failure::Failure, shell::Shell, show},
+    cli::{
+        args::{Cluster, Doctor},
+        failure::Failure,
+        shell::Shell,
+        show,
+    },
     raft::MemberRole,
     rpc::{AdminAnswer, AdminRequest, ClusterStatus},
     terms::{CrmExit, DateTime},
 };
 
-use super::{change, node::say, resource::edit, wait};
+use super::{change, elsewhere, node::say, resource::edit, wait};
 
 /// Run one command of the level.
 pub fn run(shell: &mut Shell, command: Cluster) -> Result<(), Failure> {
@@ -56,6 +61,17 @@ pub fn run(shell: &mut Shell, command: Cluster) -> Result<(), Failure> {
         Cluster::Log { last } => log(shell, AdminRequest::Log { last }, false),
         Cluster::Show { number } => log(shell, AdminRequest::Show { number }, true),
         Cluster::Wait { seconds } => wait::idle(shell, seconds),
+        Cluster::Health => super::doctor::run(shell, &Doctor { json: false }),
+        Cluster::Start(words) => elsewhere::answer(shell, "cluster start", &words.words),
+        Cluster::Restart(words) => elsewhere::answer(shell, "cluster restart", &words.words),
+        Cluster::Enable(words) => elsewhere::answer(shell, "cluster enable", &words.words),
+        Cluster::Disable(words) => elsewhere::answer(shell, "cluster disable", &words.words),
+        Cluster::Copy(words) => elsewhere::answer(shell, "cluster copy", &words.words),
+        Cluster::Diff(words) => elsewhere::answer(shell, "cluster diff", &words.words),
+        Cluster::Run(words) => elsewhere::answer(shell, "cluster run", &words.words),
+        Cluster::Rename(words) => elsewhere::answer(shell, "cluster rename", &words.words),
+        Cluster::CrashTest(words) => elsewhere::answer(shell, "cluster crash_test", &words.words),
+        Cluster::Geo(words) => elsewhere::answer(shell, "cluster geo", &words.words),
     }
 }
 

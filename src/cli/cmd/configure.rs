@@ -10,12 +10,13 @@ use crate::{
         failure::Failure,
         language::{Document, KEYWORDS, Mode, Object, Place, SyntaxError, parse_all, value_text},
         shell::{Session, Shell},
+        tools,
     },
     terms::CrmExit,
     xml::{Element, Limits, parse, write},
 };
 
-use super::check;
+use super::{check, elsewhere, one};
 
 /// Run one command of the level.
 pub fn run(shell: &mut Shell, command: Configure) -> Result<(), Failure> {
@@ -98,6 +99,23 @@ pub fn run(shell: &mut Shell, command: Configure) -> Result<(), Failure> {
             Ok(())
         }
         Configure::Simulate => super::plan::show(shell),
+        Configure::GetProperty { names } => one::get_properties(shell, &names),
+        Configure::Set { path, value } => one::set(shell, &path, &value),
+        Configure::DefaultTimeouts { ids } => one::default_timeouts(shell, &ids),
+        Configure::Monitor { rsc, times } => one::monitor(shell, &rsc, &times),
+        Configure::Schema { name } => one::schema(shell, name),
+        Configure::Filter { program, ids } => one::filter(shell, &program, &ids),
+        Configure::Graph { file } => {
+            let root = shell.session()?.changed();
+            super::past::picture(shell, &root, crate::clock::wall_s(), file.as_deref())
+        }
+        Configure::ValidateAll { id } => {
+            tools::within(shell, "crm_resource", &["--validate", "-r", &id])
+        }
+        Configure::Rsctest(words) => elsewhere::answer(shell, "configure rsctest", &words.words),
+        Configure::User(words) => elsewhere::answer(shell, "configure user", &words.words),
+        Configure::Template(words) => elsewhere::answer(shell, "template", &words.words),
+        Configure::Cibstatus(words) => elsewhere::answer(shell, "cibstatus", &words.words),
     }
 }
 

@@ -3,23 +3,30 @@
 //! Leaves: text and an exit status.
 //! May touch: files that are named, standard input and output, the daemon's socket.
 
+pub(crate) mod by_tool;
 pub(crate) mod change;
 pub(crate) mod check;
 pub mod cib;
 pub mod cluster;
 pub(crate) mod commit;
 pub mod configure;
+mod copies;
 pub mod doctor;
 pub mod drill;
 mod edit;
+pub(crate) mod elsewhere;
 pub mod explain;
 pub mod history;
 pub mod import;
 pub mod node;
+mod one;
+pub mod past;
 mod plan;
 pub mod resource;
+mod secret;
 pub mod simulate;
 pub mod status;
+mod trace;
 mod trouble;
 mod wait;
 pub mod watch;

@@ -62,6 +62,7 @@ pub fn run(shell: &mut Shell, command: Node) -> Result<(), Failure> {
         Node::Attribute { words } => words_of(shell, Kind::Set(Set::Params), &words),
         Node::Utilization { words } => words_of(shell, Kind::Set(Set::Utilization), &words),
         Node::StatusAttr { words } => words_of(shell, Kind::Transient, &words),
+        Node::Server { names } => super::by_tool::servers(shell, &names),
         Node::Delete { node } => super::cluster::remove(shell, &node),
     }
 }

@@ -1,12 +1,14 @@
 //! What the cluster would do: the same plan that the coordinator would make.
 
+use std::ffi::OsString;
+
 use crate::{
     cib::Cib,
     cli::{failure::Failure, shell::Shell},
     clock,
     graph::ActionKind,
     policy::{Input, schedule},
-    xml::write,
+    xml::{Element, write},
 };
 
 /// Whether nothing is under way and nothing needs to be done.
@@ -25,12 +27,22 @@ pub(super) fn is_settled(cib: &Cib) -> bool {
 /// Show what pending changes would lead to.
 pub(super) fn show(shell: &mut Shell) -> Result<(), Failure> {
     let root = shell.session()?.changed();
+    simulated(shell, &root, &["-S"])
+}
+
+/// What `crm_simulate` says of a CIB.
+pub(super) fn simulated(
+    shell: &mut Shell,
+    root: &Element,
+    options: &[&str],
+) -> Result<(), Failure> {
     let folder = std::env::temp_dir().join(format!("crm-{}", uuid::Uuid::new_v4()));
     std::fs::create_dir(&folder)?;
     let file = folder.join("cib.xml");
-    let result = crate::cli::access::store(&file, &write::pretty(&root));
+    let result = crate::cli::access::store(&file, &write::pretty(root));
     if result.is_ok() {
-        let words = ["-S".into(), "-x".into(), file.into_os_string()];
+        let mut words: Vec<OsString> = options.iter().map(OsString::from).collect();
+        words.extend(["-x".into(), file.into_os_string()]);
         super::simulate::run(&words, &mut *shell.out, &mut *shell.errors);
     }
     // A left-over copy in a private folder does no harm.

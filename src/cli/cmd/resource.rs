@@ -45,6 +45,13 @@ pub fn run(shell: &mut Shell, command: Resource) -> Result<(), Failure> {
         Resource::Param { words } => pair(shell, Set::Params, &words),
         Resource::Meta { words } => pair(shell, Set::Meta, &words),
         Resource::Utilization { words } => pair(shell, Set::Utilization, &words),
+        Resource::Operations { id, node } => {
+            super::by_tool::operations(shell, id.as_deref(), node.as_deref())
+        }
+        Resource::Scores => super::by_tool::scores(shell),
+        Resource::Secret(secret) => super::secret::run(shell, &secret),
+        Resource::Trace(trace) => super::trace::run(shell, &trace, true),
+        Resource::Untrace(trace) => super::trace::run(shell, &trace, false),
     }
 }
 

@@ -36,7 +36,12 @@ use crate::{
     terms::CrmExit,
 };
 
-use super::{access::Access, entry, failure::Failure};
+use super::{
+    access::{Access, File},
+    entry,
+    failure::Failure,
+    shell::Shell,
+};
 
 /// What a tool works with.
 pub struct Tool {
@@ -142,6 +147,33 @@ pub fn called_as(name: &str, args: &[String]) -> Option<CrmExit> {
     };
     let result = run(&mut tool, args);
     Some(tool.close(name, result))
+}
+
+/// Run a tool inside the shell: on what the shell works on, and to where it writes.
+pub(crate) fn within(shell: &mut Shell, name: &str, words: &[&str]) -> Result<(), Failure> {
+    let known = TOOLS.iter().find(|(known, _)| *known == name);
+    let (_, run) = known.expect("the shell asks for tools that there are");
+    let args: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+    let nothing: Box<dyn Access> = Box::new(File::new(""));
+    let mut tool = Tool {
+        access: std::mem::replace(&mut shell.access, nothing),
+        out: std::mem::replace(&mut shell.out, Box::new(std::io::sink())),
+        answer: output::Answer::new(name, &args),
+    };
+    let result = run(&mut tool, &args);
+    shell.access = tool.access;
+    shell.out = tool.out;
+    result
+}
+
+/// What a tool would print.
+pub(crate) fn captured(shell: &mut Shell, name: &str, words: &[&str]) -> Result<String, Failure> {
+    let kept = Kept::default();
+    let out = std::mem::replace(&mut shell.out, Box::new(kept.clone()));
+    let result = within(shell, name, words);
+    shell.out = out;
+    let bytes = std::mem::take(&mut *kept.0.lock().expect("no panic while held"));
+    result.map(|()| String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// The node on which the tool runs: agents are told by the executor, others ask the daemon.

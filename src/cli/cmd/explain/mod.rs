@@ -147,6 +147,11 @@ fn present(shell: &mut Shell) -> Result<Asked, Failure> {
 }
 
 /// What a coordinator decided on: by its number, or in a file.
+/// The CIB that a transition began with.
+pub(crate) fn past_cib(data: &Path, which: &str) -> Result<Cib, Failure> {
+    past(data, which).map(|(asked, _)| asked.cib)
+}
+
 fn past(data: &Path, which: &str) -> Result<(Asked, String), Failure> {
     if which.contains('/') || which.ends_with(".xml") {
         return in_file(which);

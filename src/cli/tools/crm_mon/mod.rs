@@ -5,11 +5,13 @@
 
 mod external;
 mod html;
+mod keys;
 mod sections;
 mod view;
 
 use std::{io::IsTerminal, io::Write, path::PathBuf, time::Duration};
 
+use self::keys::Pressed;
 use self::sections::{Change, Sections, Selection};
 use self::view::View;
 use crate::{
@@ -161,7 +163,7 @@ pub fn run(tool: &mut Tool, args: &[String]) -> Result<(), Failure> {
     if once {
         return look(tool, &asked);
     }
-    again_and_again(tool, &asked)
+    again_and_again(tool, &mut asked)
 }
 
 /// `-m`, `-L` and their long names may have a value; the reader of options wants to know.
@@ -410,7 +412,7 @@ const INTERVAL: Duration = Duration::from_secs(5);
 const AGENT_INTERVAL: Duration = Duration::from_millis(500);
 
 /// A new page whenever the time is up: over the old one on a terminal, in place of the old one in a file.
-fn again_and_again(tool: &mut Tool, asked: &Asked) -> Result<(), Failure> {
+fn again_and_again(tool: &mut Tool, asked: &mut Asked) -> Result<(), Failure> {
     let pause = match asked.agent {
         Some(_) => AGENT_INTERVAL,
         None => asked.interval.unwrap_or(INTERVAL),
@@ -431,6 +433,7 @@ fn again_and_again(tool: &mut Tool, asked: &Asked) -> Result<(), Failure> {
         cgi: asked.head.cgi,
     };
     let mut known = false;
+    let keyboard = terminal.then(keys::Keyboard::open);
     loop {
         let text = match one_page(tool, asked, &head, &mut watch) {
             Ok(text) => text,
@@ -450,7 +453,23 @@ fn again_and_again(tool: &mut Tool, asked: &Asked) -> Result<(), Failure> {
             None => writeln!(tool.out, "{text}")?,
         }
         tool.out.flush()?;
-        std::thread::sleep(pause);
+        let Some(keyboard) = &keyboard else {
+            std::thread::sleep(pause);
+            continue;
+        };
+        let mut pressed = keyboard.wait(pause);
+        if pressed == Some(Pressed::Help) {
+            write!(tool.out, "\x1b[H\x1b[J{}", keys::help())?;
+            tool.out.flush()?;
+            pressed = keyboard.wait(Duration::from_secs(3600));
+        }
+        match pressed {
+            Some(Pressed::Quit) => return Ok(()),
+            Some(Pressed::Toggle(key)) => {
+                keys::toggle(key, &mut asked.wanted, &mut asked.changes)?;
+            }
+            _ => {}
+        }
     }
 }
 

@@ -1,0 +1,333 @@
+//! The shell as people have it: at a terminal, with a key for every letter, and with the completions of other shells.
+//!
+//! `script` of util-linux gives a terminal to a program whose keys come from a pipe. What is not on this machine is
+//! skipped, and said to be.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the test starts the program as a person does"
+)]
+
+use std::{
+    io::{Read, Write},
+    path::{Path, PathBuf},
+    process::{Child, ChildStdin, Command, Stdio},
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_systole");
+
+const CIB: &str = r#"<cib crm_feature_set="3.19.0" validate-with="pacemaker-4.0" admin_epoch="0" epoch="1" num_updates="0">
+<configuration><crm_config><cluster_property_set id="o"><nvpair id="f" name="fencing-enabled" value="false"/></cluster_property_set></crm_config>
+<nodes><node id="1" uname="n1"/><node id="2" uname="n2"/></nodes>
+<resources><primitive id="vip" class="ocf" provider="systole" type="Dummy"/></resources><constraints/></configuration>
+<status><node_state id="1" uname="n1" in_ccm="true" crmd="online" join="member" expected="member"/></status></cib>"#;
+
+fn is_there(program: &str) -> bool {
+    let found = Command::new(program)
+        .arg("--version")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    if found.is_err() {
+        eprintln!("skipped: {program} is not on this machine");
+    }
+    found.is_ok()
+}
+
+/// A folder with a CIB, and `crm` by its name.
+struct Place {
+    folder: tempfile::TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("cib.xml"), CIB).expect("written");
+        std::os::unix::fs::symlink(PROGRAM, folder.path().join("crm")).expect("linked");
+        Self { folder }
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn cib(&self) -> PathBuf {
+        self.path().join("cib.xml")
+    }
+
+    fn text(&self) -> String {
+        std::fs::read_to_string(self.cib()).expect("readable")
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        let path = std::env::var("PATH").unwrap_or_default();
+        command
+            .env_remove("CIB_shadow")
+            .env_remove("NO_COLOR")
+            .env("PATH", format!("{}:{path}", self.path().display()))
+            .env("CIB_file", self.cib())
+            .env("HOME", self.path())
+            .env("TERM", "xterm")
+            .current_dir(self.path());
+        command
+    }
+}
+
+/// A person at a terminal of 80 columns.
+struct Person {
+    child: Child,
+    keys: ChildStdin,
+    seen: Arc<Mutex<String>>,
+}
+
+impl Person {
+    fn at(place: &Place, line: &str) -> Self {
+        let mut child = place
+            .command("script")
+            .args(["-q", "-e", "-c"])
+            .arg(format!("stty cols 80 rows 24; exec {line}"))
+            .arg("/dev/null")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("script runs");
+        let keys = child.stdin.take().expect("piped");
+        let mut screen = child.stdout.take().expect("piped");
+        let seen = Arc::new(Mutex::new(String::new()));
+        let shared = Arc::clone(&seen);
+        std::thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            while let Ok(count @ 1..) = screen.read(&mut bytes) {
+                let text = String::from_utf8_lossy(&bytes[..count]);
+                shared.lock().expect("no panic while held").push_str(&text);
+            }
+        });
+        Self { child, keys, seen }
+    }
+
+    /// Wait until the screen shows this, and forget what came before.
+    fn sees(&mut self, wanted: &str) -> String {
+        let end = Instant::now() + Duration::from_secs(30);
+        loop {
+            let mut seen = self.seen.lock().expect("no panic while held");
+            if let Some(at) = seen.find(wanted) {
+                let rest = seen.split_off(at + wanted.len());
+                return std::mem::replace(&mut seen, rest);
+            }
+            assert!(Instant::now() < end, "no {wanted:?} in {seen:?}");
+            drop(seen);
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn types(&mut self, keys: &str) {
+        self.keys.write_all(keys.as_bytes()).expect("a terminal");
+        self.keys.flush().expect("a terminal");
+    }
+
+    /// What is left on the screen when the program has ended.
+    fn leaves(mut self) -> String {
+        let end = Instant::now() + Duration::from_secs(30);
+        while self.child.try_wait().expect("a child").is_none() {
+            if Instant::now() > end {
+                // It is our own, and would stay for ever.
+                self.child.kill().expect("it is ours");
+                panic!("the shell does not end");
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        std::thread::sleep(Duration::from_millis(200));
+        self.seen.lock().expect("no panic while held").clone()
+    }
+}
+
+#[test]
+fn the_prompt_has_levels_and_completes() {
+    if !is_there("script") {
+        return;
+    }
+    let place = Place::new();
+    let mut person = Person::at(&place, "crm");
+    person.sees("crm(live)#");
+    person.types("res\t");
+    person.sees("crm(live)# resource");
+    person.types("\r");
+    person.sees("crm(resource)#");
+    person.types("status v\t\r");
+    person.sees("vip");
+    person.types("up\r");
+    person.sees("crm(live)#");
+    person.types("history\r");
+    person.sees("crm(history)#");
+    person.types("quit\r");
+    person.leaves();
+}
+
+#[test]
+fn ctrl_c_drops_the_line_and_the_question_and_changes_nothing() {
+    if !is_there("script") {
+        return;
+    }
+    let place = Place::new();
+    let before = place.text();
+    let mut person = Person::at(&place, "crm configure");
+    person.sees("crm(configure)#");
+    person.types("primitive half ocf:systole:Dum");
+    person.sees("Dum");
+    person.types("\x03");
+    person.sees("crm(configure)#");
+    person.types("primitive whole ocf:systole:Dummy\r");
+    // The star says that something waits for a commit.
+    person.sees("crm(configure)*#");
+    assert_eq!(place.text(), before);
+    person.types("commit\r");
+    person.sees("[y/N]");
+    person.types("\x03");
+    person.leaves();
+    assert_eq!(
+        place.text(),
+        before,
+        "a question that nobody answered changed something"
+    );
+}
+
+#[test]
+fn what_was_answered_with_yes_is_done() {
+    if !is_there("script") {
+        return;
+    }
+    let place = Place::new();
+    let mut person = Person::at(&place, "crm configure");
+    person.sees("crm(configure)#");
+    person.types("primitive whole ocf:systole:Dummy\r");
+    person.sees("crm(configure)*#");
+    person.types("commit\r");
+    person.sees("[y/N]");
+    person.types("y\r");
+    person.sees("crm(configure)#");
+    person.types("quit\r");
+    person.leaves();
+    assert!(place.text().contains("id=\"whole\""));
+}
+
+#[test]
+fn colours_are_for_terminals() {
+    let place = Place::new();
+    let piped = place
+        .command("crm")
+        .args(["configure", "nonsense"])
+        .output()
+        .expect("it runs");
+    let told = String::from_utf8_lossy(&piped.stderr);
+    assert!(!told.is_empty() && !told.contains('\x1b'), "{told:?}");
+    if !is_there("script") {
+        return;
+    }
+    let mut person = Person::at(&place, "crm");
+    person.sees("crm(live)#");
+    person.types("nonsense\r");
+    person.sees("\x1b[31m");
+    person.types("quit\r");
+    person.leaves();
+    let mut person = Person::at(&place, "env NO_COLOR=1 crm");
+    person.sees("crm(live)#");
+    person.types("nonsense\r");
+    person.sees("unrecognized");
+    person.types("quit\r");
+    let rest = person.leaves();
+    assert!(!rest.contains("\x1b[31m"), "{rest:?}");
+}
+
+#[test]
+fn eighty_columns_are_enough() {
+    if !is_there("script") {
+        return;
+    }
+    let place = Place::new();
+    for line in [
+        "crm status",
+        "crm resource status",
+        "crm node show",
+        "crm -c cib.xml explain vip",
+    ] {
+        let screen = Person::at(&place, line).leaves();
+        assert!(
+            screen.contains("vip") || screen.contains("n1"),
+            "{line}: {screen}"
+        );
+        for shown in screen.lines() {
+            let width = shown.trim_end().chars().count();
+            assert!(width <= 80, "{line}: {width} columns: {shown:?}");
+        }
+    }
+}
+
+/// Completions for a shell, in a file.
+fn completions(place: &Place, shell: &str) -> PathBuf {
+    let out = place
+        .command(PROGRAM)
+        .args(["completions", shell, "crm"])
+        .output()
+        .expect("it runs");
+    assert!(out.status.success());
+    let file = place.path().join(format!("completions.{shell}"));
+    std::fs::write(&file, out.stdout).expect("written");
+    file
+}
+
+#[test]
+fn fish_completes_commands_and_names() {
+    if !is_there("fish") {
+        return;
+    }
+    let place = Place::new();
+    let file = completions(&place, "fish");
+    let complete = |line: &str| {
+        let script = format!("source {}; complete -C '{line}'", file.display());
+        let out = place
+            .command("fish")
+            .args(["--no-config", "-c", &script])
+            .output()
+            .expect("fish runs");
+        String::from_utf8_lossy(&out.stdout).into_owned()
+    };
+    let has = |text: &str, word: &str| {
+        let mut words = text
+            .lines()
+            .filter_map(|line| line.split_whitespace().next());
+        words.any(|found| found == word)
+    };
+    assert!(has(&complete("crm res"), "resource"));
+    let moves = complete("crm resource m");
+    assert!(has(&moves, "move") && !has(&moves, "stop"), "{moves}");
+    assert!(has(&complete("crm resource stop "), "vip"));
+    // What is only answered with other words is not offered.
+    assert!(!has(&complete("crm "), "corosync"));
+}
+
+#[test]
+fn zsh_completes_commands_and_names() {
+    if !is_there("zsh") || !is_there("script") {
+        return;
+    }
+    let place = Place::new();
+    let file = completions(&place, "zsh");
+    let mut person = Person::at(&place, "zsh -f -i");
+    person.types(&format!(
+        "PS1='READY'; autoload -U compinit; compinit -u -D; source {}; echo DO''NE\r",
+        file.display()
+    ));
+    person.sees("DONE");
+    person.types("crm resou\t");
+    person.sees("crm resource");
+    person.types("mo\t");
+    person.sees("move");
+    person.types("vi\t");
+    person.sees("vip");
+    person.types("\x03exit\r");
+    person.leaves();
+}
