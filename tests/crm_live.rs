@@ -127,10 +127,11 @@ fn crm_resource_works_on_a_running_cluster() {
 
     node.ok("crm_resource -r d --meta -p target-role -v Stopped");
     node.ok("crm_resource --wait");
-    assert_eq!(
-        node.ok("crm_resource -W -r d"),
-        "resource d is NOT running\n"
-    );
+    // Where it is not is said on standard error, as Pacemaker's does.
+    let nowhere = node.run(&["crm_resource", "-W", "-r", "d"]);
+    assert!(nowhere.status.success() && nowhere.stdout.is_empty());
+    let told = String::from_utf8_lossy(&nowhere.stderr);
+    assert_eq!(told, "resource d is NOT running\n");
     assert_eq!(
         node.ok("crm_resource -r d --meta -g target-role"),
         "Stopped\n"

@@ -218,7 +218,10 @@ fn one(tool: &mut Tool, asked: &Asked) -> Result<(), Failure> {
         .as_ref()
         .filter(|_| section == "status")
         .map(|(uname, _)| uname.clone());
-    let place = Place::new(section, owner, set, asked.set.clone())?;
+    // Only remote nodes are known without an entry.
+    let has_entry = |(uname, _): &(String, String)| change::node(&root, uname).is_some();
+    let new_remote = !owner.as_ref().is_none_or(has_entry);
+    let place = Place::new(section, owner, set, asked.set.clone())?.of_new_remote(new_remote);
     let mut found = place.find(&root);
     found.retain(|pair| names.fit(&pair.name) && asked.id.as_ref().is_none_or(|id| *id == pair.id));
     if let (Some(uname), Names::One(name)) = (&transient_of, &names)

@@ -17,6 +17,8 @@ pub(super) struct Place {
     node: Option<(String, String)>,
     set: Set,
     named: Option<String>,
+    /// Whether the node is a remote one that has no entry yet.
+    new_remote: bool,
 }
 
 /// An attribute in a place.
@@ -55,7 +57,13 @@ impl Place {
             node,
             set,
             named,
+            new_remote: false,
         })
+    }
+
+    /// The same; an entry that has to be made for the node is that of a remote one.
+    pub(super) fn of_new_remote(self, new_remote: bool) -> Place {
+        Place { new_remote, ..self }
     }
 
     /// The word for its section.
@@ -170,8 +178,8 @@ impl Place {
                 ("status", state)
             }
             ("nodes", Some((uname, id))) => {
-                // A remote node's name is its id; without the kind it would be taken for a member.
-                let remote = (id == uname && id.parse::<u32>().is_err()).then_some("remote");
+                // Without the kind it would be taken for a member.
+                let remote = self.new_remote.then_some("remote");
                 let node = Element::new("node")
                     .with("id", id)
                     .with("uname", uname)
@@ -203,5 +211,28 @@ impl Place {
         let mut command = Command::delete(section, nvpair);
         command.origin.client = "crm_attribute".to_owned();
         command
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_entry_made_for_a_remote_node_says_that_it_is_one() {
+        let kind = |name: &str, id: &str, new_remote| {
+            let node = Some((name.to_owned(), id.to_owned()));
+            let place = Place::new("nodes", node, Set::Params, None).expect("a section");
+            let place = place.of_new_remote(new_remote);
+            let pair = place.fresh("a", None).expect("a pair");
+            let entry = place.update(&pair, "1").input.expect("an entry");
+            entry.get("type").map(str::to_owned)
+        };
+        assert_eq!(kind("r", "r", true).as_deref(), Some("remote"));
+        assert_eq!(
+            kind("n1", "n1", false),
+            None,
+            "a member's id may be its name"
+        );
     }
 }
