@@ -54,6 +54,7 @@ enum Command {
         systole token --remote web1          on a member of the cluster\n  \
         systole remote join TOKEN            on the machine that becomes web1\n  \
         systole remote                       run it; the cluster connects to port 3121\n  \
+        systole unit --remote                a unit by which systemd does\n  \
         crm configure primitive web1 ocf:pacemaker:remote params server=192.0.2.21 op monitor interval=30s\n\n\
         SIGTERM asks the cluster for leave: what runs here is moved away first. Without a connection to the cluster what\n\
         runs here goes on. Also called as pacemaker-remoted."
@@ -75,8 +76,15 @@ enum Command {
     #[command(after_help = "Example:\n  systole agent IPaddr2 meta-data")]
     Agent(Rest),
     /// Print a systemd unit for the daemon
-    #[command(after_help = "Example:\n  systole unit > /etc/systemd/system/systole.service")]
-    Unit,
+    #[command(
+        after_help = "Examples:\n  systole unit > /etc/systemd/system/systole.service\n  \
+        systole unit --remote > /etc/systemd/system/systole-remote.service"
+    )]
+    Unit {
+        /// For the daemon of a remote node
+        #[arg(long)]
+        remote: bool,
+    },
     /// Make links by which tools are called under their known names
     #[command(
         after_help = "Examples:\n  systole links /usr/local/sbin\n  systole links --force /usr/sbin\n\n\
@@ -221,7 +229,7 @@ fn main() -> ExitCode {
         Command::Guard(dir) => daemon::guard_process(dir.dir.as_deref()),
         #[cfg(feature = "simulation")]
         Command::Lab(Lab::Sim(sim)) => daemon::simulation::lab(&sim),
-        Command::Unit => daemon::unit(),
+        Command::Unit { remote } => daemon::unit(remote),
         Command::Completions { shell, program } => {
             cli::completions::print(shell, &program, Systole::command())
         }

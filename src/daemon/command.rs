@@ -180,10 +180,14 @@ pub fn schemas(dir: &Path) -> ExitCode {
     })
 }
 
-/// Prints the systemd unit.
-pub fn unit() -> ExitCode {
+/// Prints the systemd unit of a node, or of a remote node.
+pub fn unit(remote: bool) -> ExitCode {
     finish("unit", || {
-        Ok(include_str!("systole.service").trim_end().to_owned())
+        let text = match remote {
+            true => include_str!("systole-remote.service"),
+            false => include_str!("systole.service"),
+        };
+        Ok(text.trim_end().to_owned())
     })
 }
 
