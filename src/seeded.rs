@@ -90,6 +90,8 @@ pub enum Bug {
     VoteWithinLease,
     /// The executor does not hear of a new term before the vote is answered.
     TermNotTold,
+    /// What a deposed coordinator wanted to write is written under the next one.
+    OldTermWrites,
     /// Two nodes: a shot at an earlier life of the peer counts although a new one has spoken.
     TwoNodeLateShot,
     /// Two nodes: a node that starts does not wait for its peer.
@@ -110,7 +112,7 @@ pub enum Bug {
 
 impl Bug {
     /// All that simulations of whole nodes look for.
-    pub const ALL: [Self; 42] = [
+    pub const ALL: [Self; 43] = [
         Self::AckBeforeFsync,
         Self::VoteForShortLog,
         Self::ForgetVote,
@@ -153,6 +155,7 @@ impl Bug {
         Self::HearOldLeader,
         Self::VoteWithinLease,
         Self::TermNotTold,
+        Self::OldTermWrites,
     ];
 
     /// Those of two nodes without a witness, which every interleaving of two nodes must show.

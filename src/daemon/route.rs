@@ -559,8 +559,13 @@ impl Router {
             return;
         }
         let (raft, asks) = (self.raft.clone(), self.asks.clone());
+        let authority = self.authority;
         tokio::spawn(async move {
-            let result = match raft.propose(command).await {
+            let written = match authority {
+                Authority::Leader(term) => raft.propose_in(term, command).await,
+                Authority::None | Authority::Alone(_) => raft.propose(command).await,
+            };
+            let result = match written {
                 Ok(answer) => answer.outcome.message().map_or(Ok(()), Err),
                 Err(e) => Err(e.to_string()),
             };

@@ -15,7 +15,7 @@ use super::handle::{Inner, RESIGN_MS};
 use super::membership;
 use super::network::{Message, Reply, WouldVote, ask};
 use super::types::{Metrics, term_of};
-use super::vocab::{Body, ClientWrite, ClusterChange, Error, Leadership, Member, MemberRole};
+use super::vocab::{ClientWrite, ClusterChange, Error, Leadership, Member, MemberRole};
 use crate::clock::{self, Mono};
 use crate::terms::{NodeId, Term};
 
@@ -363,11 +363,7 @@ impl Inner {
             now_s: clock::wall_s(),
         };
         let seq = self.seq.fetch_add(1, Ordering::Relaxed) + 1;
-        let write = ClientWrite {
-            client: self.client,
-            seq,
-            body: Body::Cluster(change),
-        };
+        let write = ClientWrite::cluster(self.client, seq, change);
         let _ = self.submit(write).await;
     }
 }

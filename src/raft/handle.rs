@@ -27,7 +27,7 @@ use super::vocab::{
 };
 use crate::cib::Command;
 use crate::clock::Mono;
-use crate::terms::{NodeId, NodeName};
+use crate::terms::{NodeId, NodeName, Term};
 
 /// A single write may have this many bytes (JSON, XML inside).
 const WRITE_BYTES: usize = 32 << 20;
@@ -210,6 +210,16 @@ impl Raft {
     pub async fn propose(&self, command: Command) -> Result<Answer, Error> {
         let (client, seq) = self.next_write();
         self.write(ClientWrite::cib(client, seq, command)).await
+    }
+
+    /// The same for who coordinates in a term: what of it arrives in a later one is refused.
+    ///
+    /// # Errors
+    /// As for [`Self::write`].
+    pub async fn propose_in(&self, term: Term, command: Command) -> Result<Answer, Error> {
+        let (client, seq) = self.next_write();
+        self.write(ClientWrite::cib(client, seq, command).in_term(term))
+            .await
     }
 
     /// Changes the cluster itself, in the name of this daemon.

@@ -17,6 +17,7 @@ use super::vocab::{
     Answer, Body, Change, ClientWrite, ClusterChange, Member, MemberRole, Outcome, TokenRecord,
 };
 use crate::cib::{self, Cib, Command, Origin, Patch};
+use crate::seeded::{Bug, seeded};
 use crate::terms::{CrmExit, NodeId, NodeName, Term};
 use crate::xml::{Element, Limits, write::compact};
 
@@ -175,7 +176,15 @@ pub(crate) fn apply(
     }
     let before = state.cib.clone();
     let members = Arc::clone(&state.members);
+    let late = write.term.filter(|meant| *meant != term);
     let (outcome, patch) = match &write.body {
+        // Who led then may know less than what was written since, and what it says may be true no more. // safety S7
+        _ if let Some(meant) = late
+            && !seeded(Bug::OldTermWrites) =>
+        {
+            let message = format!("it was meant for term {meant}, and this is term {term}");
+            (refused(CrmExit::OLD, message), None)
+        }
         Body::Cib(command) => apply_cib(state, command),
         Body::Cluster(change) => apply_cluster(state, change),
     };

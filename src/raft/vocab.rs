@@ -18,6 +18,10 @@ pub struct ClientWrite {
     pub client: Uuid,
     /// Counts the writes of this client, from 1.
     pub seq: u64,
+    /// The term in which it is meant, if it is good for that one only: under another leader it is refused, however late it
+    /// arrives there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub term: Option<Term>,
     /// What is written.
     pub body: Body,
 }
@@ -25,14 +29,29 @@ pub struct ClientWrite {
 impl ClientWrite {
     /// A write to the CIB.
     pub fn cib(client: Uuid, seq: u64, command: Command) -> Self {
-        let body = Body::Cib(Box::new(command));
-        Self { client, seq, body }
+        Self::new(client, seq, Body::Cib(Box::new(command)))
     }
 
     /// A change of the cluster itself.
     pub fn cluster(client: Uuid, seq: u64, change: ClusterChange) -> Self {
-        let body = Body::Cluster(change);
-        Self { client, seq, body }
+        Self::new(client, seq, Body::Cluster(change))
+    }
+
+    fn new(client: Uuid, seq: u64, body: Body) -> Self {
+        Self {
+            client,
+            seq,
+            term: None,
+            body,
+        }
+    }
+
+    /// The same, good for one term only.
+    pub fn in_term(self, term: Term) -> Self {
+        Self {
+            term: Some(term),
+            ..self
+        }
     }
 }
 

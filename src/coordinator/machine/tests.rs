@@ -237,6 +237,24 @@ fn nothing_is_promoted_while_another_instance_is_being_looked_at() {
 }
 
 #[test]
+fn a_failure_is_not_what_is_cancelled() {
+    let mut w = World::new(&[]);
+    w.lead();
+    let interval = || ("CRM_meta_interval".to_owned(), "5000".to_owned());
+    let mut monitor = run(1, "monitor", 2, &[]);
+    monitor.action.attributes = vec![interval()];
+    w.plan(vec![monitor]);
+    let order = Arc::clone(&w.orders[0]);
+    w.result(&order, 1);
+    assert!(w.cib.root().find_id("vip_last_failure_0").is_some());
+    let mut cancel = run(1, "cancel", 2, &[]);
+    let operation = ("CRM_meta_operation".to_owned(), "monitor".to_owned());
+    cancel.action.attributes = vec![interval(), operation];
+    w.plan(vec![cancel]);
+    assert_eq!(w.machine.picture().in_flight, Vec::<String>::new());
+}
+
+#[test]
 fn a_plan_of_pseudo_actions_alone_is_not_asked_for_again() {
     let mut w = World::new(&[]);
     w.lead();

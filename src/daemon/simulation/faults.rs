@@ -127,6 +127,8 @@ pub(super) struct Faults {
     pub(super) delay: u64,
     /// Messages come again seconds later.
     pub(super) late: bool,
+    /// Until then what was held up may still arrive, also where nothing else does.
+    pub(super) echo_until: u64,
     pub(super) slow_disk: bool,
     pub(super) slow_agents: bool,
     pub(super) failing_agents: bool,
@@ -136,6 +138,9 @@ pub(super) struct Faults {
     pub(super) changed_at: u64,
 }
 
+/// What comes late is held up for less than this, and what is delayed.
+pub(super) const LATE_MS: u64 = 6_200;
+pub(super) const HELD_UP_MS: u64 = 5_000;
 /// The first burst begins when the cluster has had time to form.
 const FAULTS_FROM_MS: u64 = 5_000;
 const FIRST_BURST_MS: u64 = 25_000;
@@ -144,8 +149,8 @@ pub(super) const RECOVERED_MS: u64 = 30_000;
 
 impl Faults {
     /// Whether messages take their usual time.
-    pub(super) fn network_is_well(&self) -> bool {
-        self.loss == 0 && self.delay == 0 && !self.late
+    pub(super) fn network_is_well(&self, now: u64) -> bool {
+        self.loss == 0 && self.delay == 0 && !self.late && now >= self.echo_until
     }
 
     /// Whether this is a time in which clients and faults are busy.
@@ -342,8 +347,14 @@ impl World {
                 }
             }
             Some(Lasting::Loss) => faults.loss = 0,
-            Some(Lasting::Delay) => faults.delay = 0,
-            Some(Lasting::Late) => faults.late = false,
+            Some(Lasting::Delay) => {
+                faults.delay = 0;
+                faults.echo_until = faults.echo_until.max(self.now + HELD_UP_MS);
+            }
+            Some(Lasting::Late) => {
+                faults.late = false;
+                faults.echo_until = self.now + LATE_MS;
+            }
             Some(Lasting::Disk) => faults.slow_disk = false,
             Some(Lasting::Agents) => faults.slow_agents = false,
             Some(Lasting::Failures) => faults.failing_agents = false,

@@ -20,6 +20,8 @@ use crate::terms::{NodeId, Term};
 pub(super) struct Write {
     pub(super) client: u64,
     pub(super) seq: u64,
+    /// The term it is good for, if for one only.
+    pub(super) term: Option<u64>,
     pub(super) command: Command,
 }
 

@@ -7,7 +7,7 @@ use super::node::{Delivery, Open, Snapshot, Waiter, index};
 use super::raft::{self, Write};
 use super::world::{Happens, Net, Word, World};
 use crate::cib::{self, Cib, Command};
-use crate::coordinator;
+use crate::coordinator::{self, Authority};
 use crate::daemon::deliver;
 use crate::daemon::reports::{self, Batch};
 use crate::daemon::words::COORDINATOR;
@@ -45,7 +45,11 @@ impl World {
         if let Some(write) = &entry.write {
             let id = (write.client, write.seq);
             if !node.answers.contains_key(&id) || seeded(Bug::ApplyTwice) {
-                let (state, error) = self.applied_to(at, &before, write);
+                let late = write.term.is_some_and(|term| term != entry.term);
+                let (state, error) = match late && !seeded(Bug::OldTermWrites) {
+                    true => (before.clone(), Some("of another term".into())),
+                    false => self.applied_to(at, &before, write),
+                };
                 let node = &mut self.nodes[n];
                 node.state = state;
                 node.answers.insert(id, (at, error));
@@ -232,9 +236,14 @@ impl World {
         node.seq += 1;
         node.idle_until = 0;
         let id = (node.client(), node.seq);
+        let term = match (&waiter, node.authority) {
+            (Waiter::Coordinator(_), Authority::Leader(term)) => Some(term.0),
+            _ => None,
+        };
         let write = Write {
             client: id.0,
             seq: id.1,
+            term,
             command,
         };
         node.open.insert(

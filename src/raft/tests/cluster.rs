@@ -300,6 +300,7 @@ async fn every_node_writes_and_reads_and_the_loss_of_the_leader_is_survived() {
         .any()
         .highest_term()
         .load(std::sync::atomic::Ordering::SeqCst);
+    let old_term = cluster.node(old).leadership().borrow().term;
     let began = Instant::now();
     cluster.kill(old).await;
     let new = cluster.wait_leader().await;
@@ -317,6 +318,18 @@ async fn every_node_writes_and_reads_and_the_loss_of_the_leader_is_survived() {
             .load(std::sync::atomic::Ordering::SeqCst)
             > before
     );
+
+    // What the old coordinator wanted is nothing that the new one should have.
+    let late = node.propose_in(old_term, set("word", "late")).await;
+    assert!(!done(&late.expect("answered")));
+    assert_eq!(
+        value(&cluster.node(new), "word"),
+        Some("after".into()),
+        "refused"
+    );
+    let term = cluster.node(new).leadership().borrow().term;
+    let written = node.propose_in(term, set("other", "in time")).await;
+    assert!(done(&written.expect("written")));
 
     let back = cluster.start(old).await;
     back.barrier().await.expect("it follows");

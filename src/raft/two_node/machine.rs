@@ -181,7 +181,11 @@ impl Machine {
             (Seat::Outside, _) | (Seat::Both, Says::Sole | Says::Both) if newer => Phase::Following,
             (Seat::Outside, _) => Phase::Following,
             // It had begun to make this node a voter again, and lost that in a crash.
-            (Seat::Both, Says::Sole) if self.phase == Phase::Waiting => Phase::Following,
+            (Seat::Both, Says::Sole)
+                if self.phase == Phase::Waiting && hello.place < self.place =>
+            {
+                Phase::Following
+            }
             (Seat::Both, Says::Both | Says::Outside) => Phase::Together,
             // About to go on without us: wait for the outcome, and fence nobody.
             (Seat::Both, Says::Deciding) if self.phase == Phase::Waiting => Phase::Waiting,
