@@ -1,5 +1,7 @@
 //! Synapses: every action that is in the graph, with what it waits for. spec 3 §17.1, §18
 
+use std::collections::BTreeSet;
+
 use super::super::actions::notify;
 use super::super::actions::plan::{ActIdx, Flags, Key, Plan, Task};
 use super::super::assign::Placement;
@@ -149,6 +151,31 @@ impl Build<'_> {
         }
     }
 
+    /// What the action waits for, ascending.
+    fn inputs(&mut self, idx: ActIdx) -> Vec<ActionId> {
+        let mut inputs = BTreeSet::new();
+        let mut seen = BTreeSet::from([idx]);
+        let mut open = vec![idx];
+        while let Some(then) = open.pop() {
+            self.plan.merge_inputs(then);
+            for at in 0..self.plan.get(then).ins.len() {
+                if !prune::triggers(self.plan, self.facts, then, at) {
+                    continue;
+                }
+                let first = self.plan.get(then).ins[at].first;
+                if !seen.insert(first) {
+                    continue;
+                }
+                if prune::passes_on(self.plan, first) {
+                    open.push(first);
+                } else {
+                    inputs.insert(id(first));
+                }
+            }
+        }
+        inputs.into_iter().collect()
+    }
+
     fn action(&mut self, idx: ActIdx) {
         if self.plan.get(idx).flags.has(Flags::GRAPHED) {
             return;
@@ -158,14 +185,7 @@ impl Build<'_> {
             return;
         }
         self.plan.get_mut(idx).flags.set(Flags::GRAPHED);
-        let mut inputs = Vec::new();
-        for at in 0..self.plan.get(idx).ins.len() {
-            if prune::triggers(self.plan, self.facts, idx, at) {
-                inputs.push(id(self.plan.get(idx).ins[at].first));
-            }
-        }
-        inputs.sort();
-        inputs.dedup();
+        let inputs = self.inputs(idx);
         let it = self.plan.get(idx);
         let of_rsc = it
             .rsc

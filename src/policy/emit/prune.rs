@@ -36,6 +36,19 @@ fn left_alone(plan: &Plan, idx: ActIdx) -> bool {
         && it.meta.get("interval").is_none_or(|text| text == "0")
 }
 
+/// Nobody does it, and what comes after it waits for what it would have waited for. What runs without being managed may have
+/// to be started by the plan, for the sake of something else. The specification's rules name such inputs, and then what
+/// names them is never done.
+#[must_use]
+pub(in super::super) fn passes_on(plan: &Plan, idx: ActIdx) -> bool {
+    let it = plan.get(idx);
+    let starts = matches!(
+        it.task,
+        Task::START | Task::RUNNING | Task::PROMOTE | Task::PROMOTED
+    );
+    starts && it.runnable() && left_alone(plan, idx)
+}
+
 const ONLY_ORDER: Kinds = Kinds::ORD
     .with(Kinds::THEN_SHOWS_FIRST)
     .with(Kinds::FIRST_SHOWS_THEN);
@@ -52,17 +65,6 @@ pub(in super::super) fn triggers(plan: &mut Plan, facts: &Facts, then: ActIdx, a
     }
     if !first.runnable()
         && (kinds.without(ONLY_ORDER).is_none() || kinds.any(Kinds::MIN_RUN | Kinds::MIG_CHAIN))
-    {
-        return false;
-    }
-    // What runs without being managed may have to be started by the plan, for the sake of something else; nobody does that,
-    // and nobody waits for it. The specification's rules name such inputs, and what names them is never done.
-    if first.runnable()
-        && matches!(
-            first.task,
-            Task::START | Task::RUNNING | Task::PROMOTE | Task::PROMOTED
-        )
-        && left_alone(plan, input.first)
     {
         return false;
     }
