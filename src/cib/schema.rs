@@ -7,7 +7,9 @@
 mod rng;
 mod table;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
+
+use indexmap::{IndexMap, IndexSet};
 
 use super::{Cib, SCHEMA, Violation};
 use crate::{
@@ -99,8 +101,8 @@ fn check_all(cib: &Cib, lines: bool) -> Vec<Violation> {
         rules: table::rules(),
         version,
         lines,
-        ids: HashMap::new(),
-        plain_ids: HashSet::new(),
+        ids: IndexMap::new(),
+        plain_ids: IndexSet::new(),
         references: Vec::new(),
         found: Vec::new(),
     };
@@ -115,9 +117,9 @@ struct Checker<'a> {
     /// Whether messages name lines.
     lines: bool,
     /// Who has which id. Only looked up, never walked: what is said does not depend on an order.
-    ids: HashMap<&'a str, &'a Element>,
+    ids: IndexMap<&'a str, &'a Element>,
     /// Ids that are mere text to the schema, such as the numbers of nodes; a tag may name them, too.
-    plain_ids: HashSet<&'a str>,
+    plain_ids: IndexSet<&'a str>,
     /// Element, attribute and what must have that id.
     references: Vec<(&'a Element, &'static str, Referent)>,
     found: Vec<Violation>,

@@ -57,10 +57,10 @@ fn find(graph: &Graph) -> Option<Vec<&Action>> {
     };
     let mut followers = vec![Vec::new(); graph.synapses.len()];
     let mut missing = vec![0_usize; graph.synapses.len()];
-    for at in 0..graph.synapses.len() {
+    for (at, missing) in missing.iter_mut().enumerate() {
         for first in inputs(at) {
             followers[first].push(at);
-            missing[at] += 1;
+            *missing += 1;
         }
     }
     let mut free: Vec<usize> = (0..missing.len()).filter(|at| missing[*at] == 0).collect();
