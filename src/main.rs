@@ -47,6 +47,18 @@ enum Command {
     /// Make this machine a node of a cluster, with a token from one of its nodes
     #[command(after_help = "Example:\n  systole join --name host2 --address 192.0.2.12:5405 TOKEN")]
     Join(daemon::Join),
+    /// Run resources for a cluster on a machine that is no member of it (a remote node)
+    #[command(
+        args_conflicts_with_subcommands = true,
+        after_help = "Examples:\n  \
+        systole token --remote web1          on a member of the cluster\n  \
+        systole remote join TOKEN            on the machine that becomes web1\n  \
+        systole remote                       run it; the cluster connects to port 3121\n  \
+        crm configure primitive web1 ocf:pacemaker:remote params server=192.0.2.21 op monitor interval=30s\n\n\
+        SIGTERM asks the cluster for leave: what runs here is moved away first. Without a connection to the cluster what\n\
+        runs here goes on. Also called as pacemaker-remoted."
+    )]
+    Remote(Remote),
     /// Stop the daemon of this node: what runs here is moved away first
     #[command(after_help = "Example:\n  systole stop")]
     Stop(Dir),
@@ -131,6 +143,21 @@ enum Lab {
 }
 
 #[derive(Debug, Args)]
+struct Remote {
+    #[command(subcommand)]
+    command: Option<RemoteCommand>,
+    #[command(flatten)]
+    options: daemon::remote::Options,
+}
+
+#[derive(Debug, Subcommand)]
+enum RemoteCommand {
+    /// Make this machine a remote node, with a token that was made for it
+    #[command(after_help = "Example:\n  systole remote join TOKEN")]
+    Join(daemon::remote::Join),
+}
+
+#[derive(Debug, Args)]
 struct Dir {
     /// Directory of the node; /var/lib/systole and /run/systole if not given
     #[arg(long, env = "SYSTOLE_DIR")]
@@ -164,6 +191,7 @@ fn main() -> ExitCode {
         vip::called_as,
         cli::cmd::simulate::called_as,
         demo::called_as,
+        daemon::remote::called_as,
         cli::entry::called_as,
     ];
     if let Some(code) = doors.iter().find_map(|door| door(&texts)) {
@@ -185,6 +213,10 @@ fn main() -> ExitCode {
         Command::Init(init) => daemon::init(&init),
         Command::Token(token) => daemon::token(&token),
         Command::Join(join) => daemon::join(&join),
+        Command::Remote(remote) => match remote.command {
+            Some(RemoteCommand::Join(join)) => daemon::remote::join(&join),
+            None => daemon::remote::run(&remote.options),
+        },
         Command::Stop(dir) => daemon::stop(dir.dir.as_deref()),
         Command::Guard(dir) => daemon::guard_process(dir.dir.as_deref()),
         #[cfg(feature = "simulation")]

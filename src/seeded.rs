@@ -104,6 +104,8 @@ pub enum Bug {
     TwoNodeOldTerm,
     /// Two nodes: the survivor acts before its decision is on disk.
     TwoNodeActsBeforeDisk,
+    /// Two nodes: the survivor says that its peer votes again before that is on its own disk.
+    TwoNodeWordBeforeDisk,
 }
 
 impl Bug {
@@ -154,7 +156,7 @@ impl Bug {
     ];
 
     /// Those of two nodes without a witness, which every interleaving of two nodes must show.
-    pub const TWO_NODE: [Self; 7] = [
+    pub const TWO_NODE: [Self; 8] = [
         Self::TwoNodeLateShot,
         Self::TwoNodeStartsAtOnce,
         Self::TwoNodeUnknownIsDead,
@@ -162,6 +164,7 @@ impl Bug {
         Self::TwoNodeSilentDecision,
         Self::TwoNodeOldTerm,
         Self::TwoNodeActsBeforeDisk,
+        Self::TwoNodeWordBeforeDisk,
     ];
 }
 

@@ -87,6 +87,8 @@ pub struct Machine {
     /// The lives of other nodes, as they told.
     lives: BTreeMap<NodeId, u64>,
     outboxes: BTreeMap<NodeId, Outbox>,
+    /// In which life each remote node is, and when it was last fenced.
+    remotes: BTreeMap<NodeName, (String, String)>,
     waiting: Vec<Waiting>,
     /// What this node says of itself as soon as it has joined.
     own: Vec<(String, String)>,
@@ -120,6 +122,7 @@ impl Machine {
             online: BTreeSet::from([me]),
             lives: BTreeMap::new(),
             outboxes: BTreeMap::new(),
+            remotes: BTreeMap::new(),
             waiting: Vec::new(),
             own: Vec::new(),
             direct: BTreeMap::new(),
@@ -157,6 +160,7 @@ impl Machine {
             Event::Cib(cib) => {
                 self.cib = cib;
                 self.seen.look(&self.cib);
+                self.review_remotes(now);
                 self.review_online();
                 self.announce(now);
             }
@@ -539,6 +543,43 @@ impl Machine {
             let outbox = self.outboxes.entry(id).or_default();
             outbox.keys.extend(keys);
             outbox.want = true;
+        }
+    }
+
+    /// A remote node that was fenced, or runs in a new life, has none of the values of before. It has no manager which could
+    /// say so, so the writer does. // spec cluster §15.5
+    fn review_remotes(&mut self, now: Now) {
+        let states = self.cib.status().into_iter();
+        let states = states.flat_map(|status| status.children_named("node_state"));
+        let lives: BTreeMap<NodeName, (String, String)> = states
+            .filter(|state| state.get("remote_node") == Some("true"))
+            .filter_map(|state| {
+                let text = |name| state.get(name).unwrap_or_default().to_owned();
+                let name = NodeName::from(state.get("uname")?);
+                Some((name, (text("incarnation"), text("node_fenced"))))
+            })
+            .collect();
+        let ended = |name: &NodeName, was: &(String, String)| {
+            let now = lives.get(name);
+            now.is_none_or(|(life, fenced)| {
+                *life != was.0 || (*fenced != was.1 && !matches!(fenced.as_str(), "" | "0"))
+            })
+        };
+        let before = std::mem::take(&mut self.remotes);
+        let ended: Vec<NodeName> = before
+            .iter()
+            .filter(|(name, was)| ended(name, was))
+            .map(|(name, _)| name.clone())
+            .collect();
+        self.remotes = lives;
+        if !self.writer.writes {
+            return;
+        }
+        for host in ended {
+            let stamp = self.stamp();
+            for name in self.names_of(&host) {
+                self.change(now, &name, &host, None, stamp);
+            }
         }
     }
 

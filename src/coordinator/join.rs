@@ -13,6 +13,7 @@
 //! What a node does without a lease is what it said when it was granted, not what the CIB says now: a frozen node does
 //! not read the CIB. It is written to its entry, for the next leader.
 
+use crate::cib::status::node_state::CONNECTION;
 use crate::cib::{Cib, Command};
 use crate::seeded::{Bug, seeded};
 use crate::terms::{NodeId, NodeName, Pledge};
@@ -200,6 +201,30 @@ pub(super) fn fenced(cib: &Cib, id: &str, name: &NodeName, by: &str) -> Vec<Comm
     commands
 }
 
+/// The same for a remote node. It has no membership that could end, but the policy looks for this mark. What a host of its
+/// connection still has to write is from before, and must not come after. // spec 1 §18.1; design §4, promise 4
+pub(super) fn remote_fenced(name: &NodeName, by: &str, now_s: i64) -> Vec<Command> {
+    let state = Element::new("node_state")
+        .with("id", name.as_str())
+        .with("uname", name.as_str())
+        .with("remote_node", "true")
+        .with("crm-debug-origin", "fencing")
+        .with("in_ccm", "0")
+        .with("join", "down")
+        .with("expected", "down")
+        .with("node_fenced", now_s.to_string())
+        .with("proof", by)
+        .with(CONNECTION, "");
+    let mut commands: Vec<Command> = forget(name.as_str()).collect();
+    commands.push(Command::modify("status", state).or_create());
+    commands
+}
+
+/// Whether a remote or guest node of this name has ever been connected.
+pub(super) fn is_remote(cib: &Cib, name: &NodeName) -> bool {
+    state_by_id(cib, name.as_str()).is_some_and(|state| state.get("remote_node") == Some("true"))
+}
+
 /// Removes what a node reported of itself. Both parts carry the node's id, so that the section
 /// `status` is target enough, which spares the cluster a look at the whole document.
 fn forget(id: &str) -> impl Iterator<Item = Command> {
@@ -209,7 +234,7 @@ fn forget(id: &str) -> impl Iterator<Item = Command> {
 }
 
 /// The entry of a node.
-pub(super) fn state_of(cib: &Cib, id: NodeId) -> Option<&Element> {
+pub(crate) fn state_of(cib: &Cib, id: NodeId) -> Option<&Element> {
     state_by_id(cib, &id.to_string())
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::abort::{Abort, Completion};
 use super::join::{self, Proof, Wanted};
 use super::outcome::{self, Entry, Seen};
+use super::remote;
 use super::vocab::{Authority, Deed, Effect, Event, Lost, Order, Peer, Picture, WriteId};
 use super::walk::{Limits, Walk};
 use crate::cib::{Cib, Command};
@@ -75,6 +76,8 @@ struct Transition {
     leave_last: Option<TransitionKey>,
     /// Nodes that actions of this graph, already begun, take down.
     downed: Vec<String>,
+    /// Which life of its node each fencing that has begun is to end.
+    shots: BTreeMap<ActionId, Option<u64>>,
 }
 
 /// Why a write was made.
@@ -320,6 +323,7 @@ impl Machine {
             abort: None,
             leave_last: None,
             downed: Vec::new(),
+            shots: BTreeMap::new(),
         }));
     }
 

@@ -8,11 +8,13 @@ mod join;
 mod machine;
 mod minority;
 mod outcome;
+mod remote;
 mod shell;
 mod vocab;
 mod walk;
 
 pub use abort::{Abort, Completion};
+pub(crate) use join::state_of;
 pub use machine::{Machine, Settings};
 pub use minority::{alone, stopping, without};
 pub use shell::{Handle, Planner, spawn};

@@ -150,6 +150,8 @@ pub enum Effect {
     Order(NodeId, Arc<Order>),
     /// Let a node do something that is not a resource action.
     Tell(NodeId, TransitionKey, Deed),
+    /// The same for a remote node, through the node that holds the connection to it.
+    Through(NodeId, NodeName, TransitionKey, Deed),
     /// Make sure that a node is dead (or alive again, for `on`).
     Fence {
         /// Which action of the graph this is.
@@ -165,8 +167,8 @@ pub enum Effect {
         /// `priority-fencing-delay`, in milliseconds.
         delay_ms: u64,
     },
-    /// This node was fenced: its present life gets no lease any more.
-    Condemn(NodeId),
+    /// This life of a node was ended by fencing: it gets no lease any more.
+    Condemn(NodeId, u64),
     /// Change the CIB.
     Write(WriteId, Command),
     /// The transition in hand ended (`None`: nothing was left to do when it began).

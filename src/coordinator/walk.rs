@@ -91,6 +91,9 @@ impl Walk {
             if floor.is_some_and(|floor| i64::from(synapse.priority) < floor) {
                 return false;
             }
+            if synapse.action.task == "promote" && self.is_probed(&synapse.action) {
+                return false;
+            }
             synapse.action.kind == ActionKind::Pseudo
                 || (below_batch && self.node_has_room(&synapse.action, limits))
         })?;
@@ -98,6 +101,16 @@ impl Walk {
         let action = self.graph.synapses[i].action.clone();
         self.in_flight.insert(i, deadline(&action));
         Some(action)
+    }
+
+    /// Whether a probe of any instance of this resource is under way or about to be: it may find one that is promoted, left
+    /// by a daemon that was started anew. The graph orders probes before what starts the same instance, no more.
+    fn is_probed(&self, action: &Action) -> bool {
+        let base = |a: &Action| a.rsc.as_ref().map(|rsc| rsc.id.base().to_owned());
+        let of = base(action);
+        let soon = self.ready.iter().chain(self.in_flight.keys());
+        soon.map(|&i| &self.graph.synapses[i].action)
+            .any(|a| a.task == "monitor" && a.interval_ms() == 0 && base(a) == of)
     }
 
     fn node_has_room(&self, action: &Action, limits: &Limits) -> bool {

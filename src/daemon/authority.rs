@@ -14,6 +14,8 @@ pub(super) struct Knowledge {
     pub(super) started: Mono,
     /// The lease: `None` until the first one.
     pub(super) held: Option<bool>,
+    /// The incarnation of the newest lease: results are of this life of the node. `None` until the first one.
+    pub(super) life: Option<u64>,
     /// Who leads.
     pub(super) leadership: Leadership,
     /// The newest term of ours in which everything older is known to be applied here.
@@ -62,6 +64,7 @@ mod tests {
         Knowledge {
             started: Mono(1_000),
             held: None,
+            life: None,
             leadership: Leadership::default(),
             caught_up: None,
             patience_ms: 2_000,

@@ -47,6 +47,9 @@ pub struct Token {
     /// For how long the token can be used
     #[arg(long, default_value = "1h", value_name = "SPAN")]
     valid: String,
+    /// The token is for the remote node of this name, which becomes no member: `systole remote join` takes it
+    #[arg(long, value_name = "NAME", conflicts_with = "role")]
+    remote: Option<String>,
 }
 
 /// What a node is told about itself.
@@ -63,7 +66,7 @@ struct Node {
     addresses: Vec<String>,
 }
 
-type Failure = (CrmExit, String);
+pub(super) type Failure = (CrmExit, String);
 
 /// Founds a cluster.
 pub fn init(init: &Init) -> ExitCode {
@@ -114,6 +117,7 @@ pub fn token(token: &Token) -> ExitCode {
         let request = AdminRequest::Token {
             role: token.role,
             valid_s: span::ms_to_s(valid_ms),
+            remote: token.remote.as_deref().map(NodeName::from),
         };
         ask(token.dir.as_deref(), &request)
     })
@@ -212,12 +216,12 @@ fn ask(dir: Option<&Path>, request: &AdminRequest) -> Result<String, Failure> {
     }
 }
 
-fn failure(e: rpc::Error) -> Failure {
+pub(super) fn failure(e: rpc::Error) -> Failure {
     (e.exit(), e.to_string())
 }
 
 /// Prints what came of it.
-fn finish(command: &str, act: impl FnOnce() -> Result<String, Failure>) -> ExitCode {
+pub(super) fn finish(command: &str, act: impl FnOnce() -> Result<String, Failure>) -> ExitCode {
     let (exit, written) = match act() {
         Ok(text) if text.is_empty() => (CrmExit::OK, Ok(())),
         Ok(text) => (CrmExit::OK, writeln!(std::io::stdout(), "{text}")),

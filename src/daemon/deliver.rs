@@ -15,7 +15,7 @@ use crate::presence;
 use crate::raft::Raft;
 use crate::rpc::{PeerAnswer, PeerRequest, Peers};
 use crate::seeded::{Bug, seeded};
-use crate::terms::{NodeId, Term, TransitionKey};
+use crate::terms::{NodeId, NodeName, Term, TransitionKey};
 
 /// Between two attempts.
 const AGAIN: Duration = Duration::from_millis(100);
@@ -98,7 +98,7 @@ pub(super) fn order(
     teller: &Teller,
     newest: &Arc<AtomicU64>,
     lives: &Lives,
-    to: NodeId,
+    (to, remote): (NodeId, Option<NodeName>),
     term: Term,
     command: executor::Command,
 ) {
@@ -109,7 +109,11 @@ pub(super) fn order(
         let why = format!("node {to} is not there: nothing is ordered");
         return teller.not_done(command.key().clone(), why);
     };
-    let request = PeerRequest::Execute { life, command };
+    let request = PeerRequest::Execute {
+        life,
+        command,
+        remote,
+    };
     tokio::spawn(async move {
         let delivery = async {
             let mut refusals = 0;

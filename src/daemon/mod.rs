@@ -15,6 +15,7 @@ mod housekeeping;
 mod inputs;
 mod log;
 mod outside;
+pub mod remote;
 mod renewal;
 mod reports;
 mod route;

@@ -31,6 +31,11 @@ impl Batch {
         me: NodeId,
         name: &NodeName,
     ) -> Option<Self> {
+        Self::next_at(waiting, &Place::new(me, name.clone()))
+    }
+
+    /// The same for any node, a remote one perhaps.
+    pub(super) fn next_at(waiting: &mut VecDeque<Report>, place: &Place) -> Option<Self> {
         let mut reports = Vec::new();
         let mut told = BTreeSet::new();
         while let Some(report) = waiting.pop_front_if(|next| !hides(next, &told)) {
@@ -40,13 +45,14 @@ impl Batch {
             reports.push(report);
         }
         (!reports.is_empty()).then(|| Self {
-            place: Place::new(me, name.clone()),
+            place: place.clone(),
             reports,
         })
     }
 
-    /// The one write for all of them; none when nothing of it is for the CIB.
-    pub(super) fn command(&self, cib: &Cib) -> Option<Command> {
+    /// The one write for all of them; none when nothing of it is for the CIB. It is refused when the node's entry is of another
+    /// life: what comes late must not speak for a node that was fenced, or was looked at anew. // safety S10
+    pub(super) fn command(&self, cib: &Cib, life: Option<u64>) -> Option<Command> {
         let rules = Counting::of(cib);
         let place = &self.place;
         let commands = self.reports.iter().filter_map(|report| {
@@ -67,8 +73,14 @@ impl Batch {
                 Report::NotDone { .. } => return None,
             })
         });
-        let commands = flatten(commands.collect());
-        (!commands.is_empty()).then(|| Command::transaction(commands))
+        let mut commands = flatten(commands.collect());
+        if commands.is_empty() {
+            return None;
+        }
+        if let Some(life) = life {
+            commands.insert(0, record::in_life(place, life));
+        }
+        Some(Command::transaction(commands))
     }
 
     /// What the executor is told about its pending entries.
@@ -81,7 +93,7 @@ impl Batch {
     }
 
     /// Actions whose results nobody will read, if the write was refused.
-    fn unread(&self) -> impl Iterator<Item = (&TransitionKey, String)> {
+    pub(super) fn unread(&self) -> impl Iterator<Item = (&TransitionKey, String)> {
         self.reports.iter().filter_map(|report| match report {
             Report::Result(e) => Some((&e.key, format!("{}: its result was not accepted", e.op))),
             _ => None,
@@ -148,9 +160,12 @@ fn recorded(e: &Execution) -> record::Execution {
     }
 }
 
+/// How often the node had begun to act alone when something was reported, and the incarnation it was in.
+type Life = (u64, Option<u64>);
+
 /// Writes reports through raft, one batch after the other.
 pub(super) struct Writer {
-    reports: mpsc::UnboundedSender<(u64, Report)>,
+    reports: mpsc::UnboundedSender<(Life, Report)>,
     /// Counts the times this node began to act alone: what waited then is of no use any more.
     life: watch::Sender<u64>,
 }
@@ -180,8 +195,8 @@ impl Writer {
     }
 
     /// Takes reports; the executor hears when its pending entries are on disk at a majority.
-    pub(super) fn write(&self, reports: Vec<Report>) {
-        let life = *self.life.borrow();
+    pub(super) fn write(&self, incarnation: Option<u64>, reports: Vec<Report>) {
+        let life = (*self.life.borrow(), incarnation);
         for report in reports {
             let _ = self.reports.send((life, report));
         }
@@ -203,7 +218,7 @@ struct Task {
 }
 
 /// How a write ended.
-enum Written {
+pub(super) enum Written {
     Yes,
     /// The CIB does not take it.
     Refused,
@@ -214,11 +229,11 @@ enum Written {
 impl Task {
     async fn write_all(
         self,
-        mut inbox: mpsc::UnboundedReceiver<(u64, Report)>,
+        mut inbox: mpsc::UnboundedReceiver<(Life, Report)>,
         mut lives: watch::Receiver<u64>,
     ) {
         let mut waiting: VecDeque<Report> = VecDeque::new();
-        let mut waiting_for = 0;
+        let mut waiting_for: Life = (0, None);
         loop {
             if waiting.is_empty() {
                 let Some((life, report)) = inbox.recv().await else {
@@ -235,7 +250,7 @@ impl Task {
                 }
                 waiting.push_back(report);
             }
-            if waiting_for != life {
+            if waiting_for.0 != life {
                 self.give_up(&mut waiting).await;
                 continue;
             }
@@ -243,7 +258,7 @@ impl Task {
                 continue;
             };
             let cib = self.raft.local().cib.clone();
-            let Some(command) = batch.command(&cib) else {
+            let Some(command) = batch.command(&cib, waiting_for.1) else {
                 continue;
             };
             let origin = cib::Origin {
@@ -293,7 +308,7 @@ pub(super) fn flatten(commands: Vec<Command>) -> Vec<Command> {
 
 /// A result is never given up while this node belongs to a majority: without it the cluster would not
 /// know what runs where. The same write is sent again, so that it takes effect once.
-async fn write_until_done(raft: &Raft, write: ClientWrite) -> Written {
+pub(super) async fn write_until_done(raft: &Raft, write: ClientWrite) -> Written {
     loop {
         match raft.write(write.clone()).await {
             Ok(answer) => {
@@ -314,3 +329,6 @@ async fn write_until_done(raft: &Raft, write: ClientWrite) -> Written {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+pub(super) use tests::{pending_for_tests, result_for_tests};

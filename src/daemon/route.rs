@@ -19,6 +19,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::authority::Knowledge;
 use super::deliver::Teller;
 use super::guard::{self, Feeder, Lease, Look};
+use super::remote::{self, Links};
 use super::reports::{self, Batch};
 use super::words::{self, COORDINATOR};
 use super::{deliver, devices, outside};
@@ -43,6 +44,8 @@ pub(super) enum Ask {
     Written(coordinator::WriteId, Result<(), String>),
     /// This node was told to leave by its coordinator: nothing runs here any more.
     MayLeave,
+    /// A remote node reports.
+    Remote(remote::Told),
     /// This node leaves although the cluster does not answer: it stops what it runs by itself.
     LeaveAlone,
 }
@@ -59,6 +62,8 @@ pub(super) struct Router {
     pub(super) fencer: fencer::shell::Handle,
     pub(super) attributes: attributes::shell::Handle,
     pub(super) alerts: alerts::shell::Handle,
+    /// Connections to remote nodes.
+    pub(super) links: Links,
     /// Which nodes are members, as alerts were told; none before the first look.
     pub(super) members_told: Option<BTreeMap<String, bool>>,
     pub(super) reports: reports::Writer,
@@ -343,8 +348,9 @@ impl Router {
 
     async fn on_presence(&mut self, effect: presence::Effect) {
         match effect {
-            presence::Effect::LeaseHeld(until) => {
+            presence::Effect::LeaseHeld(until, incarnation) => {
                 self.knowledge.held = Some(true);
+                self.knowledge.life = Some(incarnation);
                 self.lost_at = None;
                 self.killed = false;
                 // Before anything is started under it: the guard would take an older lease for this one.
@@ -414,11 +420,12 @@ impl Router {
         let alone = matches!(authority, Authority::Alone(_));
         if alone && !matches!(was, Authority::Alone(_)) {
             self.reports.abandon();
+            self.links.alone();
             self.overlay = true;
-            // What an earlier life of this daemon left running may have been fenced since, and run elsewhere.
-            let belonged = self.knowledge.held.is_some();
+            let state = self.raft.local();
+            let belonged = words::belongs(&state.cib, self.me, self.knowledge.life);
             let may_keep = self.presence.view().may_keep && belonged;
-            self.cib = words::alone(&self.raft.local().cib, self.me, may_keep);
+            self.cib = words::alone(&state.cib, self.me, may_keep);
             if self.knowledge.leaving_alone {
                 self.cib = coordinator::stopping(&self.cib);
             }
@@ -456,7 +463,10 @@ impl Router {
         use coordinator::Effect;
         match effect {
             Effect::Order(node, order) => self.order(node, &order).await,
-            Effect::Tell(node, key, deed) => self.tell(node, &key, deed).await,
+            Effect::Tell(node, key, deed) => self.tell(node, key, deed).await,
+            Effect::Through(host, node, key, deed) => {
+                self.tell_through(host, node, key, deed).await;
+            }
             Effect::Fence {
                 key,
                 term,
@@ -474,7 +484,10 @@ impl Router {
                 let command = Box::new(fencer::Command::Fence(request));
                 self.fencer.send(fencer::Event::Command(command)).await;
             }
-            Effect::Condemn(node) => self.presence.tell(presence::Event::Condemned(node)).await,
+            Effect::Condemn(node, life) => {
+                let event = presence::Event::Condemned(node, life);
+                self.presence.tell(event).await;
+            }
             Effect::Write(id, command) => self.write(id, command).await,
             Effect::Settled { transition } => {
                 tracing::info!("nothing to do after transition {transition}")
@@ -492,25 +505,26 @@ impl Router {
             );
             return;
         };
-        self.command(node, order.term, command).await;
+        match (&order.action.router, &order.action.node) {
+            (Some(_), Some(remote)) => {
+                let remote = remote.name.clone();
+                self.through(node, remote, order.term, command).await;
+            }
+            _ => self.command(node, order.term, command).await,
+        }
     }
 
-    async fn tell(&self, node: NodeId, key: &TransitionKey, deed: Deed) {
+    async fn tell(&self, node: NodeId, key: TransitionKey, deed: Deed) {
         let term = self.knowledge.leadership.term;
         match deed {
             Deed::Shutdown if node == self.me => {
                 let _ = self.asks.send(Ask::MayLeave);
             }
             Deed::Shutdown => deliver::tell(&self.peers, node, PeerRequest::Shutdown { term }),
-            Deed::Forget(rsc) => {
-                let (rsc, key) = (rsc.into(), key.clone());
-                let command = executor::Command::Forget { term, rsc, key };
-                self.command(node, term, command).await;
-            }
-            Deed::Account(op) => {
-                let key = key.clone();
-                let command = executor::Command::Account { term, op, key };
-                self.command(node, term, command).await;
+            deed => {
+                if let Some(command) = words::deed_command(term, key, deed) {
+                    self.command(node, term, command).await;
+                }
             }
         }
     }
@@ -522,8 +536,18 @@ impl Router {
                 .await;
             return;
         }
+        self.order_elsewhere((node, None), term, command);
+    }
+
+    /// An order for another member, or for a remote node to which that one holds the connection.
+    pub(super) fn order_elsewhere(
+        &self,
+        to: (NodeId, Option<NodeName>),
+        term: Term,
+        command: executor::Command,
+    ) {
         let (newest, lives) = (&self.newest, &self.shared.lives);
-        deliver::order(&self.teller, newest, lives, node, term, command);
+        deliver::order(&self.teller, newest, lives, to, term, command);
     }
 
     async fn write(&mut self, id: coordinator::WriteId, command: Command) {
@@ -571,6 +595,7 @@ impl Router {
             executor::shell::Out::Device(run, task) => {
                 self.fencer.send(devices::call(run, &task)).await;
             }
+            executor::shell::Out::Link(run, order) => self.links.task(run, order),
         }
     }
 
@@ -591,12 +616,12 @@ impl Router {
             }
         }
         if !self.overlay {
-            self.reports.write(reports);
+            self.reports.write(self.knowledge.life, reports);
             return;
         }
         let mut waiting = reports.into();
         while let Some(batch) = Batch::next(&mut waiting, self.me, &self.name) {
-            let Some(command) = batch.command(&self.cib) else {
+            let Some(command) = batch.command(&self.cib, None) else {
                 continue;
             };
             let written = self.write_overlay(&self.signed(command)).await;
@@ -682,6 +707,7 @@ impl Router {
             Ask::MayLeave => {
                 self.shared.leave.send_replace(true);
             }
+            Ask::Remote(told) => self.on_remote(told),
             Ask::LeaveAlone => self.knowledge.leaving_alone = true,
         }
     }
@@ -692,6 +718,7 @@ impl Router {
             self.term_told = term;
             self.executor.send(executor::Event::TermSeen(term)).await;
             self.fencer.send(fencer::Event::TermSeen(term)).await;
+            self.links.term_seen(term);
         }
         // Raft moves from old voters to new ones without a change of leader.
         if self.raft.voters() != self.voters {

@@ -38,6 +38,7 @@ pub(super) struct Service {
     pub(super) executor: executor::shell::Handle,
     pub(super) fencer: fencer::shell::Handle,
     pub(super) attributes: attributes::shell::Handle,
+    pub(super) links: super::remote::Links,
     pub(super) asks: mpsc::UnboundedSender<Ask>,
     pub(super) newest: Arc<AtomicU64>,
     pub(super) shared: Arc<Shared>,
@@ -51,12 +52,22 @@ pub(super) struct Service {
 impl PeerService for Service {
     async fn peer(&self, from: NodeId, request: PeerRequest) -> PeerAnswer {
         match request {
-            PeerRequest::Execute { life, command } => {
+            PeerRequest::Execute {
+                life,
+                command,
+                remote,
+            } => {
                 let mut me = self.presence.view();
                 // The loop has to have heard of the lease, too: until then it stops what runs here.
                 me.held &= self.shared.held.load(Ordering::Acquire);
                 if let Err(why) = deliver::taken(&me, life) {
                     return PeerAnswer::Refused(why.into());
+                }
+                if let Some(remote) = remote {
+                    return match self.links.command(&remote, command).await {
+                        true => PeerAnswer::Done,
+                        false => PeerAnswer::Refused(format!("it has no connection to {remote}")),
+                    };
                 }
                 self.executor
                     .send(executor::Event::Command(Box::new(command)))
@@ -277,7 +288,7 @@ impl Service {
             ) => {
                 let request = fencer::Request {
                     term: None,
-                    target: self.name_of(self.member(&node)?),
+                    target: self.target(&node)?,
                     action,
                     timeout_ms,
                     delay: fencer::Delay::Disabled,
@@ -292,6 +303,16 @@ impl Service {
                 Ok(AdminAnswer::Done)
             }
             (None, AdminRequest::Confirm { node }) => {
+                let remote = self.lost_remote(&node)?;
+                if let Some(target) = remote {
+                    let command = fencer::Command::Confirm {
+                        target,
+                        client: caller.user,
+                    };
+                    let command = fencer::Event::Command(Box::new(command));
+                    self.fencer.send(command).await;
+                    return Ok(AdminAnswer::Done);
+                }
                 let id = self.member(&node)?;
                 if self.raft.two_node().is_some_and(|now| now.peer == id) {
                     let done = self.raft.peer_is_off(id, &caller.user);
@@ -417,6 +438,16 @@ impl Service {
             })
     }
 
+    /// Whom a tool wants to have fenced: a member, or a remote node that was connected before.
+    fn target(&self, name: &str) -> Result<NodeName, Failure> {
+        let remotes = super::remote::hosted(&self.view());
+        let remote = remotes.into_iter().find(|(node, _)| node.as_str() == name);
+        match remote {
+            Some((node, _)) => Ok(node),
+            None => Ok(self.name_of(self.member(name)?)),
+        }
+    }
+
     fn name_of(&self, id: NodeId) -> NodeName {
         NodeName::from(super::route::name_of(&self.raft.local().members, id))
     }
@@ -436,6 +467,30 @@ impl Service {
             return Err((CrmExit::UNSAFE, format!("`{node}` is up: {cure}")));
         }
         Ok(())
+    }
+
+    /// The remote node of this name, if there is one; nobody can vouch for the death of one that is connected.
+    fn lost_remote(&self, name: &str) -> Result<Option<NodeName>, Failure> {
+        let cib = self.view();
+        let remotes = super::remote::hosted(&cib);
+        let Some((node, host)) = remotes.into_iter().find(|(node, _)| node.as_str() == name) else {
+            return Ok(None);
+        };
+        let states = NodeState::all(&cib);
+        let there = |host: &NodeName| {
+            let mut states = states.iter();
+            states.any(|state| state.name == host.as_str() && state.is_active())
+        };
+        match host.filter(there) {
+            None => Ok(Some(node)),
+            Some(host) => Err((
+                CrmExit::UNSAFE,
+                format!(
+                    "`{node}` is up ({host} is connected to it), and to confirm says that it is certainly off: switch it \
+                     off first, or have it fenced (`stonith_admin --fence {node}`)"
+                ),
+            )),
+        }
     }
 
     /// Nobody can vouch for the death of a node that is there: what it runs would be started a second time.
@@ -500,7 +555,7 @@ impl Service {
         };
         let request = fencer::Request {
             term: None,
-            target: self.name_of(self.member(target.as_str())?),
+            target: self.target(target.as_str())?,
             action,
             timeout_ms,
             delay,
@@ -524,8 +579,13 @@ impl Service {
     ) -> Result<AdminAnswer, Failure> {
         use crate::cib::status::{node_state::Place, record};
         self.need_majority()?;
-        let only = node.map(|n| self.member(n)).transpose()?;
         let cib = self.view();
+        let remotes = super::remote::hosted(&cib);
+        let remote = node.and_then(|n| remotes.iter().find(|(name, _)| name.as_str() == n));
+        let only = match remote {
+            Some(_) => None,
+            None => node.map(|n| self.member(n)).transpose()?,
+        };
         if let Some(rsc) = rsc
             && cib
                 .section("resources")
@@ -540,11 +600,11 @@ impl Service {
         let term = Term(self.newest.load(Ordering::Acquire));
         let (mut commands, mut forgotten) = (Vec::new(), 0);
         for (id, name) in self.nodes() {
-            if only.is_some_and(|o| o != id) {
+            if only.is_some_and(|o| o != id) || remote.is_some() {
                 continue;
             }
             let place = Place::new(id, name.clone());
-            for history in histories(&cib, id, rsc) {
+            for history in histories(&cib, &place.id, rsc) {
                 let failed = history
                     .children()
                     .any(|op| op.id().is_some_and(|i| i.contains("_last_failure_")));
@@ -554,6 +614,28 @@ impl Service {
                 forgotten += 1;
                 // The node first, so that it has forgotten before the resource is looked at anew.
                 self.forget(id, term, known).await;
+                commands.extend(reports::flatten(vec![record::cleaned(
+                    &place,
+                    &known.into(),
+                )]));
+            }
+        }
+        for (name, host) in &remotes {
+            if only.is_some() || remote.is_some_and(|(only, _)| only != name) {
+                continue;
+            }
+            let place = super::remote::place(name);
+            for history in histories(&cib, &place.id, rsc) {
+                let failed = history
+                    .children()
+                    .any(|op| op.id().is_some_and(|i| i.contains("_last_failure_")));
+                let Some(known) = history.id().filter(|_| refresh || failed) else {
+                    continue;
+                };
+                forgotten += 1;
+                if let Some(host) = host {
+                    self.forget_through(host, name, term, known).await;
+                }
                 commands.extend(reports::flatten(vec![record::cleaned(
                     &place,
                     &known.into(),
@@ -572,15 +654,25 @@ impl Service {
         }))
     }
 
+    /// The same for a remote node, over the connection that this member holds to it.
+    async fn forget_through(&self, host: &NodeName, remote: &NodeName, term: Term, rsc: &str) {
+        let (rsc, key) = (rsc.into(), cleanup_key());
+        let command = executor::Command::Forget { term, rsc, key };
+        if *host == self.name {
+            self.links.command(remote, command).await;
+            return;
+        }
+        let Ok(host) = self.member(host.as_str()) else {
+            return;
+        };
+        let (newest, lives) = (&self.newest, &self.shared.lives);
+        let to = (host, Some(remote.clone()));
+        deliver::order(&self.teller, newest, lives, to, term, command);
+    }
+
     /// Asks a node to forget a resource. One that is not there knows nothing that would have to be forgotten.
     async fn forget(&self, node: NodeId, term: Term, rsc: &str) {
-        let key = TransitionKey {
-            action: 0,
-            transition: -1,
-            target_rc: 0,
-            uuid: "cleanup".into(),
-        };
-        let rsc = rsc.into();
+        let (rsc, key) = (rsc.into(), cleanup_key());
         let command = executor::Command::Forget { term, rsc, key };
         if node == self.me {
             self.executor
@@ -589,7 +681,7 @@ impl Service {
             return;
         }
         let (newest, lives) = (&self.newest, &self.shared.lives);
-        deliver::order(&self.teller, newest, lives, node, term, command);
+        deliver::order(&self.teller, newest, lives, (node, None), term, command);
     }
 
     fn nodes(&self) -> Vec<(NodeId, NodeName)> {
@@ -661,10 +753,20 @@ impl Service {
     }
 }
 
+/// By whom a clean-up is ordered: nobody waits for it.
+fn cleanup_key() -> TransitionKey {
+    TransitionKey {
+        action: 0,
+        transition: -1,
+        target_rc: 0,
+        uuid: "cleanup".into(),
+    }
+}
+
 /// The histories of a resource on a node: those of clone instances, too. All for no resource.
 fn histories<'a>(
     cib: &'a Cib,
-    node: NodeId,
+    node: &str,
     rsc: Option<&str>,
 ) -> impl Iterator<Item = &'a crate::xml::Element> {
     let wanted: Option<Vec<String>> = rsc.map(|rsc| {
@@ -677,7 +779,7 @@ fn histories<'a>(
             .collect()
     });
     cib.status()
-        .and_then(|s| s.child_by_id("node_state", &node.to_string()))
+        .and_then(|s| s.child_by_id("node_state", node))
         .and_then(|s| s.descend(&["lrm", "lrm_resources"]))
         .into_iter()
         .flat_map(|r| r.children_named("lrm_resource"))

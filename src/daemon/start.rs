@@ -17,6 +17,7 @@ use super::certificates::Certificates;
 use super::deliver::Teller;
 use super::guard::{self, Feeder, Look};
 use super::inputs::{self, Decided, Keeper};
+use super::remote::{self, Links};
 use super::reports;
 use super::route::{Inbox, Router, Shared};
 use super::service::Service;
@@ -50,10 +51,7 @@ pub struct Options {
 pub fn run(options: &Options) -> ExitCode {
     super::log::init();
     if options.die_with_parent {
-        let kill = Some(rustix::process::Signal::KILL);
-        if let Err(e) = rustix::process::set_parent_process_death_signal(kill) {
-            tracing::warn!("cannot end together with its parent: {e}");
-        }
+        die_with_parent();
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -76,6 +74,14 @@ pub fn run(options: &Options) -> ExitCode {
             tracing::error!("{e:#}");
             ExitCode::from(CrmExit::FATAL.0.try_into().unwrap_or(1))
         }
+    }
+}
+
+/// This process ends together with the one that started it.
+pub(super) fn die_with_parent() {
+    let kill = Some(rustix::process::Signal::KILL);
+    if let Err(e) = rustix::process::set_parent_process_death_signal(kill) {
+        tracing::warn!("cannot end together with its parent: {e}");
     }
 }
 
@@ -141,7 +147,23 @@ async fn node(options: &Options) -> anyhow::Result<()> {
     let stopper = Stopper::new();
     let (asks, asks_in) = mpsc::unbounded_channel();
     let teller = Teller::new(raft.clone(), peers.clone(), coordinator.clone());
+    let (asked, asked_in) = mpsc::unbounded_channel();
+    let certificates =
+        Certificates::start(raft.clone(), peers.clone(), keys.clone(), paths.clone())?;
+    let links = Links::start(remote::Settings {
+        name: name.clone(),
+        raft: raft.clone(),
+        keys: keys.clone(),
+        certificates: Arc::clone(&certificates),
+        teller: teller.clone(),
+        newest: Arc::clone(&newest),
+        executor: executor.clone(),
+        attributes: attributes.clone(),
+        asks: asks.clone(),
+        asked,
+    });
     let service = Arc::new(Service {
+        links: links.clone(),
         teller: teller.clone(),
         me,
         name: name.clone(),
@@ -164,13 +186,11 @@ async fn node(options: &Options) -> anyhow::Result<()> {
         stopper: stopper.clone(),
         feeder: Arc::clone(&feeder),
         addresses: Arc::clone(&addresses),
-        certificates: Certificates::start(
-            raft.clone(),
-            peers.clone(),
-            keys.clone(),
-            paths.clone(),
-        )?,
+        certificates,
     });
+    let for_remotes =
+        remote::serve_tools(Arc::clone(&service), config.admin_group.clone(), asked_in);
+    tokio::spawn(for_remotes);
     let doorkeeper = Doorkeeper::load(&paths, config.cluster)?;
     let for_peers = Arc::clone(&service) as Arc<dyn rpc::PeerService>;
     let _peers_door = rpc::serve_peers(
@@ -197,6 +217,7 @@ async fn node(options: &Options) -> anyhow::Result<()> {
         fencer,
         attributes,
         alerts: alerts.clone(),
+        links,
         members_told: None,
         reports: reports::Writer::start(
             raft.clone(),
@@ -211,6 +232,7 @@ async fn node(options: &Options) -> anyhow::Result<()> {
         knowledge: Knowledge {
             started: Mono::now(),
             held: None,
+            life: None,
             leadership: raft::Leadership::default(),
             caught_up: None,
             patience_ms: timing.presence.lease_ms + 2 * timing.presence.suspect_ms,
@@ -362,7 +384,7 @@ pub(super) fn paths(dir: Option<&Path>) -> Paths {
 }
 
 /// Directories, agents, and the links by which agents find our tools.
-fn prepare(paths: &Paths, program: &Path) -> anyhow::Result<()> {
+pub(super) fn prepare(paths: &Paths, program: &Path) -> anyhow::Result<()> {
     crate::agents::install(&paths.data.join("agents"), program)?;
     let made = crate::cli::links::make(&paths.data.join("tools"), program, true)?;
     for (path, what) in &made.left {
@@ -396,7 +418,7 @@ fn executor_config(
 }
 
 /// Where this node's agents find what they need.
-fn place(paths: &Paths, name: &NodeName) -> Place {
+pub(super) fn place(paths: &Paths, name: &NodeName) -> Place {
     let dir = &paths.data;
     let ocf_root = std::env::var_os("OCF_ROOT").unwrap_or_else(|| OsString::from("/usr/lib/ocf"));
     Place {

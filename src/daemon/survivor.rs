@@ -21,11 +21,17 @@ const HEAD_START_MS: u64 = 1_000;
 const USUAL_MS: u64 = 60_000;
 
 /// What the fencer is asked: what the policy would want if the peer were lost, its delay included.
-fn request(cib: &Cib, peer: NodeId, name: &NodeName, number: u64, led: bool) -> fencer::Request {
+pub(super) fn request(
+    cib: &Cib,
+    now_s: i64,
+    peer: NodeId,
+    name: &NodeName,
+    (number, led): (u64, bool),
+) -> fencer::Request {
     let lost = coordinator::without(cib, peer);
     let input = policy::Input {
         causes: false,
-        ..policy::Input::at(wall_s())
+        ..policy::Input::at(now_s)
     };
     let graph = policy::schedule(lost.root(), &input).graph;
     let wanted = graph
@@ -75,9 +81,25 @@ fn race_is_decided(cib: &Cib) -> bool {
             .any(|e| e.is("nvpair") && named(e))
 }
 
+/// How a fencing that raft asked for has ended: which, who did it or why that is not known, and whether a person says so.
+/// None for what somebody else asked for.
+pub(super) fn ended(
+    request: &fencer::Request,
+    outcome: &fencer::Outcome,
+) -> Option<(u64, Result<String, String>, bool)> {
+    let number = request.tag.strip_prefix(CLIENT)?;
+    let number = number.strip_prefix('-')?.parse().ok()?;
+    let by = outcome.delegate.as_deref();
+    let result = match &outcome.result {
+        Ok(()) => Ok(by.unwrap_or("a fence device").to_owned()),
+        Err(why) => Err(why.to_string()),
+    };
+    Some((number, result, by == Some(fencer::A_HUMAN)))
+}
+
 /// Whether a node goes on with what it runs although nobody grants it a lease: as long as it is not known which of the two
 /// is dead, and as the only voter. The peer takes over nothing before it has fenced this node.
-fn goes_on(phase: Phase) -> bool {
+pub(super) fn goes_on(phase: Phase) -> bool {
     matches!(
         phase,
         Phase::Together | Phase::Fencing | Phase::Deciding | Phase::Alone
@@ -103,7 +125,7 @@ impl Router {
         let Some(member) = state.members.get(&peer) else {
             return;
         };
-        let request = request(&state.cib, peer, &member.name, number, led);
+        let request = request(&state.cib, wall_s(), peer, &member.name, (number, led));
         // Nobody else can help, and what the peer promised to its watchdog is not for two nodes.
         let me = [self.name.clone()].into_iter().collect();
         self.fencer.send(fencer::Event::Peers(me)).await;
@@ -114,15 +136,8 @@ impl Router {
 
     /// Whether a fencing that has ended was raft's wish; it is told then.
     pub(super) fn peer_fenced(&self, request: &fencer::Request, outcome: &fencer::Outcome) -> bool {
-        let number = request.tag.strip_prefix(CLIENT);
-        let Some(number) = number.and_then(|n| n.strip_prefix('-')?.parse().ok()) else {
+        let Some((number, result, human)) = ended(request, outcome) else {
             return false;
-        };
-        let by = outcome.delegate.as_deref();
-        let human = by == Some(fencer::A_HUMAN);
-        let result = match &outcome.result {
-            Ok(()) => Ok(by.unwrap_or("a fence device").to_owned()),
-            Err(why) => Err(why.to_string()),
         };
         self.raft.peer_fenced(number, result, human);
         true
@@ -180,7 +195,7 @@ mod tests {
     }
 
     fn asked(cib: &Cib, led: bool) -> fencer::Request {
-        request(cib, NodeId(2), &"h2".into(), 7, led)
+        request(cib, 1_700_000_000, NodeId(2), &"h2".into(), (7, led))
     }
 
     #[test]

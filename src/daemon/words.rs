@@ -36,6 +36,18 @@ pub(super) fn pledge(cib: &Cib, watchdog_ms: u64) -> Pledge {
     }
 }
 
+/// Whether the cluster has taken this life of a node in, as the node itself has read: only then is what it has read of itself
+/// about this life. What an earlier one ran may have been fenced since, and run elsewhere.
+pub(super) fn belongs(cib: &Cib, me: NodeId, life: Option<u64>) -> bool {
+    let Some(life) = life.map(|life| life.to_string()) else {
+        return false;
+    };
+    coordinator::state_of(cib, me).is_some_and(|state| {
+        state.get("incarnation") == Some(life.as_str())
+            && state.get("fenced-incarnation") != Some(life.as_str())
+    })
+}
+
 /// The document of a node that is alone. It goes on only if its leader expects that.
 pub(super) fn alone(cib: &Cib, me: NodeId, may_keep: bool) -> Cib {
     let alone = coordinator::alone(cib, me);
@@ -97,6 +109,22 @@ pub(super) fn fenced(
     Some(coordinator::Event::Fenced { key, result })
 }
 
+/// What a deed is in the executor's words; none for what no executor does.
+pub(super) fn deed_command(
+    term: Term,
+    key: TransitionKey,
+    deed: coordinator::Deed,
+) -> Option<executor::Command> {
+    match deed {
+        coordinator::Deed::Shutdown => None,
+        coordinator::Deed::Forget(rsc) => {
+            let rsc = rsc.into();
+            Some(executor::Command::Forget { term, rsc, key })
+        }
+        coordinator::Deed::Account(op) => Some(executor::Command::Account { term, op, key }),
+    }
+}
+
 /// What an action of a graph is in the executor's words.
 pub(super) fn executor_command(order: &coordinator::Order) -> Option<executor::Command> {
     let action = &order.action;
@@ -122,6 +150,20 @@ pub(super) fn executor_command(order: &coordinator::Order) -> Option<executor::C
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_node_has_read_of_an_earlier_life_is_not_its_own() {
+        let text = r#"<cib><configuration/><status>
+            <node_state id="2" uname="h2" incarnation="7" fenced-incarnation="6"/></status></cib>"#;
+        let cib = Cib::parse(text, &crate::xml::Limits::default()).expect("a CIB");
+        let belongs = |life| belongs(&cib, NodeId(2), life);
+        assert!(belongs(Some(7)));
+        assert!(!belongs(Some(8)), "it has a lease, but has not joined");
+        assert!(!belongs(None), "it has never had a lease");
+        let shot = text.replace("\"6\"", "\"7\"");
+        let cib = Cib::parse(&shot, &crate::xml::Limits::default()).expect("a CIB");
+        assert!(!super::belongs(&cib, NodeId(2), Some(7)), "it is dead");
+    }
 
     #[test]
     fn a_coordinator_with_a_new_authority_is_told_of_its_own_node() {

@@ -80,7 +80,7 @@ impl<'a> Cluster<'a> {
         Self::found_at(lab, profile, |name| vec![lab.ip(name)])
     }
 
-    /// The same with hosts that have several addresses each, the preferred one first.
+    /// The same with hosts that have several addresses each, the preferred one first. One without any is no member.
     pub fn found_at(
         lab: &'a Lab,
         profile: Option<&str>,
@@ -91,7 +91,8 @@ impl<'a> Cluster<'a> {
             profile: profile.map(str::to_owned),
             daemons: Mutex::default(),
         };
-        let names = lab.names();
+        let mut names = lab.names();
+        names.retain(|name| !addresses(name).is_empty());
         let Some((first, others)) = names.split_first() else {
             return Ok(cluster);
         };

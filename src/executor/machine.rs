@@ -126,6 +126,8 @@ impl Machine {
                 self.drop_orders(effects);
                 self.tell_known(effects);
             }
+            Event::Tell => self.tell_known(effects),
+            Event::Look(rsc) => self.look(now, &rsc),
             Event::Leaving => self.leaving = true,
             Event::KillAll => self.kill_all(effects),
             Event::Tick => {}
@@ -274,7 +276,9 @@ impl Machine {
         self.want_metadata(&order, effects);
         let turn = self.turn();
         let rsc = self.resources.entry(order.op.rsc.clone()).or_default();
-        if order.changes_state() && order.op.task != "delete" {
+        // A connection is still watched while it moves. // spec cluster §14.1
+        let moves_on = order.agent.is_connection() && order.op.task == "migrate_to";
+        if order.changes_state() && order.op.task != "delete" && !moves_on {
             rsc.cancel_recurring(effects);
         }
         if order.recurring() {
@@ -400,6 +404,14 @@ impl Machine {
                 effects.push(Effect::Run(RunId(self.next_run), call));
                 self.next_run += 1;
             }
+        }
+    }
+
+    /// What is repeated for a resource need not wait for its time.
+    fn look(&mut self, now: Now, rsc: &RscId) {
+        let known = self.resources.get_mut(rsc).into_iter();
+        for recurring in known.flat_map(|rsc| rsc.recurring.values_mut()) {
+            recurring.due = recurring.due.map(|due| due.min(now.mono));
         }
     }
 
@@ -685,6 +697,8 @@ impl Resource {
         self.memory.tell_guard(&order.op.rsc, effects);
         effects.push(if order.agent.is_fencing() {
             Effect::Device(run, device_task(order))
+        } else if order.agent.is_connection() {
+            Effect::Link(run, Box::new(order.clone()))
         } else {
             Effect::Run(run, invocation(order))
         });

@@ -77,14 +77,14 @@ impl Memory {
         })
     }
 
-    /// What the guard has to be told, if it has changed. Fence devices run nowhere.
+    /// What the guard has to be told, if it has changed. Fence devices run nowhere, and a connection ends with its daemon.
     pub(super) fn tell_guard(&mut self, rsc: &RscId, effects: &mut Vec<Effect>) {
         if self.may_run == self.told {
             return;
         }
         self.told = self.may_run.clone();
         match &self.may_run {
-            MayRun::Yes(stop) if !stop.agent.is_fencing() => {
+            MayRun::Yes(stop) if !stop.agent.is_fencing() && !stop.agent.is_connection() => {
                 effects.push(Effect::MayRun(stop.clone()));
             }
             MayRun::No => effects.push(Effect::Gone(rsc.clone())),

@@ -18,7 +18,9 @@ use super::agent::find::{self, NotFound};
 use super::agent::{Place, lsb, metadata, ocf, systemd};
 use super::calls::Calls;
 use super::machine::{Machine, Now};
-use super::vocab::{DeviceTask, Effect, Event, Invocation, Metadata, Outcome, Report, RunId};
+use super::vocab::{
+    DeviceTask, Effect, Event, Invocation, Metadata, Order, Outcome, Report, RunId,
+};
 
 /// What an executor needs to begin.
 #[derive(Debug, Clone)]
@@ -63,6 +65,8 @@ pub enum Out {
     Reports(Vec<Report>),
     /// The fencer must do this; its end is [`Event::Ended`].
     Device(RunId, DeviceTask),
+    /// An operation of a connection to a remote node; its end is [`Event::Ended`].
+    Link(RunId, Box<Order>),
 }
 
 /// What status and shutdown want to know of the executor.
@@ -256,6 +260,7 @@ impl Shell {
                     self.start_agent(run, call, first);
                 }
                 Effect::Device(run, task) => drop(self.out.send(Out::Device(run, task))),
+                Effect::Link(run, order) => drop(self.out.send(Out::Link(run, order))),
                 Effect::Kill(run) => {
                     if let Some(kill) = self.kills.remove(&run) {
                         let _ = kill.send(());
@@ -448,7 +453,7 @@ pub async fn run_agent(
     if systemd::is_unit(&call.agent) {
         return systemd::run(place, &call, stop).await;
     }
-    if is_connection(&call.agent) {
+    if call.agent.is_connection() {
         return connection(&call.task);
     }
     let program = match find::find(place, &call.agent) {
@@ -484,20 +489,13 @@ pub async fn run_agent(
     }
 }
 
-/// The connection to a remote node is the cluster's own affair; the agent of that name only describes it.
-fn is_connection(agent: &AgentName) -> bool {
-    let of_pacemaker = agent.provider.as_deref() == Some("pacemaker");
-    agent.class.eq_ignore_ascii_case("ocf") && of_pacemaker && &*agent.kind == "remote"
-}
-
-/// None is made, so none is there. Its agent would answer a stop with an error, and what was never there would be
-/// stopped again and again.
+/// A connection is the daemon's own and ends with it, so whoever comes here (a guard, a tool) finds none.
 fn connection(task: &str) -> Outcome {
     match task {
         "monitor" => Outcome::done(OcfExit::NOT_RUNNING.0),
         "stop" => Outcome::done(OcfExit::OK.0),
         _ => {
-            let why = "connections to remote nodes are not made yet";
+            let why = "a connection to a remote node can only be made by the cluster";
             Outcome::failed(
                 ExecStatus::NotSupported,
                 OcfExit::UNIMPLEMENTED,
@@ -552,6 +550,9 @@ async fn read_metadata(place: &Place, agent: &AgentName) -> Result<Metadata, Str
     metadata::parse(&text).map_err(|error| format!("its meta-data is not readable: {error}"))
 }
 
+/// What would be said by the agent that a connection to a remote node has not.
+const CONNECTION: &str = include_str!("agent/remote.xml");
+
 /// How long an agent may take to describe itself.
 const METADATA_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -559,6 +560,9 @@ const METADATA_TIMEOUT: Duration = Duration::from_secs(30);
 pub async fn metadata_text(place: &Place, agent: &AgentName) -> Result<String, String> {
     if systemd::is_unit(agent) {
         return Ok(systemd::metadata_text(agent));
+    }
+    if agent.is_connection() {
+        return Ok(CONNECTION.to_owned());
     }
     let spec = if agent.is_fencing() {
         let program = find::find_fence(place, &agent.kind).map_err(|error| error.to_string())?;

@@ -212,6 +212,10 @@ pub enum Event {
     Leaving,
     /// Stop deadline of a node that is alone: kill what runs for these resources and forget recurring operations.
     KillAll,
+    /// Whoever asks may not know what was done here: tell it.
+    Tell,
+    /// Something about a resource is known without being asked: what is repeated for it runs now.
+    Look(RscId),
     /// Nothing but time.
     Tick,
 }
@@ -223,6 +227,8 @@ pub enum Effect {
     Run(RunId, Invocation),
     /// Ask the fencer: start, stop or monitor of a fence device. The end comes back as [`Event::Ended`].
     Device(RunId, DeviceTask),
+    /// Connect to a remote node, hang up, or see whether it is there. The end comes back as [`Event::Ended`].
+    Link(RunId, Box<Order>),
     /// Kill a run with its group; its end still comes back.
     Kill(RunId),
     /// Read the metadata of an agent; comes back as [`Event::Metadata`].

@@ -41,6 +41,8 @@ pub struct Machine {
     /// This node may run resources until here.
     lease_until: Mono,
     held: bool,
+    /// This life of the node counts as dead: until here it has time to stop what it runs, whoever would grant it a lease.
+    lets_go_until: Mono,
     asks: VecDeque<(u64, Mono)>,
     next_ask: u64,
     /// What this node does when its lease runs out.
@@ -133,6 +135,7 @@ impl Machine {
             last_answer: None,
             lease_until: Mono(0),
             held: false,
+            lets_go_until: Mono(0),
             asks: VecDeque::new(),
             next_ask: 1,
             pledge: None,
@@ -178,9 +181,14 @@ impl Machine {
             Event::HungUp(node) => {
                 self.hung_up.insert(node, now);
             }
-            Event::Condemned(node) => {
+            Event::Condemned(node, life) if node == self.me => {
+                if life == self.incarnation {
+                    self.lets_go_until = now.plus(self.timing.stop_deadline_ms);
+                }
+            }
+            Event::Condemned(node, life) => {
                 if let Some(peer) = self.reign.as_mut().and_then(|r| r.peers.get_mut(&node)) {
-                    peer.condemned = Some(peer.incarnation);
+                    peer.condemned = Some(life);
                 }
             }
             Event::Pledge(pledge) => self.pledge = Some(pledge),
@@ -198,6 +206,8 @@ impl Machine {
         }
         if self.held {
             at = at.min(self.lease_until.plus(1));
+        } else if self.lets_go_until > now {
+            at = at.min(self.lets_go_until);
         }
         for (id, peer) in self.reign.iter().flat_map(|reign| &reign.peers) {
             at = match peer.state {
@@ -426,17 +436,21 @@ impl Machine {
     fn settle(&mut self, now: Mono, effects: &mut Vec<Effect>) {
         self.ask(now, effects);
         self.reign_over(now, effects);
-        if self.lease_until > now && !self.held {
+        let until = match now < self.lets_go_until {
+            true => now.min(self.lease_until),
+            false => self.lease_until,
+        };
+        if until > now && !self.held {
             self.held = true;
-            effects.push(Effect::LeaseHeld(self.lease_until));
-        } else if self.lease_until <= now && self.held && !seeded(Bug::LeaseNeverEnds) {
+            effects.push(Effect::LeaseHeld(until, self.incarnation));
+        } else if until <= now && self.held && !seeded(Bug::LeaseNeverEnds) {
             self.held = false;
             // From here on this node acts alone: whatever the cluster knows of it is out of date,
             // and it comes back as somebody new.
             if !seeded(Bug::SameIncarnation) {
                 self.incarnation = self.incarnation.wrapping_add(1).max(1);
             }
-            effects.push(Effect::LeaseLost(self.lease_until));
+            effects.push(Effect::LeaseLost(until));
         }
     }
 
@@ -485,7 +499,7 @@ impl Machine {
         if !majority {
             return; // Who has no majority judges nobody.
         }
-        if reign.myself != Some(self.incarnation) {
+        if now >= self.lets_go_until && reign.myself != Some(self.incarnation) {
             reign.myself = Some(self.incarnation);
             let alive = PeerState::Alive {
                 incarnation: self.incarnation,

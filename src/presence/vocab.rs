@@ -67,9 +67,9 @@ pub enum Event {
     /// A node's end of a connection was closed by its kernel: its daemon ended, but the machine is up.
     /// Its guard stops what it ran when its lease ends, unless a new daemon is there by then.
     HungUp(NodeId),
-    /// On the leader: this node was fenced. Its present life gets no lease any more, whatever it says:
-    /// should the fencing have lied, the node stops by itself and comes back as somebody new.
-    Condemned(NodeId),
+    /// On the leader: this life of a node was fenced. It gets no lease any more, whatever it says: should the fencing have
+    /// lied, the node stops by itself and comes back as somebody new. So does the leader, if it is about its own life.
+    Condemned(NodeId, u64),
     /// What this node will do when its lease runs out, from now on.
     Pledge(Pledge),
     /// Nothing but time.
@@ -83,8 +83,8 @@ pub enum Effect {
     Ask(NodeId, Renewal),
     /// Answer a node.
     Answer(NodeId, Grant),
-    /// This node may run resources until then, and later if renewed.
-    LeaseHeld(Mono),
+    /// This node may run resources until then, and later if renewed; in this incarnation.
+    LeaseHeld(Mono, u64),
     /// The lease ran out at this moment: act on `no-quorum-policy`. The node has a new incarnation.
     LeaseLost(Mono),
     /// On the leader: what is known of a node changed; itself included, which is always alive.

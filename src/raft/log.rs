@@ -66,6 +66,11 @@ impl Log {
         Arc::clone(&self.highest_term)
     }
 
+    /// Entries up to here are on this node's disk.
+    pub(crate) fn durable(&self) -> Option<u64> {
+        self.shared().durable
+    }
+
     pub(crate) fn last(&self) -> Option<LogId> {
         self.shared().last
     }

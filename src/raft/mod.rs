@@ -21,7 +21,7 @@ mod store;
 mod survivor;
 mod touched;
 mod trial;
-mod two_node;
+pub(crate) mod two_node;
 mod types;
 mod vocab;
 

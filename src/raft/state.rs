@@ -237,6 +237,7 @@ fn apply_cluster(state: &mut State, change: &ClusterChange) -> (Outcome, Option<
             addresses,
             key,
         } => join(state, hash, *now_s, name, addresses, key),
+        ClusterChange::Enrol { hash, now_s, key } => enrol(state, hash, *now_s, key),
         ClusterChange::Remove { id, now_s } => remove(state, *id, *now_s),
         ClusterChange::SetRole { id, role } => {
             let voters = voters(state);
@@ -366,6 +367,8 @@ fn voters(state: &State) -> usize {
         .count()
 }
 
+const NEW_TOKEN: &str = "make a new one with `systole token` on a member";
+
 fn no_member(id: NodeId) -> String {
     format!("no member has the id {id}: see `crm cluster status`")
 }
@@ -378,7 +381,6 @@ fn join(
     addresses: &[std::net::SocketAddr],
     key: &str,
 ) -> (Outcome, Option<Patch>) {
-    const NEW_TOKEN: &str = "make a new one with `systole token` on a member";
     let refuse = |exit, message| (refused(exit, message), None);
     let Some(token) = state.tokens.get(hash) else {
         let message = format!("this cluster does not know the token: {NEW_TOKEN}");
@@ -399,6 +401,12 @@ fn join(
             return refuse(CrmExit::EXPIRED, message);
         }
         None => {}
+    }
+    if let Some(remote) = &token.remote {
+        let message = format!(
+            "the token is for the remote node `{remote}`, not for a member: use it with `systole remote join`"
+        );
+        return refuse(CrmExit::USAGE, message);
     }
     if let Some(other) = state.member_named(name.as_str()) {
         let message = format!(
@@ -429,6 +437,37 @@ fn join(
     }
     let (_, patch) = add_member(state, member, now_s);
     (Outcome::Joined { id }, patch)
+}
+
+/// A token for a remote node is used up. Nothing of the node is remembered here: it is a resource of the CIB.
+fn enrol(state: &mut State, hash: &str, now_s: i64, key: &str) -> (Outcome, Option<Patch>) {
+    let refuse = |exit, message| (refused(exit, message), None);
+    let Some(token) = state.tokens.get(hash) else {
+        let message = format!("this cluster does not know the token: {NEW_TOKEN}");
+        return refuse(CrmExit::INSUFFICIENT_PRIV, message);
+    };
+    match (&token.used, &token.remote) {
+        (_, None) => {
+            let message = "the token is for a member: use it with `systole join`, or make one with `systole token --remote NAME`";
+            return refuse(CrmExit::USAGE, message.into());
+        }
+        (Some((by, _)), _) if by == key => return (Outcome::Done(None), None),
+        (Some(_), Some(name)) => {
+            let message =
+                format!("the token for `{name}` was used by another machine: {NEW_TOKEN}");
+            return refuse(CrmExit::INSUFFICIENT_PRIV, message);
+        }
+        (None, _) if token.expires_s <= now_s => {
+            let ago = now_s - token.expires_s;
+            let message = format!("the token expired {ago} s ago: {NEW_TOKEN}");
+            return refuse(CrmExit::EXPIRED, message);
+        }
+        (None, Some(_)) => {}
+    }
+    if let Some(token) = Arc::make_mut(&mut state.tokens).get_mut(hash) {
+        token.used = Some((key.into(), NodeId(0)));
+    }
+    (Outcome::Done(None), None)
 }
 
 /// A new member also gets its entry in the CIB, unless it is a witness.

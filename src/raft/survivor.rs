@@ -379,8 +379,12 @@ impl Inner {
     fn mine(&self, inside: &Inside) -> Hello {
         let term = self.log.highest_term().load(Ordering::SeqCst);
         let hello = inside.machine.hello(term);
+        let written = self.log.durable() >= Some(inside.seat.1.index);
         if inside.machine.phase() != Phase::Off {
-            return hello;
+            return match written {
+                true => hello,
+                false => hello.unwritten(),
+            };
         }
         // The peer may know sooner than this node that the mode is on.
         let (seat, place) = inside.seat;

@@ -79,6 +79,15 @@ pub enum ClusterChange {
         /// SHA-256 of its public key: a repeated request with the same key gets the same answer.
         key: String,
     },
+    /// A machine shows a token that was made for a remote node. It becomes no member and gets no id.
+    Enrol {
+        /// Hash of the secret that it showed.
+        hash: String,
+        /// Wall-clock seconds at the node that serves it.
+        now_s: i64,
+        /// SHA-256 of its public key: a repeated request with the same key gets the same answer.
+        key: String,
+    },
     /// A member is taken out. Its id is never used again.
     Remove {
         /// Which one.
@@ -253,6 +262,9 @@ pub struct TokenRecord {
     /// Who used it, once it was used: its key, and the id it got.
     #[serde(default)]
     pub used: Option<(String, NodeId)>,
+    /// It is for the remote node of this name, and makes no member.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote: Option<NodeName>,
 }
 
 /// One applied write, as subscribers see it.

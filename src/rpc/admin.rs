@@ -15,7 +15,7 @@ use tonic::transport::server::UdsConnectInfo;
 use tonic::transport::{Channel, Endpoint, Server, Uri};
 use tonic::{Request, Response, Status};
 
-use super::authorise::{Grant, authorise};
+use super::authorise::Grant;
 use super::wire::Frame;
 use super::wire::admin_client::AdminClient;
 use super::wire::admin_server::{Admin, AdminServer};
@@ -97,7 +97,7 @@ impl Door {
         let caller = caller(peer.uid(), peer.gid(), &self.admin_group);
         let wanted: AdminRequest =
             convert::message(request.get_ref()).map_err(|e| Refusal::Status(e.message().into()))?;
-        let grant = authorise(&caller, &self.admin_group, &wanted, &self.service.cib());
+        let grant = self.service.grant(&caller, &self.admin_group, &wanted);
         match grant {
             Ok(grant) => Ok((caller, grant, wanted)),
             Err(denied) => {

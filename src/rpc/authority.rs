@@ -10,9 +10,11 @@ use rcgen::{
 use rustls::pki_types::{CertificateDer, CertificateSigningRequestDer};
 use uuid::Uuid;
 
-use super::tls::{cluster_name, crypto, fingerprint, generation_name, node_name, to_pem};
+use super::tls::{
+    cluster_name, crypto, fingerprint, generation_name, node_name, remote_name, to_pem,
+};
 use super::{Error, node, tls};
-use crate::terms::NodeId;
+use crate::terms::{NodeId, NodeName};
 
 /// The key of the authority that signs, and of the one that will.
 const KEY: &str = "ca.key";
@@ -155,20 +157,48 @@ impl Authority {
     /// # Errors
     /// Fails when the request does not prove that its sender has the key.
     pub fn sign(&self, request: &[u8], issue: Issue) -> Result<CertificateDer<'static>, Error> {
-        let der = CertificateSigningRequestDer::from(request.to_vec());
-        let mut request = CertificateSigningRequestParams::from_der(&der).map_err(crypto)?;
-        let mut params = CertificateParams::default();
-        let common = format!("node {}", issue.node);
-        params.distinguished_name.push(DnType::CommonName, common);
-        for name in [
+        let names = [
             node_name(issue.cluster, issue.node),
             cluster_name(issue.cluster),
             generation_name(issue.cluster, issue.generation),
-        ] {
+        ];
+        let common = format!("node {}", issue.node);
+        self.sign_names(request, common, &names, issue.until_s)
+    }
+
+    /// The same for a remote node.
+    ///
+    /// # Errors
+    /// As for [`Self::sign`].
+    pub fn sign_remote(
+        &self,
+        request: &[u8],
+        cluster: Uuid,
+        name: &NodeName,
+        until_s: Option<i64>,
+    ) -> Result<CertificateDer<'static>, Error> {
+        let names = [remote_name(cluster, name)];
+        self.sign_names(request, format!("remote node {name}"), &names, until_s)
+    }
+
+    fn sign_names(
+        &self,
+        request: &[u8],
+        mut common: String,
+        names: &[String],
+        until_s: Option<i64>,
+    ) -> Result<CertificateDer<'static>, Error> {
+        let der = CertificateSigningRequestDer::from(request.to_vec());
+        let mut request = CertificateSigningRequestParams::from_der(&der).map_err(crypto)?;
+        let mut params = CertificateParams::default();
+        // No more fits into a certificate; it is for people only.
+        common.truncate(64);
+        params.distinguished_name.push(DnType::CommonName, common);
+        for name in names {
             let name = name.as_str().try_into().map_err(crypto)?;
             params.subject_alt_names.push(SanType::DnsName(name));
         }
-        good_until(&mut params, issue.until_s);
+        good_until(&mut params, until_s);
         request.params = params;
         let issuer = Issuer::from_ca_cert_der(&self.ca, &self.key).map_err(crypto)?;
         Ok(request.signed_by(&issuer).map_err(crypto)?.der().clone())

@@ -13,7 +13,7 @@ use crate::clock;
 use crate::raft::{
     ClientWrite, ClusterChange, HistoryEntry, Member, MemberRole, Raft, State, TokenRecord,
 };
-use crate::terms::{CrmExit, NodeId};
+use crate::terms::{CrmExit, NodeId, NodeName};
 use crate::xml::write::compact;
 
 /// The longest time for which a token can be used.
@@ -99,11 +99,18 @@ impl Common {
                 self.end_trial(caller, *keep, comment).await
             }
             AdminRequest::Status => Ok(AdminAnswer::Status(Box::new(self.status()))),
-            AdminRequest::Token { role, valid_s } => {
-                make_token(&self.raft, &self.ca_fingerprint(), *role, *valid_s)
-                    .await
-                    .map(|token| AdminAnswer::Text(token.to_string()))
-            }
+            AdminRequest::Token {
+                role,
+                valid_s,
+                remote,
+            } => make_token(
+                &self.raft,
+                &self.ca_fingerprint(),
+                (*role, remote.clone()),
+                *valid_s,
+            )
+            .await
+            .map(|token| AdminAnswer::Text(token.to_string())),
             AdminRequest::Remove { node } => self.remove(node).await,
             AdminRequest::SetRole { node, role } => match find(&self.raft.local(), node) {
                 Ok(id) => {
@@ -189,6 +196,7 @@ impl Common {
             name: state.name.clone(),
             uuid: state.uuid,
             me: self.raft.node(),
+            remote: None,
             term: leadership.term,
             leader: leadership.leader,
             quorate: leadership.mine
@@ -359,10 +367,14 @@ fn find(state: &State, node: &str) -> Result<NodeId, Error> {
 pub async fn make_token(
     raft: &Raft,
     ca_fingerprint: &str,
-    role: MemberRole,
+    (role, remote): (MemberRole, Option<NodeName>),
     valid_s: u64,
 ) -> Result<Token, Error> {
     let state = raft.barrier().await?;
+    if let Some(name) = &remote {
+        super::join::check_name(name)?;
+        super::enrol::check_free(&state, name)?;
+    }
     let secret = Token::draw_secret();
     let valid_s = i64::try_from(valid_s.min(TOKEN_S)).expect("a month fits");
     let expires_s = clock::wall_s() + valid_s;
@@ -383,6 +395,7 @@ pub async fn make_token(
         expires_s,
         role,
         used: None,
+        remote,
     };
     let answer = raft.change(ClusterChange::AddToken(record)).await?;
     match answer.outcome.message() {

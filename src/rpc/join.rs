@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::authority::{self, Authority, Issue, NewKey};
+use super::enrol::Enrolled;
 use super::node::{make_dir, read, write};
 use super::tls;
 use super::wire::peer_client::PeerClient;
@@ -102,7 +103,7 @@ fn finish(paths: &Paths, config: &NodeConfig, ca: &str, own: &[u8]) -> Result<()
     config.save(paths)
 }
 
-fn refuse_member(paths: &Paths) -> Result<(), Error> {
+pub(super) fn refuse_member(paths: &Paths) -> Result<(), Error> {
     if !paths.config().exists() {
         return Ok(());
     }
@@ -115,7 +116,7 @@ fn refuse_member(paths: &Paths) -> Result<(), Error> {
 }
 
 /// Names end up in paths, attributes and environments.
-fn check_name(name: &NodeName) -> Result<(), Error> {
+pub(super) fn check_name(name: &NodeName) -> Result<(), Error> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     let text = name.as_str();
     let fine = !text.is_empty()
@@ -136,17 +137,21 @@ fn check_name(name: &NodeName) -> Result<(), Error> {
 /// What a node without certificate says.
 #[derive(Serialize, Deserialize)]
 pub(super) struct JoinRequest {
-    secret: String,
-    name: NodeName,
-    addresses: Vec<SocketAddr>,
+    pub(super) secret: String,
+    pub(super) name: NodeName,
+    pub(super) addresses: Vec<SocketAddr>,
     /// Signing request, base64.
-    request: String,
+    pub(super) request: String,
+    /// It is no member, but the remote node that the token names.
+    #[serde(default)]
+    pub(super) remote: bool,
 }
 
 /// What it is told.
 #[derive(Serialize, Deserialize)]
 pub(super) enum JoinAnswer {
     Welcome(Box<Welcome>),
+    Enrolled(Box<Enrolled>),
     Refused { exit: CrmExit, message: String },
 }
 
@@ -165,8 +170,8 @@ pub(super) struct Welcome {
 
 /// Lets nodes in, on a member that has the authority's key.
 pub struct Doorkeeper {
-    paths: Paths,
-    cluster: Uuid,
+    pub(super) paths: Paths,
+    pub(super) cluster: Uuid,
 }
 
 impl Doorkeeper {
@@ -181,7 +186,7 @@ impl Doorkeeper {
     }
 
     /// Whoever signs at present, and all that are to be trusted, that one first.
-    fn authority(&self, state: &State) -> Result<(Authority, String), Error> {
+    pub(super) fn authority(&self, state: &State) -> Result<(Authority, String), Error> {
         let wanted = state.signing();
         let all = Authority::all(&self.paths.data)?.into_iter();
         let mut all = all.filter(|it| wanted.is_none_or(|w| w.fingerprint == it.fingerprint()));
@@ -199,8 +204,17 @@ impl Doorkeeper {
     }
 
     pub(super) async fn admit(&self, raft: &Raft, wanted: JoinRequest) -> JoinAnswer {
-        match self.try_admit(raft, wanted).await {
-            Ok(welcome) => JoinAnswer::Welcome(Box::new(welcome)),
+        let admitted = if wanted.remote {
+            self.enrol(raft, &wanted.secret, &wanted.request)
+                .await
+                .map(|enrolled| JoinAnswer::Enrolled(Box::new(enrolled)))
+        } else {
+            self.try_admit(raft, wanted)
+                .await
+                .map(|welcome| JoinAnswer::Welcome(Box::new(welcome)))
+        };
+        match admitted {
+            Ok(answer) => answer,
             Err(e) => JoinAnswer::Refused {
                 exit: e.exit(),
                 message: e.to_string(),
@@ -264,7 +278,7 @@ pub fn good_until(cib: &Cib, now_s: i64) -> Option<i64> {
 /// The option that says for how many days a certificate is good.
 pub const LIFETIME: &str = "certificate-days";
 
-fn decode(base64: &str) -> Result<Vec<u8>, Error> {
+pub(super) fn decode(base64: &str) -> Result<Vec<u8>, Error> {
     use base64::Engine as _;
     base64::engine::general_purpose::STANDARD
         .decode(base64)
@@ -279,6 +293,7 @@ fn decode(base64: &str) -> Result<Vec<u8>, Error> {
 pub async fn join(paths: &Paths, joining: Joining) -> Result<NodeConfig, Error> {
     use base64::Engine as _;
     refuse_member(paths)?;
+    super::enrol::refuse_remote(paths)?;
     check_name(&joining.name)?;
     let token = &joining.token;
     let late = clock::wall_s() - token.expires_s;
@@ -296,8 +311,12 @@ pub async fn join(paths: &Paths, joining: Joining) -> Result<NodeConfig, Error> 
         name: joining.name.clone(),
         addresses: joining.addresses.clone(),
         request: base64::engine::general_purpose::STANDARD.encode(&key.request),
+        remote: false,
     };
-    let welcome = knock(token, &request).await?;
+    let JoinAnswer::Welcome(welcome) = knock(token, &request).await? else {
+        return Err(Error::Tls("the cluster answered something else".into()));
+    };
+    let welcome = *welcome;
     let ca = tls::certificate(welcome.ca.as_bytes(), "the cluster's certificate")?;
     let own = tls::certificate(welcome.certificate.as_bytes(), "this node's certificate")?;
     if tls::fingerprint(&ca) != token.ca_fingerprint || tls::node_of(&own) != Some(welcome.id) {
@@ -328,7 +347,7 @@ pub async fn join(paths: &Paths, joining: Joining) -> Result<NodeConfig, Error> 
 }
 
 /// Asks each member that the token names until one answers.
-async fn knock(token: &Token, request: &JoinRequest) -> Result<Welcome, Error> {
+pub(super) async fn knock(token: &Token, request: &JoinRequest) -> Result<JoinAnswer, Error> {
     let config = tls::pinned(token.ca_fingerprint.clone())?;
     let mut failed = Vec::new();
     for address in &token.addresses {
@@ -336,10 +355,10 @@ async fn knock(token: &Token, request: &JoinRequest) -> Result<Welcome, Error> {
         let channel = path::stranger(*address, name, Arc::clone(&config));
         match PeerClient::new(channel).join(convert::frame(request)).await {
             Ok(answer) => match convert::message(answer.get_ref()) {
-                Ok(JoinAnswer::Welcome(welcome)) => return Ok(*welcome),
                 Ok(JoinAnswer::Refused { exit, message }) => {
                     return Err(Error::Refused { exit, message });
                 }
+                Ok(welcome) => return Ok(welcome),
                 Err(e) => failed.push(format!("{address}: {}", e.message())),
             },
             Err(e) => failed.push(reason(*address, &e)),
@@ -351,7 +370,7 @@ async fn knock(token: &Token, request: &JoinRequest) -> Result<Welcome, Error> {
     })
 }
 
-fn reason(address: SocketAddr, status: &tonic::Status) -> String {
+pub(super) fn reason(address: SocketAddr, status: &tonic::Status) -> String {
     use std::error::Error as _;
     let mut why = format!("{address}: {}", status.message());
     let mut source = status.source();

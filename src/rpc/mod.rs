@@ -9,12 +9,14 @@ mod authority;
 mod checkup;
 mod common;
 mod convert;
+mod enrol;
 mod health;
 mod join;
 mod keyring;
 mod node;
 mod path;
 mod peers;
+mod remote;
 mod server;
 mod tls;
 mod token;
@@ -28,10 +30,15 @@ pub use authorise::{Denied, Grant, authorise};
 pub use authority::{Authority, Issue, NewKey};
 pub use checkup::{CHECKUP, CheckupRequest, NodeReport};
 pub use common::{Common, make_token};
+pub use enrol::{RemoteConfig, enrol};
 pub use join::{Doorkeeper, Founding, Joining, LIFETIME, good_until, init, join};
 pub use keyring::{Keyring, renew_if_ended};
 pub use node::{ADMIN_GROUP, NodeConfig, PORT, Paths, Profile, lease_address, parse_address};
 pub use peers::Peers;
+pub use remote::{
+    FromRemote, Incoming, Line, REMOTE_PORT, RemoteKeys, Shown, Stamp, ToRemote, call_remote,
+    serve_remote,
+};
 pub use server::{Listening, serve as serve_peers};
 pub use tls::{Facts, any_node, certificate_of, this_node, to_pem};
 pub use token::Token;

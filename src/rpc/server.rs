@@ -245,14 +245,27 @@ async fn greet(stream: TcpStream, keys: &Keyring) -> std::io::Result<Connection>
 }
 
 /// A connection whose other end is known.
-struct Connection {
+pub(super) struct Connection {
     stream: TlsStream<TcpStream>,
     member: Option<(NodeId, u64)>,
 }
 
 /// Who is at the other end, and with which of its certificates; none for a node that wants to join.
 #[derive(Clone)]
-struct From(Option<(NodeId, u64)>);
+pub(super) struct From(Option<(NodeId, u64)>);
+
+impl From {
+    /// The member.
+    pub(super) fn member(&self) -> Option<NodeId> {
+        self.0.map(|(node, _)| node)
+    }
+}
+
+impl Connection {
+    pub(super) fn of(stream: TlsStream<TcpStream>, member: Option<(NodeId, u64)>) -> Self {
+        Self { stream, member }
+    }
+}
 
 impl Connected for Connection {
     type ConnectInfo = From;

@@ -142,7 +142,7 @@ async fn founded() -> Node {
 }
 
 async fn token(node: &Node, role: MemberRole) -> Token {
-    make_token(&node.raft, &node.common.ca_fingerprint(), role, 60)
+    make_token(&node.raft, &node.common.ca_fingerprint(), (role, None), 60)
         .await
         .expect("handed out")
 }
@@ -467,3 +467,4 @@ fn only_administrators_and_users_with_acls_are_let_in() {
 
 mod certificates;
 mod paths;
+mod remote;

@@ -14,7 +14,7 @@ use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, S
 use uuid::Uuid;
 
 use super::Error;
-use crate::terms::NodeId;
+use crate::terms::{NodeId, NodeName};
 
 /// Who this node is, with proof.
 pub(super) struct Credentials {
@@ -56,6 +56,18 @@ pub(super) fn cluster_name(cluster: Uuid) -> String {
 /// The name in a certificate that says which of a node's certificates it is.
 pub(super) fn generation_name(cluster: Uuid, generation: u64) -> String {
     format!("generation-{generation}.{cluster}.systole")
+}
+
+/// The name in the certificate of a remote node. Its own name may hold what a host's name may not, so it is hashed. There is
+/// no name of the cluster beside it: a remote node is no member, and nobody may take it for one.
+pub(super) fn remote_name(cluster: Uuid, name: &NodeName) -> String {
+    let digest = fingerprint(name.as_str().as_bytes());
+    format!("remote-{}.{cluster}.systole", &digest[..40])
+}
+
+/// Accepts this remote node alone.
+pub(super) fn this_remote(cluster: Uuid, name: &NodeName) -> ServerName<'static> {
+    ServerName::try_from(remote_name(cluster, name)).expect("a UUID and a digest are DNS labels")
 }
 
 /// Accepts any node of the cluster.
@@ -157,6 +169,14 @@ impl Credentials {
             certificate: certificate(pair.as_bytes(), "node.pem")?,
             key,
         })
+    }
+
+    /// A remote node, which has no id.
+    ///
+    /// # Errors
+    /// Says what cannot be read.
+    pub(super) fn of_remote(cluster: Uuid, pair: &str, trusted: &str) -> Result<Self, Error> {
+        Self::parse(cluster, NodeId(0), pair, certificates(trusted)?)
     }
 
     /// The same node with another key and certificate.

@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use super::authorise::Grant;
+use super::authorise::{Denied, Grant, authorise};
 use crate::cib::{Cib, Command};
 use crate::raft::{Answer, HistoryEntry, Member, MemberRole, Trial};
-use crate::terms::{CrmExit, NodeId, Term, TransitionKey};
+use crate::terms::{CrmExit, NodeId, NodeName, Term, TransitionKey};
 use crate::{executor, fencer};
 
 /// What one daemon asks another. Raft's own messages and joins do not come this way.
@@ -21,6 +21,9 @@ pub enum PeerRequest {
         life: u64,
         /// The order.
         command: executor::Command,
+        /// The remote node for which it is; the node over there holds the connection to it.
+        #[serde(default)]
+        remote: Option<NodeName>,
     },
     /// For the coordinator: an action of its graph will not be carried out, and nothing will be written of it.
     NotDone {
@@ -106,6 +109,9 @@ pub enum AdminRequest {
         role: MemberRole,
         /// For how long it can be used.
         valid_s: u64,
+        /// It is for the remote node of this name, and makes no member.
+        #[serde(default)]
+        remote: Option<NodeName>,
     },
     /// Take a node out of the cluster, by name or id.
     Remove {
@@ -241,6 +247,9 @@ pub struct ClusterStatus {
     pub uuid: Option<Uuid>,
     /// The node that answers.
     pub me: NodeId,
+    /// The remote node on which the question was asked, if it was asked on one.
+    #[serde(default)]
+    pub remote: Option<NodeName>,
     /// Raft's term.
     pub term: Term,
     /// The leader, if one is known.
@@ -383,6 +392,19 @@ pub trait PeerService: Send + Sync + 'static {
 pub trait AdminService: Send + Sync + 'static {
     /// The newest CIB here, for the ACLs in it.
     fn cib(&self) -> Cib;
+
+    /// What a caller may ask; by the ACLs in the newest CIB here.
+    ///
+    /// # Errors
+    /// Names the user and what would help.
+    fn grant(
+        &self,
+        caller: &Caller,
+        admin_group: &str,
+        request: &AdminRequest,
+    ) -> Result<Grant, Denied> {
+        authorise(caller, admin_group, request, &self.cib())
+    }
 
     /// One request.
     async fn admin(&self, caller: Caller, grant: Grant, request: AdminRequest) -> AdminAnswer;

@@ -41,6 +41,14 @@ impl AgentName {
     pub fn is_fencing(&self) -> bool {
         self.class.eq_ignore_ascii_case("stonith")
     }
+
+    /// Whether it is no program but the connection to a remote or guest node. // spec 1 §9.1
+    pub fn is_connection(&self) -> bool {
+        let provider = self.provider.as_deref().unwrap_or_default();
+        self.class.eq_ignore_ascii_case("ocf")
+            && provider.eq_ignore_ascii_case("pacemaker")
+            && self.kind.eq_ignore_ascii_case("remote")
+    }
 }
 
 impl fmt::Display for AgentName {

@@ -20,6 +20,7 @@ use systole::demo::enclose::{Side, enclose};
 mod certificates;
 mod cluster;
 mod paths;
+mod remote;
 mod service;
 mod two_nodes;
 mod vip;
@@ -39,6 +40,7 @@ fn scenarios() -> Vec<Scenario> {
         two_nodes::SCENARIOS,
         voters::SCENARIOS,
         paths::SCENARIOS,
+        remote::SCENARIOS,
         certificates::SCENARIOS,
     ]
     .concat()

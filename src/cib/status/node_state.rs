@@ -6,6 +6,10 @@ use crate::{
     xml::{Element, xpath::literal},
 };
 
+/// The attribute of a remote node's state that says which connection to it counts: whoever writes for the node is refused once
+/// another one stands there, or none.
+pub const CONNECTION: &str = "connection";
+
 /// Which node: its id in the CIB and its name. For remote nodes both are the name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {

@@ -6,7 +6,7 @@ use super::{
     node_state::{ORIGIN, Place},
 };
 use crate::{
-    cib::{Cib, Command},
+    cib::{Cib, Command, Op, Target},
     terms::{
         AgentName, ExecStatus, NodeName, OcfExit, OpKey, RscId, TransitionKey, TransitionMagic,
     },
@@ -226,10 +226,21 @@ pub fn cancelled(
     Command::delete_xpath(&place.xpath(&below))
 }
 
-/// The write for an operation that will not run: nothing is changed unless an entry still says that it is about to.
+/// A part of a write that makes it fail unless the node's entry is of this incarnation, and that was not fenced.
+pub fn in_life(place: &Place, incarnation: u64) -> Command {
+    let life = literal(&incarnation.to_string());
+    let entry = Target::XPath(place.xpath(&format!(
+        "[@incarnation={life} and not(@fenced-incarnation={life})]"
+    )));
+    Command::new(Op::Modify, entry, Some(place.element()))
+}
+
+/// The write for an operation that will not run: nothing is changed unless an entry still says that it is about to. Then what
+/// is known of the resource there is forgotten, so that it is probed: the entry has replaced the one of the last operation,
+/// and what is left (a monitor from before the last stop, say) tells another story.
 pub fn withdrawn(place: &Place, op: &OpKey, key: &TransitionKey) -> Command {
     let below = format!(
-        "{}/lrm_rsc_op[@transition-key={} and @op-status='{}']",
+        "{}[lrm_rsc_op[@transition-key={} and @op-status='{}']]",
         resource_path(&op.rsc),
         literal(&key.to_string()),
         ExecStatus::Pending.code()

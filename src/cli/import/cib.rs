@@ -143,8 +143,8 @@ fn tell(old: &Element, new: &Element, file: &str, draft: &mut Draft) {
         draft.nothing(
             &at,
             format!("ocf:pacemaker:remote in {name}"),
-            "remote nodes are decided about, and nothing is run on them yet; let the machine join as a learner \
-             (systole token --role learner)",
+            "the machine needs a certificate of this cluster in place of the shared key: `systole token --remote NAME` \
+             here, `systole remote join TOKEN` there, and then `systole remote`",
         );
     }
 }

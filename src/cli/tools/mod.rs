@@ -196,6 +196,9 @@ pub(crate) fn local_node(tool: &mut Tool) -> Result<String, Failure> {
             .into_owned());
     }
     match tool.access.ask(AdminRequest::Status)? {
+        AdminAnswer::Status(status) if status.remote.is_some() => {
+            Ok(status.remote.unwrap_or_else(|| "".into()).to_string())
+        }
         AdminAnswer::Status(status) => status
             .members
             .iter()

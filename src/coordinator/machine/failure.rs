@@ -52,7 +52,10 @@ pub(super) fn begun(action: &Action, key: &TransitionKey) -> Option<Command> {
 
 fn place(action: &Action) -> Option<Place> {
     let node = action.node.as_ref()?;
-    Some(Place::new(&node.uuid, node.name.clone()))
+    Some(Place {
+        remote: action.router.is_some(),
+        ..Place::new(&node.uuid, node.name.clone())
+    })
 }
 
 fn execution(action: &Action, key: &TransitionKey) -> Option<record::Execution> {

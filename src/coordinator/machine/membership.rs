@@ -92,6 +92,25 @@ impl Machine {
     /// begun: it must not begin anywhere else before there is proof.
     fn fail_on(&mut self, id: NodeId, may_go_on: bool, effects: &mut Vec<Effect>) {
         let name = self.name_of(id);
+        let there = |a: &Action| perform::place(a).is_some_and(|place| *place == name);
+        self.fail_where(there, &name, may_go_on, effects);
+    }
+
+    /// The connection to a remote node is lost: what is ordered there has no answer any more, and may go on all the same.
+    pub(super) fn fail_through(&mut self, remote: &NodeName, effects: &mut Vec<Effect>) {
+        let there = |a: &Action| {
+            a.router.is_some() && a.node.as_ref().is_some_and(|node| node.name == *remote)
+        };
+        self.fail_where(there, remote, true, effects);
+    }
+
+    fn fail_where(
+        &mut self,
+        there: impl Fn(&Action) -> bool,
+        name: &NodeName,
+        may_go_on: bool,
+        effects: &mut Vec<Effect>,
+    ) {
         let State::Walking(t) = &mut self.state else {
             return;
         };
@@ -99,7 +118,7 @@ impl Machine {
             .walk
             .in_flight()
             .filter(|a| a.kind == ActionKind::Resource)
-            .filter(|a| perform::place(a).is_some_and(|place| *place == name))
+            .filter(|a| there(a))
             .cloned()
             .collect();
         if lost.is_empty() {
@@ -143,7 +162,13 @@ impl Machine {
                     target_rc: action.target_rc(),
                     uuid: self.uuid.clone(),
                 };
-                effects.push(Effect::Tell(node, key, Deed::Account(op)));
+                let deed = Deed::Account(op);
+                effects.push(match (&action.router, &action.node) {
+                    (Some(_), Some(remote)) => {
+                        Effect::Through(node, remote.name.clone(), key, deed)
+                    }
+                    _ => Effect::Tell(node, key, deed),
+                });
             }
         }
         if self.authority != Authority::None {
@@ -178,6 +203,7 @@ impl Machine {
         if !matches!(self.authority, Authority::Leader(_)) {
             return;
         }
+        self.condemn_the_dead(effects);
         let late = self.grace_ends().is_none_or(|end| now >= end);
         let by_options = self.proof();
         for (id, name) in self.members.clone() {
@@ -222,6 +248,31 @@ impl Machine {
             }
             if !already {
                 self.abort(Abort::restart(text), name.as_str(), effects);
+            }
+        }
+    }
+
+    /// In which life a node is, as its entry has it.
+    pub(super) fn life_of(&self, name: &NodeName) -> Option<u64> {
+        let state = join::state_of(&self.cib, self.id_of(name)?)?;
+        state.get("incarnation")?.parse().ok()
+    }
+
+    /// Lives that speak although they count as dead get no lease, whoever led when they were fenced: last words arrive late,
+    /// a device may lie, a person may vouch for what is not so. Should such a node live, this makes it stop what it runs and
+    /// come back as somebody new; also the one that coordinates, to whom nobody else grants anything.
+    fn condemn_the_dead(&self, effects: &mut Vec<Effect>) {
+        if seeded(Bug::CondemnForgotten) {
+            return;
+        }
+        for (id, peer) in &self.peers {
+            let Peer::Alive { incarnation } = *peer else {
+                continue;
+            };
+            let state = join::state_of(&self.cib, *id);
+            let dead = state.and_then(|s| s.get("fenced-incarnation"));
+            if dead.is_some_and(|dead| dead == incarnation.to_string()) {
+                effects.push(Effect::Condemn(*id, incarnation));
             }
         }
     }

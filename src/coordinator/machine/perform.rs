@@ -43,6 +43,16 @@ fn transaction(mut commands: Vec<Command>) -> Command {
     }
 }
 
+/// What the next plan compares with: whether a remote node is in maintenance. // spec cluster §8.3
+fn maintenance(one: &crate::graph::NodeMaintenance) -> Command {
+    let state = crate::xml::Element::new("node_state")
+        .with("id", &one.node)
+        .with("uname", &one.node)
+        .with("remote_node", "true")
+        .with("node_in_maintenance", if one.on { "1" } else { "0" });
+    Command::modify("status", state).or_create()
+}
+
 impl Machine {
     pub(super) fn begin(&mut self, action: Action, effects: &mut Vec<Effect>) {
         let State::Walking(t) = &mut self.state else {
@@ -57,6 +67,10 @@ impl Machine {
         };
         t.downed.extend(action.downed.iter().cloned());
         match action.kind {
+            ActionKind::Pseudo if !action.maintenance.is_empty() => {
+                let commands = action.maintenance.iter().map(maintenance).collect();
+                self.write_for(&action, commands, effects);
+            }
             ActionKind::Pseudo => self.confirm(action.id),
             // No agent can forget a history: graphs have it among what agents do all the same.
             ActionKind::Resource if action.task == "delete" => {
@@ -68,6 +82,20 @@ impl Machine {
     }
 
     fn order(&mut self, key: TransitionKey, action: Action, effects: &mut Vec<Effect>) {
+        if let Some(remote) = remote::may_run_on(&self.cib, &action) {
+            let there = action.node.as_ref().map(|n| n.name.to_string());
+            effects.push(Effect::Say(format!(
+                "{} is not carried out on {}: the resource may run on remote node {remote}, whose loss is not proven; \
+                 configure fencing, or switch it off and say so (`stonith_admin --confirm {remote}`)",
+                action.key,
+                there.unwrap_or_default(),
+            )));
+            // Asked again, the policy would say the same: what changes that is news of its own.
+            if let State::Walking(t) = &mut self.state {
+                t.walk.fail(action.id);
+            }
+            return;
+        }
         let Some(node) = place(&action).and_then(|name| self.id_of(name)) else {
             let name = place(&action).map(ToString::to_string).unwrap_or_default();
             self.fail(
@@ -111,9 +139,11 @@ impl Machine {
                     self.fail(action.id, "no quorum: nobody is fenced", effects);
                     return;
                 }
-                let State::Walking(t) = &self.state else {
+                let life = self.life_of(&target);
+                let State::Walking(t) = &mut self.state else {
                     return;
                 };
+                t.shots.insert(action.id, life);
                 let timeout_ms = t.walk.graph.fencing_timeout.ms;
                 let what = action.meta("stonith_action").unwrap_or("reboot").to_owned();
                 effects.push(Effect::Say(format!("fences {target} ({what})")));
@@ -148,7 +178,11 @@ impl Machine {
                     return;
                 }
                 if let (false, Some(id)) = (action.by_cib, at) {
-                    effects.push(Effect::Tell(id, key, Deed::Forget(rsc.clone())));
+                    let deed = Deed::Forget(rsc.clone());
+                    effects.push(match action.router {
+                        Some(_) => Effect::Through(id, name, key, deed),
+                        None => Effect::Tell(id, key, deed),
+                    });
                 }
                 let uuid = action
                     .node
@@ -217,14 +251,22 @@ impl Machine {
         by: &str,
         effects: &mut Vec<Effect>,
     ) {
-        let Some(id) = self.id_of(target) else { return };
-        let known = join::state_of(&self.cib, id).is_some_and(join::is_known_dead);
-        if !matches!(self.authority, Authority::Leader(_)) || known {
+        let (id, remote) = (self.id_of(target), join::is_remote(&self.cib, target));
+        let known = id
+            .and_then(|id| join::state_of(&self.cib, id))
+            .is_some_and(join::is_known_dead);
+        let nobody = id.is_none() && !remote;
+        if !matches!(self.authority, Authority::Leader(_)) || known || nobody {
             return;
         }
         effects.push(Effect::Say(format!("{target} is fenced by {by}")));
-        effects.push(Effect::Condemn(id));
-        let commands = join::fenced(&self.cib, &id.to_string(), target, by);
+        let commands = match id {
+            Some(id) => {
+                effects.extend(self.life_of(target).map(|life| Effect::Condemn(id, life)));
+                join::fenced(&self.cib, &id.to_string(), target, by)
+            }
+            None => join::remote_fenced(target, by, self.now_s),
+        };
         self.write(Purpose::Other, transaction(commands), effects);
         self.abort(
             Abort::restart("External Fencing Operation"),
@@ -252,7 +294,18 @@ impl Machine {
         let Some(node) = action.node.clone() else {
             return;
         };
+        let meant = t.shots.get(&id).copied().flatten();
         match result {
+            // It is back, and nobody can say whether that was before or after it was shot: what ran in the life that was
+            // to end was forgotten when the new one joined. Should that be dead, it is silent, and is fenced for itself.
+            Ok(by) if self.life_of(&node.name) != meant => {
+                let name = &node.name;
+                effects.push(Effect::Say(format!(
+                    "{name} was fenced by {by}, and is back in another life"
+                )));
+                self.fencing_failures.remove(name);
+                self.confirm(id);
+            }
             Ok(by) => {
                 effects.push(Effect::Say(format!("{} is fenced by {by}", node.name)));
                 self.fencing_failures.remove(&node.name);
@@ -260,12 +313,15 @@ impl Machine {
                     self.confirm(id);
                     return;
                 }
-                if let Some(id) = self.id_of(&node.name)
+                if let (Some(id), Some(life)) = (self.id_of(&node.name), meant)
                     && !seeded(Bug::CondemnForgotten)
                 {
-                    effects.push(Effect::Condemn(id));
+                    effects.push(Effect::Condemn(id, life));
                 }
-                let commands = join::fenced(&self.cib, &node.uuid, &node.name, &by);
+                let commands = match self.id_of(&node.name) {
+                    Some(_) => join::fenced(&self.cib, &node.uuid, &node.name, &by),
+                    None => join::remote_fenced(&node.name, &by, self.now_s),
+                };
                 self.write_for(&action, commands, effects);
             }
             Err(lost) => {

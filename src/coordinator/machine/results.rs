@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::seeded::{Bug, seeded};
-use crate::terms::ExecStatus;
+use crate::terms::{ExecStatus, OpKey};
 
 impl Machine {
     pub(super) fn on_cib(&mut self, before: &Cib, after: Cib, effects: &mut Vec<Effect>) {
@@ -99,6 +99,10 @@ impl Machine {
         };
         let ignored = action.as_ref().and_then(|a| a.meta("on_fail")) == Some("ignore");
         effects.push(Effect::Say(say_result(&what, entry)));
+        // A connection has the name of the remote node to which it leads.
+        if failed && entry.task == "monitor" && entry.interval_ms > 0 {
+            self.fail_through(&NodeName::from(entry.rsc.as_str()), effects);
+        }
         let State::Walking(t) = &mut self.state else {
             if entry.interval_ms == 0 || failed {
                 self.abort(
@@ -204,7 +208,10 @@ impl Machine {
         let Some(rsc) = cancel.rsc.as_ref() else {
             return false;
         };
-        let (operation, interval) = (cancel.meta("operation"), cancel.meta("interval"));
+        // The entry of its last failure stays, whoever cancels it.
+        let interval = cancel.meta("interval").and_then(|ms| ms.parse().ok());
+        let task = cancel.meta("operation").unwrap_or_default();
+        let entry = OpKey::new(rsc.id.clone(), task, interval.unwrap_or(0)).to_string();
         self.cib
             .status()
             .into_iter()
@@ -214,7 +221,7 @@ impl Machine {
             .flat_map(|r| r.children())
             .filter(|r| r.id() == Some(rsc.id.as_str()))
             .flat_map(|r| r.children())
-            .any(|op| op.get("operation") == operation && op.get("interval") == interval)
+            .any(|op| op.id() == Some(entry.as_str()))
     }
 
     fn name_of_uuid(&self, uuid: &str) -> String {

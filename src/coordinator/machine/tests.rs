@@ -15,7 +15,9 @@ struct World {
     asked: Vec<u64>,
     orders: Vec<Arc<Order>>,
     fenced: Vec<(TransitionKey, String)>,
+    condemned: Vec<(NodeId, u64)>,
     told: Vec<(NodeId, Deed)>,
+    through: Vec<(NodeId, NodeName, Deed)>,
     said: Vec<String>,
 }
 
@@ -42,7 +44,7 @@ impl World {
             actions_per_node: 4,
             startup_grace_ms: 20_000,
         });
-        let (asked, orders, fenced, told, said) = Default::default();
+        let (asked, orders, fenced, condemned, told, through, said) = Default::default();
         Self {
             now: Mono(1_000),
             machine,
@@ -50,7 +52,9 @@ impl World {
             asked,
             orders,
             fenced,
+            condemned,
             told,
+            through,
             said,
         }
     }
@@ -65,6 +69,7 @@ impl World {
                 Effect::Order(_, order) => self.orders.push(order),
                 Effect::Fence { key, target, .. } => self.fenced.push((key, target.to_string())),
                 Effect::Tell(node, _, deed) => self.told.push((node, deed)),
+                Effect::Through(host, node, _, deed) => self.through.push((host, node, deed)),
                 Effect::Say(text) => self.said.push(text),
                 Effect::Write(id, command) => {
                     let applied = apply(&self.cib, &command);
@@ -74,7 +79,8 @@ impl World {
                     self.step(Event::CibChanged { before, after });
                     self.step(Event::Written { id, result });
                 }
-                Effect::Condemn(_) | Effect::Settled { .. } => {}
+                Effect::Condemn(id, life) => self.condemned.push((id, life)),
+                Effect::Settled { .. } => {}
             }
         }
     }
@@ -206,6 +212,28 @@ fn a_graph_is_walked_in_its_order_and_the_policy_is_asked_again() {
     assert_eq!(w.asked.len(), questions + 1);
     w.plan(vec![]);
     assert!(!w.machine.picture().busy);
+}
+
+#[test]
+fn nothing_is_promoted_while_another_instance_is_being_looked_at() {
+    let mut w = World::new(&[]);
+    w.lead();
+    let mut probe = run(1, "monitor", 3, &[]);
+    probe.action.attributes = vec![("CRM_meta_op_target_rc".into(), "7".into())];
+    w.plan(vec![run(2, "promote", 2, &[]), probe.clone()]);
+    assert_eq!(w.orders.len(), 1);
+    let order = Arc::clone(&w.orders[0]);
+    assert_eq!(order.action.task, "monitor");
+    w.result(&order, 7);
+    assert_eq!(w.orders.len(), 2);
+    assert_eq!(w.orders[1].action.task, "promote");
+    // One that is found promoted is another story.
+    let mut w = World::new(&[]);
+    w.lead();
+    w.plan(vec![run(2, "promote", 2, &[]), probe]);
+    let order = Arc::clone(&w.orders[0]);
+    w.result(&order, 8);
+    assert_eq!(w.orders.len(), 1);
 }
 
 #[test]
@@ -410,7 +438,62 @@ fn with_fencing_a_silent_node_is_lost_at_once_and_recovered_after_the_proof() {
         result: Ok("power".into()),
     });
     assert_eq!(w.state("2", "expected").as_deref(), Some("down"));
+    assert_eq!(w.condemned, [(NodeId(2), 20)]);
     assert_eq!(w.orders.len(), 1);
+}
+
+#[test]
+fn a_shot_says_nothing_of_a_life_that_began_after_it() {
+    let mut w = World::new(&[("stonith-enabled", "true")]);
+    w.lead();
+    w.plan(vec![]);
+    w.step(Event::Peer(NodeId(2), Peer::Silent { heard: true }));
+    w.plan(vec![synapse(1, ActionKind::Cluster, "stonith", 2, &[])]);
+    let (key, _) = w.fenced.pop().expect("fencing was asked for");
+    w.step(Event::Peer(NodeId(2), Peer::Alive { incarnation: 21 }));
+    let questions = w.asked.len();
+    w.step(Event::Fenced {
+        key,
+        result: Ok("power".into()),
+    });
+    assert_eq!(w.state("2", "expected").as_deref(), Some("member"));
+    assert_eq!(w.state("2", "fenced-incarnation"), None);
+    assert!(w.condemned.is_empty());
+    assert_eq!(w.asked.len(), questions + 1, "and it goes on");
+}
+
+#[test]
+fn a_new_leader_grants_nothing_to_a_life_that_was_fenced_before_it_led() {
+    let mut w = World::new(&[("stonith-enabled", "true")]);
+    w.lead();
+    w.plan(vec![]);
+    w.step(Event::FencedOutside {
+        target: "h2".into(),
+        by: "power".into(),
+    });
+    w.step(Event::Authority(Authority::None, w.cib.clone()));
+    w.condemned.clear();
+    w.lead();
+    assert!(w.condemned.contains(&(NodeId(2), 20)));
+    assert!(w.condemned.iter().all(|dead| *dead == (NodeId(2), 20)));
+}
+
+#[test]
+fn a_coordinator_for_whose_death_somebody_vouched_lets_go() {
+    let mut w = World::new(&[("stonith-enabled", "true")]);
+    w.lead();
+    w.plan(vec![]);
+    w.step(Event::FencedOutside {
+        target: "h1".into(),
+        by: "a human".into(),
+    });
+    assert_eq!(w.state("1", "fenced-incarnation").as_deref(), Some("10"));
+    assert!(w.condemned.contains(&(NodeId(1), 10)));
+    w.step(Event::Peer(NodeId(1), Peer::Alive { incarnation: 11 }));
+    assert_eq!(w.state("1", "incarnation").as_deref(), Some("11"));
+    w.condemned.clear();
+    w.step(Event::Tick);
+    assert!(w.condemned.is_empty(), "this life is another one");
 }
 
 #[test]
@@ -661,4 +744,136 @@ fn what_is_to_be_forgotten_is_asked_of_no_agent() {
     assert_eq!(forgotten(&w.cib), Some(true));
     w.plan(vec![]);
     assert!(!w.machine.picture().busy);
+}
+
+/// The same on remote node `r`, whose connection h2 holds.
+fn run_on_remote(id: u32, task: &str) -> Synapse {
+    let mut synapse = run(id, task, 2, &[]);
+    synapse.action.router = synapse.action.node.take().map(|node| node.name);
+    synapse.action.node = Some(NodeRef {
+        name: "r".into(),
+        uuid: "r".into(),
+    });
+    synapse
+}
+
+/// The connection to `r`, as h2 sees it.
+fn watched(id: u32) -> Synapse {
+    let mut synapse = run(id, "monitor", 2, &[]);
+    let attributes = &mut synapse.action.attributes;
+    attributes.push(("CRM_meta_interval".into(), "10000".into()));
+    if let Some(rsc) = &mut synapse.action.rsc {
+        (rsc.id, rsc.provider, rsc.kind) = ("r".into(), Some("pacemaker".into()), "remote".into());
+    }
+    synapse
+}
+
+#[test]
+fn what_is_ordered_on_a_remote_node_ends_with_its_connection() {
+    let mut w = World::new(&[]);
+    w.lead();
+    w.plan(vec![watched(1), run_on_remote(2, "start")]);
+    let connection = Arc::clone(&w.orders[0]);
+    assert_eq!(w.orders[1].action.router, Some("h2".into()));
+    w.result(&connection, 0);
+    assert_eq!(w.machine.picture().in_flight, ["vip_start_0 on r"]);
+    let questions = w.asked.len();
+    // Reported anew, because it changed.
+    w.result(&connection, 1);
+    assert_eq!(w.asked.len(), questions + 1);
+    // It may have begun there.
+    let state = w
+        .cib
+        .status()
+        .and_then(|s| s.child_by_id("node_state", "r"));
+    let state = state.expect("there is one").to_string();
+    assert!(state.contains("remote_node=\"true\""), "{state}");
+    assert!(state.contains("op-status=\"-1\""), "{state}");
+}
+
+#[test]
+fn an_order_for_a_remote_node_is_accounted_for_over_its_connection() {
+    let mut w = World::new(&[]);
+    w.lead();
+    w.plan(vec![run_on_remote(1, "start")]);
+    w.step(Event::Missed);
+    let op = OpKey::new("vip", "start", 0);
+    assert_eq!(w.through, [(NodeId(2), "r".into(), Deed::Account(op))]);
+    assert_eq!(w.told, []);
+}
+
+#[test]
+fn a_fenced_remote_node_is_marked_and_forgotten() {
+    let mut w = World::new(&[]);
+    w.lead();
+    w.plan(vec![run_on_remote(1, "start")]);
+    let start = Arc::clone(&w.orders[0]);
+    w.result(&start, 0);
+    let mut shot = synapse(1, ActionKind::Cluster, "stonith", 2, &[]);
+    shot.action.node = run_on_remote(1, "x").action.node;
+    w.plan(vec![shot]);
+    let (key, target) = w.fenced[0].clone();
+    assert_eq!(target, "r");
+    let result = Ok("power".to_owned());
+    w.step(Event::Fenced { key, result });
+    assert_eq!(w.state("r", "node_fenced").as_deref(), Some("1700000000"));
+    assert_eq!(w.state("r", "connection").as_deref(), Some(""));
+    let state = w
+        .cib
+        .status()
+        .and_then(|s| s.child_by_id("node_state", "r"));
+    assert!(state.is_some_and(|state| state.child("lrm").is_none()));
+}
+
+#[test]
+fn maintenance_of_a_remote_node_is_written_down() {
+    let mut w = World::new(&[]);
+    w.lead();
+    let mut pseudo = synapse(1, ActionKind::Pseudo, "maintenance_nodes", 1, &[]);
+    pseudo
+        .action
+        .maintenance
+        .push(crate::graph::NodeMaintenance {
+            node: "r".into(),
+            on: true,
+        });
+    w.plan(vec![pseudo]);
+    assert_eq!(w.state("r", "node_in_maintenance").as_deref(), Some("1"));
+}
+
+#[test]
+fn what_an_unreachable_remote_node_runs_is_started_nowhere_else() {
+    let mut w = World::new(&[("stonith-enabled", "false")]);
+    let mut connection = Element::new("primitive")
+        .with("id", "r")
+        .with("class", "ocf");
+    connection.set("provider", "pacemaker");
+    connection.set("type", "remote");
+    w.write(&Command::modify("resources", connection).or_create());
+    w.lead();
+    w.plan(vec![run_on_remote(1, "start")]);
+    let start = Arc::clone(&w.orders[0]);
+    w.result(&start, 0);
+    w.write(&Command::modify(
+        "status",
+        Element::new("node_state")
+            .with("id", "r")
+            .with("remote_node", "true"),
+    ));
+    let questions = w.asked.len();
+    w.plan(vec![run(1, "start", 3, &[])]);
+    assert_eq!(w.orders.len(), 1, "only the first start was ordered");
+    assert_eq!(
+        w.asked.len(),
+        questions,
+        "the policy would say the same again"
+    );
+    assert!(w.said.iter().any(|text| text.contains("remote node r")));
+    // A person says that it is off.
+    w.step(Event::FencedOutside {
+        target: "r".into(),
+        by: "a person".into(),
+    });
+    w.plan(vec![run(1, "start", 3, &[])]);
+    assert_eq!(w.orders.len(), 2);
 }

@@ -39,6 +39,20 @@ fn result(op: &str, rc: i32) -> Report {
     Report::Result(execution(op, rc))
 }
 
+/// An operation that waits for its pending entry.
+pub(in crate::daemon) fn pending_for_tests(ticket: i64) -> Report {
+    let execution = execution("a_start_0", 193);
+    Report::Pending(Execution {
+        ticket,
+        ..execution
+    })
+}
+
+/// A result.
+pub(in crate::daemon) fn result_for_tests(op: &str, rc: i32) -> Report {
+    result(op, rc)
+}
+
 fn forgotten(rsc: &str) -> Report {
     Report::Forgotten {
         rsc: RscId::from(rsc),
@@ -87,7 +101,10 @@ fn every_result_shows_in_some_version_of_the_document() {
     let mut cib = Cib::empty();
     let mut seen = Vec::new();
     while let Some(batch) = Batch::next(&mut waiting, NodeId(1), &name) {
-        let applied = apply(&cib, &batch.command(&cib).expect("something to write"));
+        let applied = apply(
+            &cib,
+            &batch.command(&cib, None).expect("something to write"),
+        );
         applied.answer.expect("it is accepted");
         cib = applied.cib;
         let entry = cib.root().find_id("a_last_0");
@@ -104,5 +121,30 @@ fn what_will_not_be_done_is_for_the_coordinator_alone() {
     assert_eq!(not_done(&reports).count(), 1);
     let name = NodeName::from("h1");
     let batch = Batch::next(&mut reports.into(), NodeId(1), &name).expect("a batch");
-    assert!(batch.command(&Cib::empty()).is_none());
+    assert!(batch.command(&Cib::empty(), None).is_none());
+}
+
+#[test]
+fn a_result_of_an_earlier_life_is_refused() {
+    let entry = |life: &str| {
+        let text = format!(
+            r#"<cib><configuration/><status><node_state id="1" uname="h1" incarnation="{life}"/></status></cib>"#
+        );
+        Cib::parse(&text, &crate::xml::Limits::default()).expect("a CIB")
+    };
+    let name = NodeName::from("h1");
+    let mut waiting = VecDeque::from([result("a_start_0", 0)]);
+    let batch = Batch::next(&mut waiting, NodeId(1), &name).expect("a batch");
+    let write = |cib: &Cib| apply(cib, &batch.command(cib, Some(7)).expect("a write"));
+    let same = write(&entry("7"));
+    same.answer.expect("it is taken");
+    assert!(same.cib.root().find_id("a_last_0").is_some());
+    let later = entry("8");
+    let refused = write(&later);
+    assert!(refused.answer.is_err());
+    assert_eq!(refused.cib.root(), later.root());
+    let mut dead = same.cib.root().clone();
+    let states = dead.child_mut("status").expect("a status").children_mut();
+    states.for_each(|state| state.set("fenced-incarnation", "7"));
+    assert!(write(&Cib::new(dead)).answer.is_err(), "it was fenced");
 }

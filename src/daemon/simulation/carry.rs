@@ -1,4 +1,6 @@
-//! What the machines of a node want, carried out: whose effect is whose event, as in the daemon's `route`.
+//! What the machines of a node want, carried out: whose effect is whose event, as in the daemon's `route`. Every machine has
+//! its one entrance here; what a node does with what it hears and with time is in `node`, and what is said again until it is
+//! answered in `writes`.
 
 use super::world::{Net, Word, World};
 use crate::cib::{self, Command};
@@ -9,11 +11,11 @@ use crate::daemon::words::{self, COORDINATOR};
 use crate::executor;
 use crate::fencer;
 use crate::policy;
-use crate::presence;
+use crate::presence::{self, PeerState};
 use crate::seeded::{Bug, seeded};
-use crate::terms::{ExecStatus, OcfExit};
+use crate::terms::{ExecStatus, NodeId, OcfExit};
 
-use super::node::Waiter;
+use super::node::{Waiter, index};
 
 impl World {
     pub(super) fn coordinator(&mut self, n: usize, event: coordinator::Event) {
@@ -90,7 +92,9 @@ impl World {
                     self.fencer(n, fencer::Event::Command(command));
                 }
             }
-            Effect::Condemn(node) => self.presence(n, presence::Event::Condemned(node)),
+            Effect::Condemn(node, life) => {
+                self.presence(n, presence::Event::Condemned(node, life));
+            }
             Effect::Write(id, command) => {
                 let command = self.signed(n, command, COORDINATOR);
                 if self.nodes[n].overlay {
@@ -104,8 +108,73 @@ impl World {
             Effect::Settled { transition } => {
                 self.trace(format_args!("{} settled {transition}", n + 1));
             }
-            Effect::Plan { .. } | Effect::Tell(..) => {}
+            Effect::Plan { .. } | Effect::Tell(..) | Effect::Through(..) => {}
         }
+    }
+
+    pub(super) fn presence(&mut self, n: usize, event: presence::Event) {
+        let mono = self.nodes[n].mono(self.now);
+        let mut effects = Vec::new();
+        let begun = self.work_of_leader(n);
+        self.nodes[n].presence.step(mono, event, &mut effects);
+        self.work_ends(begun, |work| &mut work.presence_us);
+        self.nodes[n].wakes.presence = self.nodes[n].presence.wake_at(mono);
+        for effect in effects {
+            self.on_presence(n, effect);
+        }
+    }
+
+    pub(super) fn on_presence(&mut self, n: usize, effect: presence::Effect) {
+        let node = &mut self.nodes[n];
+        match effect {
+            presence::Effect::LeaseHeld(until, incarnation) => {
+                node.knowledge.held = Some(true);
+                node.knowledge.life = Some(incarnation);
+                (node.lost_at, node.killed) = (None, false);
+                node.lease_until = node.lease_until.max(until);
+                let lease = executor::Event::Lease(node.lease_until);
+                self.executor(n, lease);
+                self.feed_guard(n);
+            }
+            presence::Effect::LeaseLost(at) => {
+                node.knowledge.held = Some(false);
+                node.lost_at = Some(at);
+            }
+            presence::Effect::Peer(id, state) => {
+                match state {
+                    PeerState::Alive { incarnation } => drop(node.lives.insert(id, incarnation)),
+                    PeerState::Expired => drop(node.lives.remove(&id)),
+                    _ => {}
+                }
+                let peer = words::peer(state);
+                self.coordinator(n, coordinator::Event::Peer(id, peer));
+                self.tell_fencer_peers(n);
+            }
+            presence::Effect::Pledged(id, pledge) => {
+                self.coordinator(n, coordinator::Event::Pledged(id, pledge));
+            }
+            presence::Effect::Majority(_) => {}
+            presence::Effect::Ask(to, renewal) => self.send(n, index(to), Net::Renewal(renewal)),
+            presence::Effect::Answer(to, grant) => self.send(n, index(to), Net::Grant(grant)),
+        }
+    }
+
+    fn tell_fencer_peers(&mut self, n: usize) {
+        let view = self.nodes[n].presence.view(self.nodes[n].mono(self.now));
+        let me = self.nodes[n].id;
+        let alive = |id: NodeId| {
+            let is = |(p, s, _): &(NodeId, PeerState, u64)| {
+                *p == id && matches!(s, PeerState::Alive { .. })
+            };
+            id == me || view.peers.iter().any(is)
+        };
+        let names = self
+            .nodes
+            .iter()
+            .filter(|m| alive(m.id))
+            .map(|m| m.name.clone())
+            .collect();
+        self.fencer(n, fencer::Event::Peers(names));
     }
 
     pub(super) fn signed(&self, n: usize, command: Command, client: &str) -> Command {
@@ -146,6 +215,11 @@ impl World {
                 Effect::Run(run, call) => self.agent_begins(n, run, &call),
                 Effect::Device(run, task) => {
                     self.tell(n, 0, Word::Fencer(devices::call(run, &task)))
+                }
+                // The simulated cluster has no remote nodes.
+                Effect::Link(run, _) => {
+                    let outcome = executor::Outcome::done(OcfExit::NOT_RUNNING.0);
+                    self.tell(n, 1, Word::Executor(executor::Event::Ended(run, outcome)));
                 }
                 Effect::Kill(run) => {
                     if self.nodes[n].runs.remove(&run).is_some() {
@@ -226,6 +300,9 @@ impl World {
                         n + 1,
                         request.target
                     ));
+                    if self.peer_fenced(n, &request, &outcome) {
+                        continue;
+                    }
                     if outcome.result.is_ok() && request.action.kills() {
                         self.told_dead(n, &request.target);
                     }

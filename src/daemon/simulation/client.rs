@@ -37,14 +37,14 @@ impl World {
     }
 
     fn standby(&mut self) -> Command {
-        let n = self.below(self.nodes.len() as u64) as usize;
+        let n = self.below(u64::from(self.scenario.hosts())) as usize;
         let value = if self.below(2) == 0 { "on" } else { "off" };
         standby(n, STANDBY, value)
     }
 
     fn moved(&mut self) -> Command {
         let rsc = ["alpha", "beta", "grp"][self.below(3) as usize];
-        let m = 1 + self.below(self.nodes.len() as u64);
+        let m = 1 + self.below(u64::from(self.scenario.hosts()));
         let constraint = Element::new("rsc_location")
             .with("id", MOVE)
             .with("rsc", rsc)

@@ -18,7 +18,8 @@ pub struct Sim {
     /// The first one
     #[arg(long, default_value_t = 1)]
     from: u64,
-    /// three, three-fencing, three-stateful, three-freeze, five, five-fencing or hundred; each seed picks one if not given
+    /// three, three-fencing, three-stateful, three-freeze, five, five-fencing, two-witness, two-witness-fencing, two-node or hundred;
+    /// each seed picks one if not given (but hundred)
     #[arg(long)]
     scenario: Option<String>,
     /// Bursts of faults for so many simulated minutes, but one at least [default: 30; with bugs: 0]
@@ -53,7 +54,11 @@ pub fn lab(sim: &Sim) -> ExitCode {
     };
     let bug = match &sim.bug {
         None => None,
-        Some(name) => match Bug::ALL.into_iter().find(|b| format!("{b:?}") == *name) {
+        Some(name) => match Bug::ALL
+            .into_iter()
+            .chain(Bug::TWO_NODE)
+            .find(|b| format!("{b:?}") == *name)
+        {
             Some(bug) => Some(bug),
             None => {
                 eprintln!("there is no bug `{name}`: use {:?}", Bug::ALL);
@@ -106,6 +111,7 @@ fn hunt_all(sim: &Sim, only: Option<Bug>) -> ExitCode {
     let (mut all, mut found) = (0, 0);
     for bug in Bug::ALL
         .into_iter()
+        .chain(Bug::TWO_NODE)
         .filter(|b| only.is_none_or(|o| o == *b))
     {
         let seeds = sim.from..sim.from.saturating_add(sim.seeds);

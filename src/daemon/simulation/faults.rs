@@ -357,7 +357,7 @@ impl World {
     pub(super) fn lose_one(&mut self) {
         let n = self.below(self.nodes.len() as u64) as usize;
         self.gone = Some((n, self.now + RECOVERED_MS));
-        if self.scenario.more == 0 {
+        if self.scenario.more == 0 && self.runs_resources(n) {
             let others = self.others(n);
             let by = others[self.below(others.len() as u64) as usize];
             let standby = super::client::leaves(n);

@@ -15,6 +15,7 @@ mod raft;
 mod rest;
 mod scenario;
 mod terms;
+mod two_node;
 mod world;
 mod writes;
 

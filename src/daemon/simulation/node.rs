@@ -3,7 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::raft::{Raft, Write};
+use super::raft::{Msg, Raft, Write};
+use super::two_node::TwoNode;
 use super::world::{Net, Word, World};
 use crate::cib::Cib;
 use crate::clock::Mono;
@@ -16,8 +17,9 @@ use crate::daemon::{deliver, devices};
 use crate::executor;
 use crate::fencer;
 use crate::policy;
-use crate::presence::{self, PeerState};
+use crate::presence;
 use crate::raft::Leadership;
+use crate::raft::two_node::{Phase, Place, Seat};
 use crate::seeded::{Bug, seeded};
 use crate::terms::{NodeId, NodeName, RscId, Term};
 
@@ -62,6 +64,11 @@ pub(super) struct Node {
     pub(super) well_since: Option<u64>,
     pub(super) calls: i64,
     pub(super) raft: Raft,
+    /// Two nodes without a witness.
+    pub(super) two_node: Option<TwoNode>,
+    pub(super) seat: Option<(Seat, Place)>,
+    /// The voters that presence was told.
+    pub(super) voters: Vec<NodeId>,
     pub(super) watch: Watch,
     pub(super) guard_busy: bool,
     pub(super) last_ok: u64,
@@ -132,6 +139,9 @@ impl Node {
             ppm: 0,
             calls: 0,
             raft: Raft::new(id, voters.to_vec(), members.to_vec()),
+            two_node: None,
+            seat: None,
+            voters: Vec::new(),
             watch: Watch::new(Mono(0)),
             guard_busy: false,
             last_ok: 0,
@@ -180,7 +190,11 @@ impl Node {
     fn next_wake(&self, now: u64) -> u64 {
         let mono = self.mono(now);
         // What is said again, and what hangs on the time since the start, is looked at each time.
-        if self.knowledge.held.is_none() || !self.open.is_empty() || !self.deliveries.is_empty() {
+        if self.two_node.is_some()
+            || self.knowledge.held.is_none()
+            || !self.open.is_empty()
+            || !self.deliveries.is_empty()
+        {
             return 0;
         }
         let wakes = [
@@ -213,6 +227,7 @@ fn knowledge(started: Mono) -> Knowledge {
     Knowledge {
         started,
         held: None,
+        life: None,
         leadership: Leadership::default(),
         caught_up: None,
         patience_ms: TIMING.lease_ms + 2 * TIMING.suspect_ms,
@@ -266,11 +281,24 @@ impl World {
         node.wakes = Wakes::default();
         node.idle_until = 0;
         self.truth_daemon_started(n);
-        let members = self.nodes.iter().map(|m| (m.id, m.name.clone())).collect();
-        self.coordinator(n, coordinator::Event::Members(members));
+        if self.scenario.two_node {
+            let life = self.draw();
+            let node = &mut self.nodes[n];
+            (node.two_node, node.seat) = (Some(TwoNode::new(life, now)), None);
+            self.reseat(n);
+        }
+        self.nodes[n].knowledge.runs_resources = self.runs_resources(n);
+        let members = self.nodes.iter().map(|m| (m.id, m.name.clone()));
+        let hosts = members.take(self.scenario.hosts() as usize).collect();
+        self.coordinator(n, coordinator::Event::Members(hosts));
         self.pledge(n);
         self.configure_fencer(n);
         self.leadership_changed(n);
+    }
+
+    /// Whether a node is more than a witness.
+    pub(super) fn runs_resources(&self, n: usize) -> bool {
+        n < self.scenario.hosts() as usize
     }
 
     /// The daemon is gone at once, without a word.
@@ -310,6 +338,9 @@ impl World {
             }
             Word::AgentEnds(run, ok) => self.agent_ends(n, run, ok),
             Word::AgentTimesOut(run) => self.agent_times_out(n, run),
+            Word::FencePeer(number) => self.fence_peer(n, number),
+            Word::ProofWritten(proof) => self.proof_written(n, proof),
+            Word::GoOnAlone => self.go_on_alone(n),
             Word::Net(from, net) => self.heard(n, from, net),
         }
         self.after(n);
@@ -317,7 +348,12 @@ impl World {
 
     fn heard(&mut self, n: usize, from: NodeId, net: Net) {
         match net {
+            Net::Raft(_) if self.nodes[n].raft.shut => {}
+            Net::Hello(word) => self.heard_hello(n, from, word),
             Net::Raft(msg) => {
+                if matches!(msg, Msg::Append { .. } | Msg::Appended { .. }) {
+                    self.raft_hears(n);
+                }
                 let (now, jitter) = (self.now, self.below(40));
                 let mut out = Vec::new();
                 self.nodes[n].raft.step(now, jitter, from, msg, &mut out);
@@ -369,6 +405,7 @@ impl World {
         }
         let jitter = self.below(40);
         let mono = self.nodes[n].mono(now);
+        self.two_node_tick(n);
         let mut out = Vec::new();
         self.nodes[n].raft.tick(now, jitter, &mut out);
         self.term_seen(n);
@@ -413,8 +450,9 @@ impl World {
         if bound {
             self.executor(n, executor::Event::Lease(lease));
         }
+        let goes_on = self.goes_on(n, mono);
         let node = &mut self.nodes[n];
-        let keep = words::keeps(&node.cib, view.may_keep);
+        let keep = words::keeps(&node.cib, view.may_keep) || goes_on;
         let due = node
             .lost_at
             .is_some_and(|at| mono >= at.plus(TIMING.stop_deadline_ms * 4 / 5));
@@ -423,16 +461,20 @@ impl World {
         if kill {
             self.executor(n, executor::Event::KillAll);
         }
+        if self.scenario.two_node {
+            self.pledge(n);
+        }
         self.feed_guard(n);
     }
 
-    fn feed_guard(&mut self, n: usize) {
+    pub(super) fn feed_guard(&mut self, n: usize) {
+        let goes_on = self.goes_on(n, self.nodes[n].mono(self.now));
         let node = &mut self.nodes[n];
         let may_keep = node.presence.view(node.mono(self.now)).may_keep;
         let lease = guard::Lease {
             until: node.lease_until.0,
             stop_by: node.lease_until.plus(TIMING.stop_deadline_ms).0,
-            keep: words::keeps(&node.cib, may_keep),
+            keep: words::keeps(&node.cib, may_keep) || goes_on,
         };
         let mono = node.mono(self.now);
         let _ = self.nodes[n].watch.hear(mono, guard::Word::Lease(lease));
@@ -462,7 +504,9 @@ impl World {
         while self.nodes[n].applied < upto(&self.nodes[n]) {
             self.apply_next(n);
         }
-        if self.nodes[n].raft.leadership() != self.nodes[n].leadership {
+        self.reseat(n);
+        let node = &self.nodes[n];
+        if node.raft.leadership() != node.leadership || node.raft.voters() != node.voters {
             self.leadership_changed(n);
         }
         let node = &mut self.nodes[n];
@@ -492,12 +536,15 @@ impl World {
         if self.nodes[n].overlay || !self.nodes[n].up {
             return;
         }
-        let pledge = words::pledge(&self.nodes[n].cib, 0);
+        let mut pledge = words::pledge(&self.nodes[n].cib, 0);
+        let two = self.nodes[n].two_node.as_ref();
+        let fencing = devices::fencing_enabled(&self.nodes[n].cib);
+        pledge.lets_go &= !(fencing && two.is_some_and(|two| two.phase() != Phase::Off));
         self.feed_guard(n);
         self.presence(n, presence::Event::Pledge(pledge));
     }
 
-    fn configure_fencer(&mut self, n: usize) {
+    pub(super) fn configure_fencer(&mut self, n: usize) {
         let lease_ms = TIMING.lease_ms + TIMING.drift_ms;
         let node = &self.nodes[n];
         let event = devices::configured(&node.cib, &node.name, self.wall_s(), lease_ms);
@@ -514,87 +561,22 @@ impl World {
             .open
             .values_mut()
             .for_each(|open| open.again_at = at);
+        let voters = self.nodes[n].raft.voters().to_vec();
+        self.nodes[n].voters.clone_from(&voters);
         let event = presence::Event::Leadership {
             term: now.term,
             leader: now.leader,
-            voters: vec![
-                all.iter()
-                    .copied()
-                    .take(self.scenario.voters as usize)
-                    .collect(),
-            ],
+            voters: vec![voters.into_iter().collect()],
             members: all,
         };
         self.presence(n, event);
     }
 
-    pub(super) fn presence(&mut self, n: usize, event: presence::Event) {
-        let mono = self.nodes[n].mono(self.now);
-        let mut effects = Vec::new();
-        let begun = self.work_of_leader(n);
-        self.nodes[n].presence.step(mono, event, &mut effects);
-        self.work_ends(begun, |work| &mut work.presence_us);
-        self.nodes[n].wakes.presence = self.nodes[n].presence.wake_at(mono);
-        for effect in effects {
-            self.on_presence(n, effect);
-        }
-    }
-
-    fn on_presence(&mut self, n: usize, effect: presence::Effect) {
-        let node = &mut self.nodes[n];
-        match effect {
-            presence::Effect::LeaseHeld(until) => {
-                node.knowledge.held = Some(true);
-                (node.lost_at, node.killed) = (None, false);
-                node.lease_until = node.lease_until.max(until);
-                let lease = executor::Event::Lease(node.lease_until);
-                self.executor(n, lease);
-                self.feed_guard(n);
-            }
-            presence::Effect::LeaseLost(at) => {
-                node.knowledge.held = Some(false);
-                node.lost_at = Some(at);
-            }
-            presence::Effect::Peer(id, state) => {
-                match state {
-                    PeerState::Alive { incarnation } => drop(node.lives.insert(id, incarnation)),
-                    PeerState::Expired => drop(node.lives.remove(&id)),
-                    _ => {}
-                }
-                let peer = words::peer(state);
-                self.coordinator(n, coordinator::Event::Peer(id, peer));
-                self.tell_fencer_peers(n);
-            }
-            presence::Effect::Pledged(id, pledge) => {
-                self.coordinator(n, coordinator::Event::Pledged(id, pledge));
-            }
-            presence::Effect::Majority(_) => {}
-            presence::Effect::Ask(to, renewal) => self.send(n, index(to), Net::Renewal(renewal)),
-            presence::Effect::Answer(to, grant) => self.send(n, index(to), Net::Grant(grant)),
-        }
-    }
-
-    fn tell_fencer_peers(&mut self, n: usize) {
-        let view = self.nodes[n].presence.view(self.nodes[n].mono(self.now));
-        let me = self.nodes[n].id;
-        let alive = |id: NodeId| {
-            let is = |(p, s, _): &(NodeId, PeerState, u64)| {
-                *p == id && matches!(s, PeerState::Alive { .. })
-            };
-            id == me || view.peers.iter().any(is)
-        };
-        let names = self
-            .nodes
-            .iter()
-            .filter(|m| alive(m.id))
-            .map(|m| m.name.clone())
-            .collect();
-        self.fencer(n, fencer::Event::Peers(names));
-    }
-
     fn review_authority(&mut self, n: usize) {
+        let mono = self.nodes[n].mono(self.now);
+        let undecided = self.goes_on(n, mono);
         let node = &mut self.nodes[n];
-        let mono = node.mono(self.now);
+        node.knowledge.undecided = undecided;
         let authority = node.knowledge.authority(mono);
         if authority == node.authority {
             return;
@@ -606,7 +588,8 @@ impl World {
         let alone = matches!(authority, Authority::Alone(_));
         if alone && !matches!(was, Authority::Alone(_)) {
             node.overlay = true;
-            let may_keep = node.presence.view(mono).may_keep && node.knowledge.held.is_some();
+            let belonged = words::belongs(&node.state, node.id, node.knowledge.life);
+            let may_keep = node.presence.view(mono).may_keep && belonged;
             node.cib = words::alone(&node.state, node.id, may_keep);
             self.abandon(n);
             self.executor(n, executor::Event::Alone);
@@ -624,6 +607,10 @@ impl World {
             }
             for (id, state) in words::everybody(self.nodes[n].id, &view) {
                 self.on_presence(n, presence::Effect::Peer(id, state));
+            }
+            if let Some((peer, by)) = self.lost_peer(n) {
+                let target = self.nodes[peer].name.clone();
+                self.coordinator(n, coordinator::Event::FencedOutside { target, by });
             }
         }
     }

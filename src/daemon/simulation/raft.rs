@@ -2,14 +2,16 @@
 //! newer; commits by a majority that has the entry on disk; a voter that heard its leader elects no other one; the
 //! term is raised before a vote is answered.
 //!
-//! Gap: this is not openraft. Its clock and its random numbers cannot be replaced in the released version that we
+//! Voters change in one step, by an entry that counts from when it is in the log.
+//!
+//! Gap: this is not openraft, and its changes of voters are not joint ones. Its clock and its random numbers cannot be replaced in the released version that we
 //! use without replacing the runtime; what is checked here is everything that stands on raft.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::cib::Command;
-use crate::raft::{Leadership, Timing};
+use crate::raft::{Leadership, Timing, two_node};
 use crate::seeded::{Bug, seeded};
 use crate::terms::{NodeId, Term};
 
@@ -22,10 +24,28 @@ pub(super) struct Write {
 }
 
 /// One entry of the log; a leader begins its term with an empty one.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Entry {
     pub(super) term: u64,
     pub(super) write: Option<Write>,
+    /// Who votes from here on.
+    voters: Option<Vec<NodeId>>,
+}
+
+impl Entry {
+    pub(super) fn write(write: Write) -> Self {
+        Self {
+            write: Some(write),
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn voters(voters: Vec<NodeId>) -> Self {
+        Self {
+            voters: Some(voters),
+            ..Self::default()
+        }
+    }
 }
 
 /// What voters say to each other.
@@ -62,7 +82,13 @@ enum Role {
 #[derive(Debug)]
 pub(super) struct Raft {
     me: NodeId,
+    /// Who votes before the log says otherwise.
+    founders: Vec<NodeId>,
+    /// Who votes, as the newest such entry says, be it committed or not; and the length of the log up to it.
     voters: Vec<NodeId>,
+    voters_at: usize,
+    /// Nothing goes out or in, and nobody is elected: of two nodes, it is not known which one is dead.
+    pub(super) shut: bool,
     /// Voters, and those that only learn.
     members: Vec<NodeId>,
     timing: Timing,
@@ -113,7 +139,10 @@ impl Raft {
     pub(super) fn new(me: NodeId, voters: Vec<NodeId>, members: Vec<NodeId>) -> Self {
         Self {
             me,
+            founders: voters.clone(),
             voters,
+            voters_at: 0,
+            shut: false,
             members,
             timing: Timing::default(),
             term: 0,
@@ -139,7 +168,7 @@ impl Raft {
     /// What a new daemon finds on disk. A machine that lost power has lost what was not synced.
     pub(super) fn restart(&mut self, now: u64, jitter: u64, power_lost: bool) {
         if power_lost {
-            self.log.truncate(self.synced);
+            self.truncate(self.synced);
             if seeded(Bug::ForgetVote) {
                 self.voted = None;
                 self.term = self.log.last().map_or(0, |e| e.term);
@@ -148,8 +177,13 @@ impl Raft {
             // The kernel has it, and the store syncs what it finds before it answers.
             self.synced = self.log.len();
         }
-        self.generation += 1;
         self.commit = 0;
+        self.begin(now, jitter);
+    }
+
+    /// It knows of no leader, and what its disk was doing is of no use any more.
+    fn begin(&mut self, now: u64, jitter: u64) {
+        self.generation += 1;
         self.role = Role::Follower;
         self.leader = None;
         self.owed = None;
@@ -158,11 +192,72 @@ impl Raft {
         self.later(now, jitter);
     }
 
+    /// The log that it has, with an entry that makes this node the only voter: in one write with a term that nobody has seen.
+    pub(super) fn go_on_alone(&mut self, now: u64, jitter: u64, peers_term: u64) {
+        self.term = two_node::next_term(self.term, peers_term);
+        self.voted = Some(self.me);
+        let entry = Entry {
+            term: self.term,
+            ..Entry::voters(vec![self.me])
+        };
+        self.push(Arc::new(entry));
+        self.synced = self.log.len();
+        self.begin(now, jitter);
+    }
+
+    fn push(&mut self, entry: Arc<Entry>) {
+        if let Some(voters) = &entry.voters {
+            self.voters.clone_from(voters);
+            self.voters_at = self.log.len() + 1;
+        }
+        self.log.push(entry);
+    }
+
+    fn truncate(&mut self, at: usize) {
+        self.log.truncate(at);
+        if self.voters_at > at {
+            (self.voters, self.voters_at) = self.voters_in(at);
+        }
+    }
+
+    /// Who votes as so much of the log has it, and where that is said.
+    fn voters_in(&self, upto: usize) -> (Vec<NodeId>, usize) {
+        let said = self.log[..upto].iter().rposition(|e| e.voters.is_some());
+        let voters = said.and_then(|at| Some((self.log[at].voters.clone()?, at + 1)));
+        voters.unwrap_or_else(|| (self.founders.clone(), 0))
+    }
+
+    pub(super) fn voters(&self) -> &[NodeId] {
+        &self.voters
+    }
+
+    /// Term and place of the entry that says who votes.
+    pub(super) fn voters_since(&self) -> (u64, usize) {
+        match self.voters_at.checked_sub(1) {
+            Some(at) => (self.log[at].term, self.voters_at),
+            None => (0, 0),
+        }
+    }
+
+    pub(super) fn voters_are_on_disk(&self) -> bool {
+        self.voters_at <= self.synced
+    }
+
+    /// Who votes as the disk has it.
+    pub(super) fn voters_on_disk(&self) -> Vec<NodeId> {
+        self.voters_in(self.synced.min(self.log.len())).0
+    }
+
+    /// How much of a leader's log another node has.
+    pub(super) fn has(&self, node: NodeId) -> Option<usize> {
+        self.matched.get(&node).copied()
+    }
+
     pub(super) fn leadership(&self) -> Leadership {
         Leadership {
             term: Term(self.term),
-            leader: self.leader,
-            mine: self.role == Role::Leader && self.commit >= self.began_at,
+            leader: self.leader.filter(|_| !self.shut),
+            mine: !self.shut && self.role == Role::Leader && self.commit >= self.began_at,
         }
     }
 
@@ -180,7 +275,7 @@ impl Raft {
 
     /// Whether this node takes itself for the leader, and its term.
     pub(super) fn reigns(&self) -> Option<u64> {
-        (self.role == Role::Leader).then_some(self.term)
+        (self.role == Role::Leader && !self.shut).then_some(self.term)
     }
 
     fn later(&mut self, now: u64, jitter: u64) {
@@ -209,6 +304,9 @@ impl Raft {
     }
 
     pub(super) fn tick(&mut self, now: u64, jitter: u64, out: &mut Vec<Out>) {
+        if self.shut {
+            return;
+        }
         if self.role == Role::Leader {
             if now >= self.beat_at {
                 self.beat(now, out);
@@ -220,10 +318,25 @@ impl Raft {
             self.votes = BTreeSet::from([self.me]);
             self.later(now, jitter);
             let (term, last) = (self.term, self.last());
-            for to in self.others() {
+            let me = self.me;
+            for to in self.voters.iter().copied().filter(|v| *v != me) {
                 out.push(Out::Send(to, Msg::Vote { term, last }));
             }
+            self.lead_if_elected(out);
         }
+    }
+
+    fn lead_if_elected(&mut self, out: &mut Vec<Out>) {
+        let votes = self.votes.iter().filter(|v| self.voters.contains(v));
+        if votes.count() < self.majority() {
+            return;
+        }
+        self.role = Role::Leader;
+        self.leader = Some(self.me);
+        self.next = self.others().iter().map(|v| (*v, self.log.len())).collect();
+        self.matched = BTreeMap::from([(self.me, self.synced)]);
+        self.began_at = self.log.len() + 1;
+        self.propose(Entry::default(), out);
     }
 
     fn others(&self) -> Vec<NodeId> {
@@ -250,13 +363,13 @@ impl Raft {
         }
     }
 
-    /// Takes a write, if this node leads.
-    pub(super) fn propose(&mut self, write: Option<Write>, out: &mut Vec<Out>) -> bool {
-        if self.role != Role::Leader {
+    /// Takes an entry, if this node leads.
+    pub(super) fn propose(&mut self, entry: Entry, out: &mut Vec<Out>) -> bool {
+        if self.role != Role::Leader || self.shut {
             return false;
         }
         let term = self.term;
-        self.log.push(Arc::new(Entry { term, write }));
+        self.push(Arc::new(Entry { term, ..entry }));
         // What is proposed at the same time goes out together.
         if !std::mem::replace(&mut self.soon, true) {
             out.push(Out::Soon);
@@ -267,7 +380,7 @@ impl Raft {
     /// What was proposed goes out.
     pub(super) fn flush(&mut self, now: u64, out: &mut Vec<Out>) {
         self.soon = false;
-        if self.role == Role::Leader {
+        if self.role == Role::Leader && !self.shut {
             out.push(Out::Sync(self.log.len()));
             self.beat(now, out);
         }
@@ -320,7 +433,6 @@ impl Raft {
         out: &mut Vec<Out>,
     ) {
         match msg {
-            Msg::Vote { .. } if !self.voters.contains(&self.me) => {}
             Msg::Vote { term, last } => {
                 // A voter that heard its leader lately elects no other one, and learns of no term.
                 let bound = self.role == Role::Leader
@@ -349,14 +461,7 @@ impl Raft {
                 self.raise(term);
                 if term == self.term && granted && self.role == Role::Candidate {
                     self.votes.insert(from);
-                    if self.votes.len() >= self.majority() {
-                        self.role = Role::Leader;
-                        self.leader = Some(self.me);
-                        self.next = self.others().iter().map(|v| (*v, self.log.len())).collect();
-                        self.matched = BTreeMap::from([(self.me, self.synced)]);
-                        self.began_at = self.log.len() + 1;
-                        self.propose(None, out);
-                    }
+                    self.lead_if_elected(out);
                 }
             }
             Msg::Append {
@@ -396,16 +501,16 @@ impl Raft {
                         Some(have) if have.term == entry.term => {}
                         other => {
                             if other.is_some() {
-                                self.log.truncate(at);
+                                self.truncate(at);
                                 self.synced = self.synced.min(at);
                                 self.generation += 1;
                             }
-                            self.log.push(entry);
+                            self.push(entry);
                         }
                     }
                 }
                 if self.log.len() > upto && seeded(Bug::TruncateOnAppend) {
-                    self.log.truncate(upto);
+                    self.truncate(upto);
                     self.synced = self.synced.min(upto);
                 }
                 self.commit = self.commit.max(commit.min(upto));

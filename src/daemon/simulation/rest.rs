@@ -6,6 +6,7 @@ use super::client::COUNTER;
 use super::world::World;
 use crate::coordinator::Authority;
 use crate::policy;
+use crate::raft::two_node::Phase;
 
 impl World {
     /// All nodes but one that is not to come back.
@@ -32,6 +33,14 @@ impl World {
             if !node.up || node.knowledge.held != Some(true) {
                 return Some(format!("L1: {} holds no lease", node.name));
             }
+            let phase = node.two_node.as_ref().map(|two| two.phase());
+            let wanted = match self.gone {
+                Some(_) => Phase::Alone,
+                None => Phase::Together,
+            };
+            if phase.is_some_and(|phase| phase != wanted) {
+                return Some(format!("L1: {} is {phase:?}, not {wanted:?}", node.name));
+            }
         }
         if !self.operator_is_done(leader) {
             return Some("L4: what the operator takes back is not taken back".into());
@@ -57,7 +66,9 @@ impl World {
                 .filter(|((r, _), _)| r == "db")
                 .collect();
             let promoted = on.iter().filter(|(_, p)| **p).count();
-            if on.len() != self.living().count() || promoted != 1 {
+            let hosts = self.scenario.hosts();
+            let hosts = self.living().filter(|node| node.id.0 <= hosts).count();
+            if on.len() != hosts || promoted != 1 {
                 return Some(format!(
                     "L2: db is active {} times, promoted {promoted} times",
                     on.len()

@@ -11,6 +11,10 @@ pub struct Scenario {
     pub nodes: u32,
     /// How many of them vote, the first ones.
     pub voters: u32,
+    /// The last node only votes, and runs nothing.
+    pub witness: bool,
+    /// Two voters, of which one may go on alone when it has fenced the other.
+    pub two_node: bool,
     /// There is a fence device.
     pub fencing: bool,
     /// There is a promotable clone.
@@ -21,52 +25,44 @@ pub struct Scenario {
     pub more: u32,
 }
 
+/// Three nodes without anything special.
+const THREE: Scenario = Scenario {
+    name: "three",
+    nodes: 3,
+    voters: 3,
+    witness: false,
+    two_node: false,
+    fencing: false,
+    stateful: false,
+    freeze: false,
+    more: 0,
+};
+
 /// All scenarios; a seed picks one of them unless one is named.
-pub const SCENARIOS: [Scenario; 6] = [
-    Scenario {
-        name: "three",
-        nodes: 3,
-        voters: 3,
-        fencing: false,
-        stateful: false,
-        freeze: false,
-        more: 0,
-    },
+pub const SCENARIOS: [Scenario; 9] = [
+    THREE,
     Scenario {
         name: "three-fencing",
-        nodes: 3,
-        voters: 3,
         fencing: true,
-        stateful: false,
-        freeze: false,
-        more: 0,
+        ..THREE
     },
     Scenario {
         name: "three-stateful",
-        nodes: 3,
-        voters: 3,
         fencing: true,
         stateful: true,
-        freeze: false,
-        more: 0,
+        ..THREE
     },
     Scenario {
         name: "three-freeze",
-        nodes: 3,
-        voters: 3,
         fencing: true,
-        stateful: false,
         freeze: true,
-        more: 0,
+        ..THREE
     },
     Scenario {
         name: "five",
         nodes: 5,
         voters: 5,
-        fencing: false,
-        stateful: false,
-        freeze: false,
-        more: 0,
+        ..THREE
     },
     Scenario {
         name: "five-fencing",
@@ -74,8 +70,28 @@ pub const SCENARIOS: [Scenario; 6] = [
         voters: 5,
         fencing: true,
         stateful: true,
-        freeze: false,
-        more: 0,
+        ..THREE
+    },
+    Scenario {
+        name: "two-witness",
+        witness: true,
+        ..THREE
+    },
+    Scenario {
+        name: "two-witness-fencing",
+        witness: true,
+        fencing: true,
+        stateful: true,
+        ..THREE
+    },
+    Scenario {
+        name: "two-node",
+        nodes: 2,
+        voters: 2,
+        two_node: true,
+        fencing: true,
+        stateful: true,
+        ..THREE
     },
 ];
 
@@ -85,9 +101,8 @@ const HUNDRED: Scenario = Scenario {
     nodes: 100,
     voters: 5,
     fencing: true,
-    stateful: false,
-    freeze: false,
     more: 996,
+    ..THREE
 };
 
 /// Resources of which there may be one instance.
@@ -98,6 +113,11 @@ impl Scenario {
     pub fn named(name: &str) -> Option<Self> {
         let mut all = SCENARIOS.into_iter().chain([HUNDRED]);
         all.find(|s| s.name == name)
+    }
+
+    /// How many nodes run resources, the first ones.
+    pub(super) fn hosts(&self) -> u32 {
+        self.nodes - u32::from(self.witness)
     }
 
     /// Whether there may be one instance of a resource.
@@ -144,7 +164,7 @@ impl Scenario {
         }
         let mut constraints = String::new();
         if self.stateful {
-            for n in 1..=self.nodes {
+            for n in 1..=self.hosts() {
                 let _ = write!(
                     constraints,
                     r##"<rsc_location id="lp{n}" rsc="db-clone"><rule id="lr{n}" role="Promoted" score="{}">
@@ -153,7 +173,7 @@ impl Scenario {
                 );
             }
         }
-        let nodes: String = (1..=self.nodes)
+        let nodes: String = (1..=self.hosts())
             .map(|n| format!(r#"<node id="{n}" uname="h{n}"/>"#))
             .collect();
         format!(

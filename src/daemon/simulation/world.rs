@@ -9,11 +9,13 @@ use super::faults::{Faults, RECOVERED_MS};
 use super::node::{Node, TIMING};
 use super::raft;
 use super::scenario::Scenario;
+use super::two_node::Greeting;
 use crate::cib::Cib;
 use crate::daemon::guard::Verdict;
 use crate::executor;
 use crate::fencer;
 use crate::presence;
+use crate::raft::two_node::Proof;
 use crate::terms::{NodeId, TransitionKey};
 use crate::xml::Limits;
 
@@ -41,6 +43,7 @@ pub(super) enum Net {
         id: (u64, u64),
         result: Result<(), String>,
     },
+    Hello(Greeting),
 }
 
 impl Net {
@@ -73,6 +76,10 @@ pub(super) enum Word {
     Flush,
     AgentEnds(executor::RunId, bool),
     AgentTimesOut(executor::RunId),
+    /// Of two nodes, what the machine of that mode wants.
+    FencePeer(u64),
+    ProofWritten(Proof),
+    GoOnAlone,
     Net(NodeId, Net),
 }
 
@@ -385,6 +392,7 @@ impl World {
     fn not_in_time(&mut self) -> String {
         let why = self.unsettled().or_else(|| self.check_end());
         let why = why.unwrap_or_else(|| "it changes all the time".into());
+        self.show_status();
         match self.gone {
             None => format!(
                 "L2: not settled {} s after the last fault: {why}",

@@ -260,7 +260,9 @@ impl World {
             return;
         }
         let mut out = Vec::new();
-        let taken = self.nodes[n].raft.propose(Some(write), &mut out);
+        let taken = self.nodes[n]
+            .raft
+            .propose(raft::Entry::write(write), &mut out);
         self.raft_out(n, out);
         if taken && seeded(Bug::AckBeforeCommit) {
             self.answer(n, id, None);
@@ -281,6 +283,17 @@ impl World {
                 );
             }
             Waiter::Reports(batch) => {
+                if result.is_err() {
+                    let unread: Vec<_> = batch.unread().map(|(k, why)| (k.clone(), why)).collect();
+                    for (key, why) in unread {
+                        let word = Word::NotDone {
+                            key,
+                            why,
+                            times: TELLINGS,
+                        };
+                        self.tell(n, AGAIN_MS, word);
+                    }
+                }
                 self.confirm(n, &batch, result.is_ok());
                 self.flush(n);
             }
@@ -338,7 +351,7 @@ impl World {
         let mut waiting = reports.into();
         while let Some(batch) = self.batch(n, &mut waiting) {
             let mut written = true;
-            if !lost && let Some(command) = batch.command(&self.nodes[n].cib) {
+            if !lost && let Some(command) = batch.command(&self.nodes[n].cib, None) {
                 let command = self.signed(n, command, COORDINATOR);
                 written = self.write_overlay(n, &command).is_ok();
             }
@@ -357,7 +370,8 @@ impl World {
         }
         let mut waiting = std::mem::take(&mut self.nodes[n].unwritten);
         while let Some(batch) = self.batch(n, &mut waiting) {
-            if let Some(command) = batch.command(&self.nodes[n].state) {
+            let life = self.nodes[n].knowledge.life;
+            if let Some(command) = batch.command(&self.nodes[n].state, life) {
                 let command = self.signed(n, command, "executor");
                 self.write(n, command, Waiter::Reports(batch));
                 break;
@@ -369,6 +383,7 @@ impl World {
     pub(super) fn raft_out(&mut self, n: usize, out: Vec<raft::Out>) {
         for out in out {
             match out {
+                raft::Out::Send(..) if self.nodes[n].raft.shut => {}
                 raft::Out::Send(to, msg) => {
                     self.check_spoken(n, &msg);
                     let voted = matches!(msg, raft::Msg::Voted { granted: true, .. });

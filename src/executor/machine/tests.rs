@@ -48,6 +48,7 @@ impl Play {
                     run.0, task.device, task.task, task.timeout_ms
                 )
             }
+            Effect::Link(run, order) => format!("link {} {}", run.0, order.op),
             Effect::Kill(run) => format!("kill {}", run.0),
             Effect::KillGroup(rsc) => format!("kill group {rsc}"),
             Effect::MayRun(_) | Effect::Gone(_) if !self.guard => return None,
@@ -863,4 +864,31 @@ mod random {
             prop_assert!(!world.play.machine.busy());
         }
     }
+}
+
+#[test]
+fn a_connection_is_no_agent_and_is_watched_while_it_moves() {
+    let mut play = Play::new();
+    let agent = "agent=ocf:pacemaker:remote";
+    assert_eq!(play.go(0, "r_start_0", agent), "link 1 r_start_0");
+    let described = "ocf:pacemaker:remote".parse().expect("an agent");
+    assert_eq!(play.at(1, Event::Metadata(described, None)), "");
+    assert_eq!(play.end(5, 1, 0), "result r_start_0 #1 0:0 @1000");
+    assert_eq!(
+        play.go(10, "r_monitor_10000", agent),
+        "link 2 r_monitor_10000"
+    );
+    assert_eq!(play.end(11, 2, 0), "result r_monitor_10000 #2 0:0 @1000");
+    // What is known need not be waited for.
+    assert_eq!(
+        play.at(20, Event::Look("r".into())),
+        "link 3 r_monitor_10000"
+    );
+    assert_eq!(play.end(21, 3, 1), "result r_monitor_10000 #2 0:1 @1000");
+    assert_eq!(
+        play.go(30, "r_migrate_to_0", agent),
+        "link 4 r_migrate_to_0"
+    );
+    play.end(31, 4, 0);
+    assert_eq!(play.at(10_021, Event::Tick), "link 5 r_monitor_10000");
 }

@@ -303,7 +303,7 @@ fn a_fenced_node_that_lives_gets_no_lease_and_stops_by_itself() {
     let mut w = World::new(3);
     w.elect(1, 1, &[1, 2, 3]);
     w.run(500);
-    w.step(1, Event::Condemned(NodeId(3)));
+    w.step(1, Event::Condemned(NodeId(3), 300));
     w.run(T.lease_ms + 100);
     assert!(
         w.log
@@ -318,6 +318,38 @@ fn a_fenced_node_that_lives_gets_no_lease_and_stops_by_itself() {
         )
         .is_some()
     );
+}
+
+#[test]
+fn a_new_life_is_not_condemned_for_the_old_one() {
+    let mut w = World::new(3);
+    w.elect(1, 1, &[1, 2, 3]);
+    w.run(500);
+    w.step(1, Event::Condemned(NodeId(3), 299));
+    w.run(T.lease_ms + 100);
+    assert!(w.held(3));
+}
+
+#[test]
+fn a_leader_that_counts_as_dead_lets_go_and_comes_back_as_somebody_new() {
+    let mut w = World::new(3);
+    w.elect(1, 1, &[1, 2, 3]);
+    w.run(500);
+    w.step(1, Event::Condemned(NodeId(1), 99));
+    w.run(1);
+    assert!(w.held(1), "that was an earlier life");
+    let at = w.now;
+    w.step(1, Event::Condemned(NodeId(1), 100));
+    assert!(!w.held(1));
+    assert_eq!(w.when(1, &Effect::LeaseLost(at)), Some(at));
+    w.run(T.stop_deadline_ms - 1);
+    assert!(!w.held(1), "it has time to stop what it runs");
+    w.run(T.renew_ms + 1);
+    assert!(w.held(1));
+    let back = Effect::Peer(NodeId(1), PeerState::Alive { incarnation: 101 });
+    let back = w.when(1, &back).expect("it is back");
+    assert!(back >= at.plus(T.stop_deadline_ms));
+    assert!(w.held(2) && w.held(3), "it leads all the time");
 }
 
 #[test]

@@ -124,6 +124,7 @@ impl Cluster {
             expires_s: 100,
             role,
             used: None,
+            remote: None,
         };
         any.change(ClusterChange::AddToken(token))
             .await
@@ -430,6 +431,7 @@ async fn members_come_by_token_once_and_go() {
         expires_s: 10,
         role: MemberRole::Voter,
         used: None,
+        remote: None,
     };
     ask(ClusterChange::AddToken(token)).await;
     refused(ask(join("late", 15, "n9", "k")).await, "expired 5 s ago");

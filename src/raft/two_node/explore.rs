@@ -3,6 +3,7 @@
 //!
 //! Looked at in each state:
 //! - a sole voter that leads is the only one that runs anything, but for what it let its learner run itself;
+//! - never are both sole voters, as their disks have it;
 //! - whoever leads has every acknowledged write;
 //! - when faults stop, both are back as voters with equal logs, and writes are acknowledged;
 //! - a node that may fence its peer, and has it fenced, leads alone; so does a sole voter that starts.
@@ -96,6 +97,9 @@ enum Disk {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Node {
     log: Vec<Entry>,
+    /// How much of it is on disk. What a leader replicates may not be on its own disk yet; that matters for one entry only,
+    /// the one by which a sole voter makes its peer a voter again.
+    synced: usize,
     vote: u8,
     /// None while it is down.
     machine: Option<Machine>,
@@ -141,6 +145,7 @@ enum Step {
     Unknown(usize, usize),
     Misses(usize, usize),
     Disk(usize),
+    Sync(usize),
     Elect(usize),
     LostVote(usize),
     Write(usize),
@@ -224,6 +229,24 @@ impl Node {
         writes(&self.log)
     }
 
+    fn is_synced(&self) -> bool {
+        self.synced == self.log.len()
+    }
+
+    fn config_on_disk(&self) -> What {
+        let found = self.log[..self.synced]
+            .iter()
+            .rfind(|e| matches!(e.what, What::Both | What::Sole(_)));
+        found.map_or(What::Both, |entry| entry.what)
+    }
+
+    /// What it says of itself.
+    fn hello(&self) -> Option<Hello> {
+        let hello = self.machine.as_ref()?.hello(u64::from(self.vote));
+        let written = (self.config().1.index as usize) < self.synced;
+        Some(if written { hello } else { hello.unwritten() })
+    }
+
     /// The newest entry that says who votes.
     fn config(&self) -> (What, Place) {
         let found = self
@@ -255,6 +278,7 @@ impl World {
                 term: 1,
                 what: What::Both,
             }],
+            synced: 1,
             vote: 1,
             machine: None,
             life: 0,
@@ -327,6 +351,7 @@ impl World {
 
     fn crash(&mut self, x: usize) {
         let node = &mut self.nodes[x];
+        node.log.truncate(node.synced);
         (node.machine, node.disk, node.leads, node.runs) = (None, Disk::Nothing, false, None);
         node.peer_term = 0;
         for shot in &mut self.shots[x] {
@@ -335,8 +360,13 @@ impl World {
     }
 
     fn append(&mut self, x: usize, what: What) {
-        let term = self.nodes[x].vote;
-        self.nodes[x].log.push(Entry { term, what });
+        let node = &mut self.nodes[x];
+        let term = node.vote;
+        let in_order = node.is_synced();
+        node.log.push(Entry { term, what });
+        if in_order {
+            node.synced = node.log.len();
+        }
     }
 
     /// The log with the newer end, for the one that asks for a vote.
@@ -378,6 +408,7 @@ impl World {
                 may(shot.orphan, Step::Misses(x, at));
             }
             may(node.disk != Disk::Nothing, Step::Disk(x));
+            may(!node.is_synced(), Step::Sync(x));
             may(self.can_elect(x), Step::Elect(x));
             may(
                 left.lost_votes > 0 && node.open() && node.config().0 == What::Both,
@@ -460,6 +491,7 @@ impl World {
             }
             Step::Misses(x, at) => drop(self.shots[x].remove(at)),
             Step::Disk(x) => self.disk(x),
+            Step::Sync(x) => self.nodes[x].synced = self.nodes[x].log.len(),
             Step::Elect(x) => self.elect(x),
             Step::LostVote(x) => {
                 self.left.lost_votes -= 1;
@@ -477,7 +509,9 @@ impl World {
             }
             Step::Replicate(x) => self.replicate(x),
             Step::TakeIn(x) => {
+                let before = self.nodes[x].synced;
                 self.append(x, What::Both);
+                self.nodes[x].synced = before;
                 self.reseat(x);
             }
             Step::Crash(x) => {
@@ -515,15 +549,13 @@ impl World {
     fn ask(&mut self, x: usize) {
         let y = 1 - x;
         let vote = self.nodes[x].vote;
-        let (Some(mine), true) = (&self.nodes[x].machine, self.nodes[y].up()) else {
+        let (Some(question), true) = (self.nodes[x].hello(), self.nodes[y].up()) else {
             return;
         };
-        let (life, question) = (self.nodes[x].life, mine.hello(u64::from(vote)));
+        let life = self.nodes[x].life;
         self.nodes[y].peer_term = self.nodes[y].peer_term.max(vote);
         self.tell(y, Event::Asked(question));
-        let vote = u64::from(self.nodes[y].vote);
-        let theirs = self.nodes[y].machine.as_ref().map(|m| m.hello(vote));
-        self.answers[x] = theirs.map(|hello| (life, hello));
+        self.answers[x] = self.nodes[y].hello().map(|hello| (life, hello));
     }
 
     fn disk(&mut self, x: usize) {
@@ -534,6 +566,7 @@ impl World {
                 let node = &mut self.nodes[x];
                 node.vote = next_term(node.vote.into(), node.peer_term.into()) as u8;
                 node.leads = false;
+                node.synced = node.log.len();
                 self.append(x, What::Sole(x));
                 self.reseat(x);
             }
@@ -567,7 +600,8 @@ impl World {
             return;
         }
         let mine = self.nodes[x].log.clone();
-        let (term, both) = (self.nodes[x].vote, self.nodes[x].config().0 == What::Both);
+        let node = &self.nodes[x];
+        let (term, both) = (node.vote, node.config().0 == What::Both && node.is_synced());
         let peer = &mut self.nodes[y];
         (peer.vote, peer.leads) = (term, false);
         let same = mine
@@ -579,6 +613,7 @@ impl World {
         if let Some(next) = mine.get(same) {
             peer.log.push(*next);
         }
+        peer.synced = peer.log.len();
         let held = peer.log.clone();
         self.reseat(y);
         if both && held.last().is_some_and(|entry| entry.term == term) {
@@ -590,6 +625,11 @@ impl World {
 
     /// What must never be so.
     fn wrong(&self) -> Option<String> {
+        // Whoever is up: the other one goes on as soon as it starts.
+        let sole = |x: usize| self.nodes[x].config_on_disk() == What::Sole(x);
+        if sole(0) && sole(1) {
+            return Some("both are sole voters, as their disks have it".into());
+        }
         for x in 0..2 {
             let (node, peer) = (&self.nodes[x], &self.nodes[1 - x]);
             if !node.leads || !node.open() {
@@ -681,6 +721,7 @@ impl World {
             self.take(Step::Ask(x));
             self.take(Step::Answer(x));
             self.take(Step::Disk(x));
+            self.take(Step::Sync(x));
         }
         for x in 0..2 {
             let led = self.nodes.iter().any(|n| n.leads && n.open());

@@ -152,7 +152,8 @@ impl Machine {
         match self.phase {
             Phase::Off | Phase::Deciding | Phase::Superseded | Phase::Leaving => return,
             Phase::Alone => return self.rival(hello, effects),
-            Phase::Waiting if !answer => return,
+            // A question may have been on its way for long: what it says gives nobody a right.
+            Phase::Waiting | Phase::Following if !answer => return,
             Phase::Fencing if self.target.0 == Some(hello.life) => return,
             Phase::Fencing if seeded(Bug::TwoNodeLateShot) => return,
             Phase::Fencing => effects.push(Effect::Say(
@@ -179,6 +180,8 @@ impl Machine {
         let next = match (self.seat, hello.says) {
             (Seat::Outside, _) | (Seat::Both, Says::Sole | Says::Both) if newer => Phase::Following,
             (Seat::Outside, _) => Phase::Following,
+            // It had begun to make this node a voter again, and lost that in a crash.
+            (Seat::Both, Says::Sole) if self.phase == Phase::Waiting => Phase::Following,
             (Seat::Both, Says::Both | Says::Outside) => Phase::Together,
             // About to go on without us: wait for the outcome, and fence nobody.
             (Seat::Both, Says::Deciding) if self.phase == Phase::Waiting => Phase::Waiting,

@@ -30,6 +30,15 @@ const LOST_SHOT: Bound = Bound {
     lost_shots: 1,
     ..Bound::NONE
 };
+/// A node that went on alone loses its power while it makes its peer a voter again.
+const TAKEN_IN: Bound = Bound {
+    crashes: 1,
+    cuts: 1,
+    elections: 2,
+    shots: 2,
+    states: LARGEST,
+    ..Bound::NONE
+};
 /// A person vouches for a node, and a node is stopped as it should be.
 const PEOPLE: Bound = Bound {
     crashes: 1,
@@ -41,7 +50,8 @@ const PEOPLE: Bound = Bound {
 /// States of a large bound that are looked at, the nearest ones first.
 const LARGEST: usize = 2_000_000;
 /// Looked at only when asked to (`SYSTOLE_EXPLORE=large`), as far as memory goes: some minutes, unoptimised.
-const LARGE: [Bound; 4] = [
+const LARGE: [Bound; 5] = [
+    TAKEN_IN,
     Bound {
         cuts: 1,
         writes: 1,
@@ -125,6 +135,7 @@ fn each_seeded_bug_is_found() {
     let bounds = |bug| match bug {
         Bug::TwoNodeOldTerm | Bug::TwoNodeAnyLog | Bug::TwoNodeActsBeforeDisk => CRASH,
         Bug::TwoNodeUnknownIsDead => LOST_SHOT,
+        Bug::TwoNodeWordBeforeDisk => TAKEN_IN,
         _ => CUT,
     };
     for bug in Bug::TWO_NODE {
@@ -234,4 +245,38 @@ fn a_peer_that_leaves_need_not_be_fenced() {
     let left = step(&mut machine, Event::Asked(peer(Says::Leaving, place(2, 5))));
     assert_eq!(left, [Effect::WriteProof(Proof::Left)]);
     assert_eq!(next_term(4, 9), 10);
+}
+
+#[test]
+fn a_late_question_gives_no_right_to_fence() {
+    let mut machine = Machine::new(1);
+    step(&mut machine, Event::Seated(Seat::Both, place(2, 5)));
+    step(&mut machine, Event::Answered(peer(Says::Sole, place(3, 9))));
+    assert_eq!(machine.phase(), Phase::Following);
+    step(&mut machine, Event::Asked(peer(Says::Both, place(2, 5))));
+    assert_eq!(machine.phase(), Phase::Following);
+}
+
+#[test]
+fn who_was_nearly_a_voter_again_follows_the_sole_voter_that_lost_that_entry() {
+    let mut machine = Machine::new(1);
+    step(&mut machine, Event::Seated(Seat::Both, place(3, 9)));
+    step(&mut machine, Event::Asked(peer(Says::Sole, place(2, 5))));
+    assert_eq!(machine.phase(), Phase::Waiting, "it may not hear this node");
+    step(&mut machine, Event::Answered(peer(Says::Sole, place(2, 5))));
+    assert_eq!(machine.phase(), Phase::Following);
+    assert!(machine.open());
+    assert_eq!(step(&mut machine, Event::Silent), [], "no right to fence");
+}
+
+#[test]
+fn nothing_is_said_that_a_crash_could_take_back() {
+    let both = peer(Says::Both, place(3, 9));
+    assert_eq!(both.unwritten().says, Says::Other);
+    let mut machine = Machine::new(1);
+    step(&mut machine, Event::Seated(Seat::Both, place(3, 9)));
+    step(&mut machine, Event::Answered(both.unwritten()));
+    assert_eq!(machine.phase(), Phase::Waiting);
+    let sole = peer(Says::Sole, place(2, 5));
+    assert_eq!(sole.unwritten(), sole);
 }

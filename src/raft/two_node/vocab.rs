@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::seeded::{Bug, seeded};
 use crate::terms::NodeId;
 
 /// Place of an entry in the log. Of two that say who votes, the greater one is the newer one.
@@ -54,6 +55,20 @@ pub(crate) struct Hello {
     pub(crate) place: Place,
     /// The newest term it knows.
     pub(crate) term: u64,
+}
+
+impl Hello {
+    /// What a node says while the entry that seats it is not on its disk: a crash could take it back, and a peer that counts
+    /// on it would fence a node that comes back as the sole voter which it was before.
+    pub(crate) fn unwritten(self) -> Self {
+        match self.says {
+            Says::Both if !seeded(Bug::TwoNodeWordBeforeDisk) => Self {
+                says: Says::Other,
+                ..self
+            },
+            _ => self,
+        }
+    }
 }
 
 /// How it is known that the peer is dead, or out of the way.

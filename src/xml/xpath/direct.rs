@@ -4,7 +4,7 @@
 use super::{
     super::Element,
     Match,
-    parse::{Axis, Comparison, Expr, Step, Test},
+    parse::{Axis, Comparison, Expr, Function, Step, Test},
 };
 
 /// The matches, if the expression is nothing but such a path.
@@ -77,6 +77,10 @@ fn passes(element: &Element, step: &Step) -> bool {
 fn condition(expr: &Expr, has: &mut dyn FnMut(&str, Option<&str>) -> bool) -> Option<bool> {
     match expr {
         Expr::And(a, b) => Some(condition(a, has)? & condition(b, has)?),
+        Expr::Call(Function::Not, arguments) => match arguments.as_slice() {
+            [argument] => condition(argument, has).map(|holds| !holds),
+            _ => None,
+        },
         Expr::Compare(Comparison::Equal, a, b) => match (&**a, &**b) {
             (Expr::Literal(value), path) | (path, Expr::Literal(value)) => {
                 Some(has(attribute(path)?, Some(value)))

@@ -153,3 +153,19 @@ proptest! {
         find(&text);
     }
 }
+
+#[test]
+fn what_is_walked_directly_comes_to_the_same_as_what_is_not() {
+    for path in [
+        "/cib/status/node_state[@id='1' and not(@uname='n2')]",
+        "/cib/status/node_state[@id='2' and not(@uname='n2')]",
+        "/cib/status/node_state[not(@crmd)]",
+        "/cib/status/node_state[not(@uname)]",
+    ] {
+        assert_eq!(find(path), find(&format!("({path})")), "{path}");
+    }
+    assert_eq!(
+        find("/cib/status/node_state[@id='1' and not(@uname='n2')]"),
+        "node_state#1"
+    );
+}

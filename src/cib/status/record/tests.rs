@@ -254,3 +254,25 @@ fn what_a_node_knows_itself_is_laid_over_what_is_written() {
         "a_last_0 stop 0:0, b_last_0 start 0:0"
     );
 }
+
+#[test]
+fn a_start_that_will_not_run_leaves_nothing_that_looks_active() {
+    let done = |op: &str| execution(op, ExecStatus::Done, 0, 0);
+    let start = Execution {
+        call_id: -1,
+        ..execution("a_start_0", ExecStatus::Pending, 193, 0)
+    };
+    let other = done("b_start_0");
+    let before = after(&[done("a_monitor_5000"), done("a_stop_0"), other]);
+    let begun = apply(&before, &pending(&place(), &start)).cib;
+    let stranger = TransitionKey {
+        action: 99,
+        ..start.key.clone()
+    };
+    let kept = apply(&begun, &withdrawn(&place(), &start.op, &stranger)).cib;
+    assert_eq!(kept.root(), begun.root(), "somebody else's");
+    let kept = apply(&before, &withdrawn(&place(), &start.op, &start.key)).cib;
+    assert_eq!(kept.root(), before.root(), "it is not pending any more");
+    let gone = apply(&begun, &withdrawn(&place(), &start.op, &start.key)).cib;
+    assert_eq!(entries(&gone), "b_last_0 start 0:0");
+}

@@ -394,6 +394,9 @@ fn delete(
 
 /// Name and id of a node.
 pub(super) fn known(root: &Element, name: &str) -> Result<(String, String), Failure> {
+    if change::node(root, name).is_none() && is_remote(root, name) {
+        return Ok((name.to_owned(), name.to_owned()));
+    }
     let entry = change::node(root, name).ok_or_else(|| {
         Failure::new(
             CrmExit::NO_SUCH,
@@ -405,6 +408,21 @@ pub(super) fn known(root: &Element, name: &str) -> Result<(String, String), Fail
         entry.get("uname").unwrap_or(name).to_owned(),
         entry.id().unwrap_or(name).to_owned(),
     ))
+}
+
+/// Remote and guest nodes have an entry of their own only once an attribute is set for good. // spec 1 §14.1
+fn is_remote(root: &Element, name: &str) -> bool {
+    let configured = root.descend(&["configuration", "resources"]).into_iter();
+    let connection = |e: &Element| match e.tag() {
+        "primitive" => e.get("type") == Some("remote") && e.id() == Some(name),
+        "nvpair" => e.get("name") == Some("remote-node") && e.get("value") == Some(name),
+        _ => false,
+    };
+    let state = || {
+        let state = root.child("status")?.child_by_id("node_state", name)?;
+        (state.get("remote_node") == Some("true")).then_some(())
+    };
+    configured.flat_map(Element::descendants).any(connection) || state().is_some()
 }
 
 /// Set or remove a transient attribute by one merge, so that two writers of different attributes never collide.

@@ -170,7 +170,12 @@ impl Place {
                 ("status", state)
             }
             ("nodes", Some((uname, id))) => {
-                let node = Element::new("node").with("id", id).with("uname", uname);
+                // A remote node's name is its id; without the kind it would be taken for a member.
+                let remote = (id == uname && id.parse::<u32>().is_err()).then_some("remote");
+                let node = Element::new("node")
+                    .with("id", id)
+                    .with("uname", uname)
+                    .with_some("type", remote);
                 ("nodes", node.with_child(set))
             }
             ("tickets", _) => ("status", Element::new("tickets").with_child(set)),
