@@ -1,34 +1,11 @@
 //! The shell on CIB files, text in and text out.
 
-use std::{
-    io::Write,
-    sync::{Arc, Mutex},
-};
-
 use crate::{cib::Cib, terms::CrmExit, xml::write};
 
-use super::{access::File, entry, shell::Shell};
+use super::{access::File, entry, shell::Shell, tools::Kept};
 
 mod explain;
 mod words;
-
-/// What was written, kept for the test.
-#[derive(Clone, Default)]
-struct Kept(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Kept {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0
-            .lock()
-            .expect("no writer panics")
-            .extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
 
 /// Run lines one after the other on an empty CIB; output, errors and exit codes that are not 0.
 fn session(lines: &[&str]) -> String {
@@ -55,8 +32,7 @@ fn session_on(cib: &str, lines: &[&str]) -> String {
             },
             Err(_) => CrmExit::USAGE,
         };
-        let text =
-            String::from_utf8(kept.0.lock().expect("no writer panics").clone()).expect("text");
+        let text = kept.take();
         said.push_str(&format!("$ {line}\n{text}"));
         if exit != CrmExit::OK {
             said.push_str(&format!("[{}]\n", exit.0));

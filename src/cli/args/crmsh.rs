@@ -113,6 +113,26 @@ pub struct Trace {
     pub folder: Option<String>,
 }
 
+/// `crm history`.
+#[derive(Debug, Args)]
+#[command(
+    subcommand_required = false,
+    args_conflicts_with_subcommands = true,
+    disable_help_subcommand = true,
+    after_help = "Transitions are kept on the node that was the coordinator then, as pe-input-NUMBER.bz2 (pe-warn- and pe-error- when\nsomething was wrong); the options pe-input-series-max, pe-warn-series-max and pe-error-series-max say how many.\n\nExamples:\n  crm history\n  crm history --last 50 --json\n  crm explain --transition 7\n  systole simulate -R -x /var/lib/systole/pengine/pe-input-7.bz2"
+)]
+pub struct History {
+    /// What of them; a list of the newest, without
+    #[command(subcommand)]
+    pub command: Option<Past>,
+    /// So many of the newest
+    #[arg(short, long, default_value_t = 10)]
+    pub last: usize,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// What of the transitions is to be shown.
 #[derive(Debug, Subcommand)]
 pub enum Past {

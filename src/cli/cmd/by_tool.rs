@@ -43,7 +43,7 @@ pub(crate) fn ra(shell: &mut Shell, command: &Ra) -> Result<(), Failure> {
         Ra::Info { agent } => {
             let name = full_name(shell, agent)?;
             let text = tools::captured(shell, "crm_resource", &["--show-metadata", &name])?;
-            let root = xml::parse(text.as_bytes(), &Limits::STORED)
+            let root = xml::parse(text.as_bytes(), &Limits::METADATA)
                 .map_err(|error| Failure::new(CrmExit::DATA, format!("{name}: {error}")))?;
             shell.say(&described(&name, &root))
         }
@@ -260,7 +260,7 @@ mod tests {
             <parameters><parameter name='ip' required='1'><shortdesc>address</shortdesc><content type='string'/>\
             </parameter><parameter name='n'><content type='integer' default='3'/></parameter></parameters>\
             <actions><action name='monitor' timeout='20s' interval='10s'/></actions></resource-agent>";
-        let root = xml::parse(text.as_bytes(), &Limits::CIB).expect("well-formed");
+        let root = xml::parse(text.as_bytes(), &Limits::METADATA).expect("well-formed");
         let out = described("ocf:a:x", &root);
         for part in [
             "An x (ocf:a:x)",

@@ -188,7 +188,7 @@ pub(super) fn default_timeouts(shell: &mut Shell, ids: &[String]) -> Result<(), 
             .filter_map(part)
             .collect();
         let text = tools::captured(shell, "crm_resource", &["--show-metadata", &name.join(":")])?;
-        let metadata = xml::parse(text.as_bytes(), &Limits::STORED)
+        let metadata = xml::parse(text.as_bytes(), &Limits::METADATA)
             .map_err(|error| Failure::new(CrmExit::DATA, format!("{}: {error}", name.join(":"))))?;
         let actions = metadata
             .child("actions")

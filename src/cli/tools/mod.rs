@@ -106,13 +106,20 @@ pub(crate) fn help_text(name: &str) -> String {
     };
     let result = run(&mut tool, &args);
     tool.close(name, result);
-    let bytes = std::mem::take(&mut *kept.0.lock().expect("no panic while held"));
-    String::from_utf8_lossy(&bytes).into_owned()
+    kept.take()
 }
 
 /// Output that is not for a stream.
 #[derive(Clone, Default)]
-struct Kept(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Kept(Arc<Mutex<Vec<u8>>>);
+
+impl Kept {
+    /// What was written so far.
+    pub(crate) fn take(&self) -> String {
+        let bytes = std::mem::take(&mut *self.0.lock().expect("no panic while held"));
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+}
 
 impl Write for Kept {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
@@ -172,8 +179,7 @@ pub(crate) fn captured(shell: &mut Shell, name: &str, words: &[&str]) -> Result<
     let out = std::mem::replace(&mut shell.out, Box::new(kept.clone()));
     let result = within(shell, name, words);
     shell.out = out;
-    let bytes = std::mem::take(&mut *kept.0.lock().expect("no panic while held"));
-    result.map(|()| String::from_utf8_lossy(&bytes).into_owned())
+    result.map(|()| kept.take())
 }
 
 /// The node on which the tool runs: agents are told by the executor, others ask the daemon.

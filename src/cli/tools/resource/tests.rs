@@ -1,12 +1,10 @@
 //! Command lines on a CIB in a file: what is said, and what becomes of the CIB.
 
-use std::{
-    io::Write,
-    sync::{Arc, Mutex},
-};
-
 use crate::{
-    cli::{access::File, tools::output::Answer},
+    cli::{
+        access::File,
+        tools::{Kept, output::Answer},
+    },
     xml::{self, Limits},
 };
 
@@ -29,20 +27,6 @@ const CIB: &str = r##"<cib crm_feature_set="3.19.0" validate-with="pacemaker-4.0
   <expression id="e" attribute="#uname" operation="eq" value="n2"/>
   <date_expression id="d" operation="lt" end="2001-01-01 00:00:00Z"/></rule></rsc_location>
 </constraints></configuration><status/></cib>"##;
-
-#[derive(Clone, Default)]
-struct Kept(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Kept {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
 
 /// Both nodes run an instance of the clone.
 fn running() -> String {
@@ -77,7 +61,7 @@ fn crm_resource_on(cib: &str, line: &str) -> (i32, String, Element) {
     };
     let result = run(&mut tool, &args);
     let exit = tool.close("crm_resource", result);
-    let said = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
+    let said = kept.take();
     let after = xml::parse(std::fs::read(&file).unwrap(), &Limits::CIB).unwrap();
     (exit.0, said, after)
 }
