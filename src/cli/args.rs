@@ -12,7 +12,6 @@ pub use bring::{Import, Watch};
 pub use cluster::Cluster;
 pub use configure::{Configure, Words};
 pub use crmsh::{History, Maintenance, Past, Ra, Secret, Site, Trace};
-pub use crmsh::{Maintenance, Past, Ra, Secret, Site, Trace};
 pub(crate) use operate::seconds;
 pub use operate::{Apply, Cib, Committing, Doctor, Drill};
 
