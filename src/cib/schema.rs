@@ -7,7 +7,7 @@
 mod rng;
 mod table;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::{Cib, SCHEMA, Violation};
 use crate::{
@@ -99,8 +99,8 @@ fn check_all(cib: &Cib, lines: bool) -> Vec<Violation> {
         rules: table::rules(),
         version,
         lines,
-        ids: BTreeMap::new(),
-        plain_ids: BTreeSet::new(),
+        ids: HashMap::new(),
+        plain_ids: HashSet::new(),
         references: Vec::new(),
         found: Vec::new(),
     };
@@ -114,10 +114,10 @@ struct Checker<'a> {
     version: (u32, u32),
     /// Whether messages name lines.
     lines: bool,
-    /// Who has which id.
-    ids: BTreeMap<&'a str, &'a Element>,
+    /// Who has which id. Only looked up, never walked: what is said does not depend on an order.
+    ids: HashMap<&'a str, &'a Element>,
     /// Ids that are mere text to the schema, such as the numbers of nodes; a tag may name them, too.
-    plain_ids: BTreeSet<&'a str>,
+    plain_ids: HashSet<&'a str>,
     /// Element, attribute and what must have that id.
     references: Vec<(&'a Element, &'static str, Referent)>,
     found: Vec<Violation>,

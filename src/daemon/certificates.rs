@@ -11,16 +11,17 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep};
 
-use super::renewal::{Own, Step, due, uses};
+use super::renewal::{Own, Step, due, remote_is_due, uses};
 use super::service::{Failure, Service, accepted, unwritten};
 use crate::cib::config::options;
 use crate::clock::wall_s;
 use crate::presence::OVERLAP_MS;
 use crate::raft::{AuthorityRecord, ClusterChange, KeyChange, Raft, State};
 use crate::rpc::{
-    Authority, Issue, Keyring, LIFETIME, NewKey, Paths, PeerAnswer, PeerRequest, Peers, good_until,
+    Authority, Issue, Keyring, LIFETIME, NewKey, Paths, PeerAnswer, PeerRequest, Peers, Shown,
+    good_until,
 };
-use crate::terms::{CrmExit, NodeId};
+use crate::terms::{CrmExit, NodeId, NodeName};
 
 /// The name of the questions to other nodes.
 pub(super) const NAME: &str = "certificates";
@@ -264,6 +265,28 @@ impl Certificates {
                 .map(|der| crate::rpc::to_pem(&der))
                 .map_err(|e| e.to_string()),
         )
+    }
+
+    /// Whether a remote node needs another certificate by now.
+    pub(super) fn remote_is_due(&self, shown: &Shown) -> bool {
+        let state = self.raft.local();
+        let days = options::integer(&state.cib, LIFETIME);
+        remote_is_due(shown, &state, wall_s(), days)
+    }
+
+    /// A certificate for a remote node, which names that one and nobody else.
+    pub(super) fn sign_remote(&self, request: &[u8], name: &NodeName) -> Result<String, String> {
+        let state = self.raft.local();
+        let signing = state.signing().map(|it| it.fingerprint.clone());
+        let signing = signing.or_else(|| self.keys.issuer()).unwrap_or_default();
+        let authority = self.held(&signing);
+        let authority = authority.ok_or("the authority's key is not here")?;
+        let (cluster, _) = self.keys.identity();
+        let until_s = good_until(&state.cib, wall_s());
+        let signed = authority.sign_remote(request, cluster, name, until_s);
+        signed
+            .map(|der| crate::rpc::to_pem(&der))
+            .map_err(|e| e.to_string())
     }
 
     async fn fetch(&self, authority: &str, state: &State) -> Result<(), String> {

@@ -9,7 +9,7 @@
 use std::collections::BTreeSet;
 
 use crate::raft::{AuthorityRecord, KeyChange, State};
-use crate::rpc::Facts;
+use crate::rpc::{Facts, Shown};
 use crate::terms::NodeId;
 
 /// What is on this node's disk.
@@ -71,7 +71,7 @@ pub(super) fn due(
     let newest = state.authorities.last().map(|it| &it.fingerprint);
     let signing = state.signing().map(|it| &it.fingerprint);
     let signing = signing.or(own.issuer.as_ref()).cloned();
-    let ends = days > 0 && own.facts.until_s - now_s < days.saturating_mul(86_400) / 3;
+    let ends = ends(own.facts.until_s, now_s, days);
     // Whoever has one of the newest has what all others will have.
     let outdated = own.issuer != signing && own.issuer.as_ref() != newest;
     match signing {
@@ -99,6 +99,20 @@ pub(super) fn due(
         }
     }
     steps
+}
+
+/// A certificate is replaced when two thirds of the time are over for which one is made.
+fn ends(until_s: i64, now_s: i64, days: i64) -> bool {
+    days > 0 && until_s - now_s < days.saturating_mul(86_400) / 3
+}
+
+/// The same for a remote node, with what it shows.
+pub(super) fn remote_is_due(shown: &Shown, state: &State, now_s: i64, days: i64) -> bool {
+    let newest = state.authorities.last().map(|it| &it.fingerprint);
+    let signing = state.signing().map(|it| &it.fingerprint);
+    let outdated =
+        signing.is_some() && shown.issuer.as_ref() != signing && shown.issuer.as_ref() != newest;
+    outdated || ends(shown.until_s, now_s, days)
 }
 
 /// What the others are to know of this node's certificate, if they do not.

@@ -148,10 +148,13 @@ async fn node(options: &Options) -> anyhow::Result<()> {
     let (asks, asks_in) = mpsc::unbounded_channel();
     let teller = Teller::new(raft.clone(), peers.clone(), coordinator.clone());
     let (asked, asked_in) = mpsc::unbounded_channel();
+    let certificates =
+        Certificates::start(raft.clone(), peers.clone(), keys.clone(), paths.clone())?;
     let links = Links::start(remote::Settings {
         name: name.clone(),
         raft: raft.clone(),
         keys: keys.clone(),
+        certificates: Arc::clone(&certificates),
         teller: teller.clone(),
         newest: Arc::clone(&newest),
         executor: executor.clone(),
@@ -183,12 +186,7 @@ async fn node(options: &Options) -> anyhow::Result<()> {
         stopper: stopper.clone(),
         feeder: Arc::clone(&feeder),
         addresses: Arc::clone(&addresses),
-        certificates: Certificates::start(
-            raft.clone(),
-            peers.clone(),
-            keys.clone(),
-            paths.clone(),
-        )?,
+        certificates,
     });
     let for_remotes =
         remote::serve_tools(Arc::clone(&service), config.admin_group.clone(), asked_in);

@@ -23,7 +23,10 @@ pub struct FenceDevice {
 /// disabled, and allowed there with a score of at least 0. It need not be active anywhere. // spec cluster §16.1
 #[must_use]
 pub fn fence_devices(cib: &Element, input: &Input, node: &str) -> Vec<FenceDevice> {
-    let facts = facts::read(cib, input);
+    let Some(cib) = about_devices(cib) else {
+        return Vec::new();
+    };
+    let facts = facts::read(&cib, input);
     let Some(node) = facts
         .nodes
         .indexes()
@@ -31,7 +34,7 @@ pub fn fence_devices(cib: &Element, input: &Input, node: &str) -> Vec<FenceDevic
     else {
         return Vec::new();
     };
-    let wanted = constraints::read(&facts, cib);
+    let wanted = constraints::read(&facts, &cib);
     let usable = facts
         .rscs
         .indexes()
@@ -44,6 +47,32 @@ pub fn fence_devices(cib: &Element, input: &Input, node: &str) -> Vec<FenceDevic
                 && score(&facts, &wanted, *rsc, node).is_some_and(|s| s >= Score::ZERO)
         });
     usable.map(|rsc| device(&facts, rsc, node)).collect()
+}
+
+/// The document without the resources that are no fence devices, and without what ran: every node reads this after each change of
+/// the configuration, however much it runs. None if there is no device.
+fn about_devices(cib: &Element) -> Option<Element> {
+    let is_device =
+        |e: &Element| e.is("primitive") && (e.get("class") == Some("stonith") || e.has("template"));
+    let resources = cib.descend(&["configuration", "resources"])?;
+    let wanted = |e: &Element| e.descendants().any(is_device);
+    if !resources.children().any(wanted) {
+        return None;
+    }
+    let mut few = cib.clone();
+    let configuration = few.child_mut("configuration")?;
+    let resources = configuration.child_mut("resources")?;
+    resources.retain_children(|e| e.is("template") || wanted(e));
+    // What is used by reference may stand in any of the others.
+    if configuration.descendants().any(|e| e.has("id-ref")) {
+        return Some(cib.clone());
+    }
+    if let Some(status) = few.child_mut("status") {
+        for state in status.children_mut() {
+            state.retain_children(|part| !part.is("lrm"));
+        }
+    }
+    Some(few)
 }
 
 fn device(facts: &Facts, rsc: RscIdx, node: NodeIdx) -> FenceDevice {
@@ -131,6 +160,22 @@ mod tests {
             (found[0].id.as_str(), found[0].agent.as_str()),
             ("f", "fence_x")
         );
+    }
+
+    #[test]
+    fn what_a_device_uses_by_reference_may_stand_in_another_resource() {
+        let text = r##"<cib validate-with="pacemaker-4.0"><configuration><crm_config/><nodes><node id="1" uname="h1"/></nodes>
+            <resources><template id="t" class="stonith" type="fence_x"/><primitive id="f" template="t">
+            <instance_attributes id-ref="a"/></primitive>
+            <primitive id="vip" class="ocf" provider="systole" type="IPaddr2"><instance_attributes id="a">
+            <nvpair id="a1" name="ip" value="192.0.2.1"/></instance_attributes></primitive></resources>
+            <constraints/></configuration><status/></cib>"##;
+        let cib = crate::xml::parse(text.as_bytes(), &crate::xml::Limits::default())
+            .expect("well-formed");
+        let found = fence_devices(&cib, &Input::at(1_700_000_000), "h1");
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].params, [("ip".into(), "192.0.2.1".into())]);
+        assert_eq!(found[0].agent, "fence_x");
     }
 
     #[test]

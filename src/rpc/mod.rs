@@ -36,7 +36,8 @@ pub use keyring::{Keyring, renew_if_ended};
 pub use node::{ADMIN_GROUP, NodeConfig, PORT, Paths, Profile, lease_address, parse_address};
 pub use peers::Peers;
 pub use remote::{
-    FromRemote, Incoming, Line, REMOTE_PORT, RemoteKeys, Stamp, ToRemote, call_remote, serve_remote,
+    FromRemote, Incoming, Line, REMOTE_PORT, RemoteKeys, Shown, Stamp, ToRemote, call_remote,
+    serve_remote,
 };
 pub use server::{Listening, serve as serve_peers};
 pub use tls::{Facts, any_node, certificate_of, this_node, to_pem};

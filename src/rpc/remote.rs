@@ -3,7 +3,6 @@
 //! typed words, in order, until either side hangs up.
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -23,7 +22,7 @@ use super::wire::Frame;
 use super::wire::remote_client::RemoteClient;
 use super::wire::remote_server::{Remote, RemoteServer};
 use super::{
-    AdminAnswer, AdminRequest, Caller, Error, Keyring, Listening, MESSAGE_BYTES, Paths,
+    AdminAnswer, AdminRequest, Caller, Error, Keyring, Listening, MESSAGE_BYTES, NewKey, Paths,
     RemoteConfig, convert, node, path, tls,
 };
 use crate::executor::{Command, Report};
@@ -88,6 +87,12 @@ pub enum ToRemote {
     Poke(u64),
     /// The answer to a tool's request.
     Answer(u64, Box<AdminAnswer>),
+    /// Believe these authorities, as PEM, and no others.
+    Trust(Vec<String>),
+    /// Draw a new key and have it signed.
+    Renew,
+    /// The certificate for it, as PEM.
+    Certificate(String),
     /// This connection ends on purpose.
     Bye {
         /// The remote node asked for leave: nothing runs there any more.
@@ -116,6 +121,19 @@ pub enum FromRemote {
     Ask(u64, Caller, Box<AdminRequest>),
     /// The remote node wants to leave.
     Leaving,
+    /// With what it proves itself.
+    Shows(Shown),
+    /// A signing request (DER) for its new key.
+    Sign(Vec<u8>),
+}
+
+/// What counts of a remote node's certificate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shown {
+    /// Who signed it, by the SHA-256 of that certificate; none when that one is not believed any more.
+    pub issuer: Option<String>,
+    /// Until when it is good, in seconds since 1970.
+    pub until_s: i64,
 }
 
 /// One end of a line. It is cut when both halves of an end are gone, or the other end hangs up.
@@ -216,8 +234,17 @@ pub struct RemoteKeys {
 struct RemoteKeysInner {
     paths: Paths,
     cluster: uuid::Uuid,
+    current: Mutex<Current>,
+    /// Drawn, and not signed yet.
+    new: Mutex<Option<NewKey>>,
+}
+
+struct Current {
+    /// Key and certificate, as PEM.
     pair: String,
-    current: Mutex<(String, Arc<ServerConfig>)>,
+    /// Authorities, as PEM.
+    trusted: String,
+    server: Arc<ServerConfig>,
 }
 
 impl RemoteKeys {
@@ -232,8 +259,12 @@ impl RemoteKeys {
         let inner = RemoteKeysInner {
             paths: paths.clone(),
             cluster: config.cluster,
-            pair,
-            current: Mutex::new((trusted, server)),
+            current: Mutex::new(Current {
+                pair,
+                trusted,
+                server,
+            }),
+            new: Mutex::default(),
         };
         Ok(Self {
             inner: Arc::new(inner),
@@ -246,21 +277,73 @@ impl RemoteKeys {
     /// Names the file that cannot be written; then nothing has changed.
     pub fn trust(&self, pems: &[String]) -> Result<(), Error> {
         let trusted = pems.concat();
-        let mut current = self.inner.current.lock().expect("no panic while held");
-        if pems.is_empty() || current.0 == trusted {
+        let mut current = self.current();
+        if pems.is_empty() || current.trusted == trusted {
             return Ok(());
         }
-        let server = server(self.inner.cluster, &self.inner.pair, &trusted)?;
-        let file =
-            |name: &str| -> std::path::PathBuf { Path::new(&self.inner.paths.data).join(name) };
-        node::write(&file("ca.pem"), &trusted)?;
-        *current = (trusted, server);
+        current.server = server(self.inner.cluster, &current.pair, &trusted)?;
+        node::write(&self.inner.paths.data.join("ca.pem"), &trusted)?;
+        current.trusted = trusted;
         Ok(())
     }
 
+    /// Draws a new key; returns the request that is to be signed (DER).
+    ///
+    /// # Errors
+    /// Fails when the system has no randomness.
+    pub fn draw(&self) -> Result<Vec<u8>, Error> {
+        let key = NewKey::create(None)?;
+        let request = key.request.clone();
+        *self.inner.new.lock().expect("no panic while held") = Some(key);
+        Ok(request)
+    }
+
+    /// Proves itself with the key that was drawn last, from the next connection on.
+    ///
+    /// # Errors
+    /// Says that nothing was drawn, that the certificate is not for that key or not from an authority that is believed, or
+    /// which file cannot be written; then nothing has changed.
+    pub fn replace(&self, certificate: &str) -> Result<(), Error> {
+        let mut new = self.inner.new.lock().expect("no panic while held");
+        let key = new.as_ref();
+        let key = key.ok_or_else(|| Error::Tls("no certificate was asked for".into()))?;
+        let pair = key.key_pem.clone() + certificate;
+        let mut current = self.current();
+        let credentials = self.credentials(&pair, &current.trusted)?;
+        if credentials.issuer().is_none() {
+            return Err(Error::Tls("it is from an unknown authority".into()));
+        }
+        current.server = credentials.server(true)?;
+        node::write(&self.inner.paths.data.join("remote.pem"), &pair)?;
+        current.pair = pair;
+        *new = None;
+        Ok(())
+    }
+
+    /// With what it proves itself.
+    ///
+    /// # Errors
+    /// Says what cannot be read.
+    pub fn shows(&self) -> Result<Shown, Error> {
+        let current = self.current();
+        let credentials = self.credentials(&current.pair, &current.trusted)?;
+        let facts = tls::facts(credentials.certificate()).unwrap_or_default();
+        Ok(Shown {
+            issuer: credentials.issuer().map(|it| tls::fingerprint(it)),
+            until_s: facts.until_s,
+        })
+    }
+
+    fn credentials(&self, pair: &str, trusted: &str) -> Result<tls::Credentials, Error> {
+        tls::Credentials::of_remote(self.inner.cluster, pair, trusted)
+    }
+
+    fn current(&self) -> std::sync::MutexGuard<'_, Current> {
+        self.inner.current.lock().expect("no panic while held")
+    }
+
     fn server(&self) -> Arc<ServerConfig> {
-        let current = self.inner.current.lock().expect("no panic while held");
-        Arc::clone(&current.1)
+        Arc::clone(&self.current().server)
     }
 }
 

@@ -195,6 +195,18 @@ fn runs_what_a_node_runs() {
         assert_eq!(stage.tool(REMOTE, &["crm_node", "-n"]).trim(), REMOTE);
         println!("recovered after {:.0} ms", stage.recovers("d", REMOTE));
 
+        // The cluster's authority is replaced: the remote node gets a certificate of the new one over the connection, and who
+        // connects next believes no other.
+        let pair = stage.lab.disk(REMOTE).join("remote.pem");
+        let former = std::fs::read(&pair).unwrap();
+        let rotate = ["cluster", "rotate-certificate", "--authority"];
+        stage.cluster.anywhere(&rotate).unwrap();
+        let renewed = || std::fs::read(&pair).unwrap() != former;
+        stage
+            .cluster
+            .wait("another certificate", 30_000, renewed)
+            .unwrap();
+
         // The host of the connection loses its power: what runs on the remote node does not notice.
         let host = stage.place(REMOTE).unwrap();
         let before = std::fs::metadata(stage.state("d", REMOTE)).unwrap();

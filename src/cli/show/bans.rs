@@ -75,7 +75,9 @@ fn bans(
         }
     }
     let asked = found.into_iter().filter(|location| {
-        location.id.starts_with(prefix) && wanted.shows_rsc(facts, location.rsc)
+        // Health acts like a location, but nobody wrote it.
+        let written = !matches!(location.cause, Cause::Health { .. });
+        written && location.id.starts_with(prefix) && wanted.shows_rsc(facts, location.rsc)
     });
     // Quirk: the last one first.
     asked

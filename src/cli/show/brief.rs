@@ -12,20 +12,7 @@ pub(super) fn lines(facts: &Facts, rscs: &[RscIdx], with_totals: bool) -> Vec<En
     let mut lines = Vec::new();
     for (agent, members) in by_agent(facts, rscs) {
         let total = members.len();
-        let mut counts: BTreeMap<usize, usize> = BTreeMap::new();
-        for rsc in &members {
-            let it = &facts.rscs[*rsc];
-            for node in &it.active {
-                let there = &facts.nodes[*node];
-                let gone = !there.online && !there.unclean && it.flags.managed;
-                if gone {
-                    continue;
-                }
-                // The list of nodes is kept in the order of their names.
-                let place = facts.node_order.iter().position(|other| other == node);
-                *counts.entry(place.unwrap_or(usize::MAX)).or_default() += 1;
-            }
-        }
+        let counts = by_node(facts, &members);
         if counts.is_empty() && with_totals {
             lines.push(Entry::Item(format!("0/{total}\t({agent}):\tActive")));
         }
@@ -46,11 +33,35 @@ pub(super) fn lines(facts: &Facts, rscs: &[RscIdx], with_totals: bool) -> Vec<En
 }
 
 /// The same below a node, whose name need not be said again.
+///
+/// Quirk: what is active on other nodes, too, has a line for each of them.
 pub(super) fn lines_below(facts: &Facts, rscs: &[RscIdx]) -> Vec<Entry> {
-    let agents = by_agent(facts, rscs).into_iter();
-    agents
-        .map(|(agent, members)| Entry::Item(format!("{}\t({agent}):\tActive ", members.len())))
-        .collect()
+    let mut lines = Vec::new();
+    for (agent, members) in by_agent(facts, rscs) {
+        for (_, count) in by_node(facts, &members) {
+            lines.push(Entry::Item(format!("{count}\t({agent}):\tActive ")));
+        }
+    }
+    lines
+}
+
+/// How many are active on each node, in the order of the nodes' names.
+fn by_node(facts: &Facts, members: &[RscIdx]) -> BTreeMap<usize, usize> {
+    let mut counts: BTreeMap<usize, usize> = BTreeMap::new();
+    for rsc in members {
+        let it = &facts.rscs[*rsc];
+        for node in &it.active {
+            let there = &facts.nodes[*node];
+            let gone = !there.online && !there.unclean && it.flags.managed;
+            if gone {
+                continue;
+            }
+            // The list of nodes is kept in the order of their names.
+            let place = facts.node_order.iter().position(|other| other == node);
+            *counts.entry(place.unwrap_or(usize::MAX)).or_default() += 1;
+        }
+    }
+    counts
 }
 
 fn by_agent(facts: &Facts, rscs: &[RscIdx]) -> BTreeMap<String, Vec<RscIdx>> {

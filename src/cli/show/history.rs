@@ -2,7 +2,6 @@
 
 use super::page::Entry;
 use super::status::Wanted;
-use super::xml::yes_no;
 use crate::policy::facts::{Facts, FailQuery, HistoryEntry, HistoryOp};
 use crate::policy::{NodeIdx, RscIdx};
 use crate::terms::OcfExit;
@@ -120,7 +119,7 @@ fn op_line(op: &HistoryOp, wanted: &Wanted) -> String {
         line.push_str(&format!(" interval=\"{}ms\"", op.interval_ms));
     }
     if wanted.timing {
-        if let Some(time_s) = op.last_rc_change {
+        if let Some(time_s) = op.last_rc_change.filter(|time_s| *time_s > 0) {
             line.push_str(&format!(" last-rc-change=\"{}\"", wanted.date(time_s)));
         }
         for (name, value) in times(op) {
@@ -163,11 +162,11 @@ fn rsc_element(
 ) -> Option<Element> {
     let it = &facts.rscs[line.rsc];
     let failed = line.fail_count > 0;
-    let removed = yes_no(it.flags.removed);
+    // Quirk: a history is nobody's only where nothing goes by its name, also not what was removed.
     let mut element = Element::new("resource_history")
         .with("id", it.printable_id().as_str())
-        .with("orphan", removed)
-        .with("removed", removed)
+        .with("orphan", "false")
+        .with("removed", "false")
         .with("migration-threshold", it.threshold.value().to_string())
         .with_some("fail-count", failed.then(|| line.fail_count.to_string()));
     if line.last_failure_s > 0 {
@@ -197,7 +196,7 @@ fn op_element(op: &HistoryOp, wanted: &Wanted) -> Element {
         .with("rc_text", rc.text())
         .with_some("interval", interval);
     if wanted.timing {
-        if let Some(time_s) = op.last_rc_change {
+        if let Some(time_s) = op.last_rc_change.filter(|time_s| *time_s > 0) {
             element.set("last-rc-change", &wanted.date(time_s));
         }
         for (name, value) in times(op) {

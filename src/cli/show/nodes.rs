@@ -18,11 +18,13 @@ pub fn node_list(facts: &Facts, wanted: &Wanted) -> Option<Entry> {
         "GuestOnline",
     ]
     .map(|title| (title, Vec::new()));
-    let shown = facts
+    let shown: Vec<NodeIdx> = facts
         .node_order
         .iter()
         .copied()
-        .filter(|node| wanted.shows_node(facts, *node));
+        .filter(|node| wanted.shows_node(facts, *node))
+        .collect();
+    let bare = wanted.by_node && !shown.is_empty();
     for node in shown {
         let it = &facts.nodes[node];
         if wanted.by_node {
@@ -50,7 +52,8 @@ pub fn node_list(facts: &Facts, wanted: &Wanted) -> Option<Entry> {
         .filter(|(_, names)| !names.is_empty())
         .map(|(title, names)| Entry::Item(format!("{title}: {}", bracketed(&names))));
     let entries: Vec<Entry> = single.into_iter().chain(lists).collect();
-    (!entries.is_empty()).then(|| Entry::List("Node List".into(), entries))
+    // Quirk: the heading stands also where every node is left out because nothing runs there.
+    (bare || !entries.is_empty()).then(|| Entry::List("Node List".into(), entries))
 }
 
 /// A node for a page with colours: its name, and words with the class of each.

@@ -180,7 +180,7 @@ pub(super) fn primitive_line(
     if let Some(text) = description(facts, rsc, wanted) {
         words.push(format!("({text})"));
     }
-    if several && !wanted.below_node {
+    if several && !wanted.below_node && !wanted.without_nodes {
         let names: Vec<&str> = it
             .active
             .iter()

@@ -5,7 +5,7 @@ use super::resources::is_masked;
 use super::status::Wanted;
 use crate::policy::facts::{Facts, FailedOp, HistoryOp};
 use crate::policy::{NodeIdx, RscIdx};
-use crate::terms::{DateTime, ExecStatus, OcfExit, span};
+use crate::terms::{DateTime, ExecStatus, OcfExit, OpKey, span};
 
 /// `Node Attributes`, of nodes that are online and have any worth showing.
 pub fn node_attributes(facts: &Facts, wanted: &Wanted) -> Option<Entry> {
@@ -153,11 +153,15 @@ fn failed_line(facts: &Facts, failed: &FailedOp, wanted: &Wanted) -> String {
         }
         return line;
     }
-    let mut line = format!(
-        "{} {} on {node} ",
-        rsc_name(facts, failed.rsc),
-        task_words(op)
+    // The key says what was done to which instance, also of a resource that has become another kind since.
+    let (rsc, task) = failed.key.parse::<OpKey>().map_or_else(
+        |_| (rsc_name(facts, failed.rsc).to_owned(), task_words(op)),
+        |key| {
+            let words = words_for(&key.task, key.interval_ms);
+            (key.rsc.to_string(), words)
+        },
     );
+    let mut line = format!("{rsc} {task} on {node} ");
     if failed.status == ExecStatus::Done.code() {
         line.push_str(&format!("returned '{exit}'"));
         if let Some(reason) = reason {
@@ -184,12 +188,14 @@ fn rsc_name(facts: &Facts, rsc: RscIdx) -> &str {
 
 /// `probe`, `10s-interval monitor`, `start`
 fn task_words(op: &HistoryOp) -> String {
-    if op.is_probe() {
-        "probe".into()
-    } else if op.interval_ms > 0 {
-        format!("{}-interval {}", span::readable(op.interval_ms), op.task)
-    } else {
-        op.task.to_string()
+    words_for(&op.task, op.interval_ms)
+}
+
+fn words_for(task: &str, interval_ms: u64) -> String {
+    match (task, interval_ms) {
+        ("monitor", 0) => "probe".into(),
+        (_, 0) => task.to_owned(),
+        _ => format!("{}-interval {task}", span::readable(interval_ms)),
     }
 }
 

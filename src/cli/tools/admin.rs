@@ -101,10 +101,10 @@ fn nodes(tool: &mut Tool, kinds: &str, quiet: bool, export: bool) -> Result<(), 
         tool.line("No nodes configured")?;
     }
     for Listed { kind, name, id } in &found {
-        if export {
-            tool.line(&format!("export {name}={id}"))?;
-        } else if quiet {
+        if quiet {
             tool.line(name)?;
+        } else if export {
+            tool.line(&format!("export {name}={id}"))?;
         } else {
             tool.line(&format!("{kind} node: {name} ({id})"))?;
         }

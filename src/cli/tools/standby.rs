@@ -54,6 +54,7 @@ pub fn run(tool: &mut Tool, args: &[String]) -> Result<(), Failure> {
         None => local_node(tool)?,
     };
     let query = value.is_none() && !delete;
+    let anywhere = lifetime.is_none();
     let lifetime = match lifetime {
         Some(lifetime) => lifetime,
         // Standby for good hides what is set until the node leaves.
@@ -70,7 +71,9 @@ pub fn run(tool: &mut Tool, args: &[String]) -> Result<(), Failure> {
     match &value {
         Some(value) => words.extend(["-v", value]),
         None if delete => words.push("-D"),
-        None => words.extend(["-G", "-d", "off"]),
+        // Quirk: whoever asks for one of the two is told when it is not set.
+        None if anywhere => words.extend(["-G", "-d", "off"]),
+        None => words.push("-G"),
     }
     let words: Vec<String> = words.into_iter().map(str::to_owned).collect();
     attribute::run(tool, &words)
@@ -106,7 +109,7 @@ const FAILCOUNT: &[(char, &str, bool)] = &[
 pub fn failcount(tool: &mut Tool, args: &[String]) -> Result<(), Failure> {
     let mut options = Options::new(FAILCOUNT, args);
     let (mut rsc, mut operation, mut interval, mut node) = (None, None, None, None);
-    let (mut delete, mut quiet, mut value) = (false, false, None);
+    let (mut query, mut delete, mut quiet, mut value) = (false, false, false, None);
     while let Some((option, given)) = options.next()? {
         match option {
             "help" => {
@@ -115,6 +118,7 @@ pub fn failcount(tool: &mut Tool, args: &[String]) -> Result<(), Failure> {
             }
             "version" => return super::version(tool),
             "quiet" => quiet = true,
+            "query" => query = true,
             "delete" => delete = true,
             "update" => value = Some(given),
             "resource" => rsc = Some(given),
@@ -127,6 +131,10 @@ pub fn failcount(tool: &mut Tool, args: &[String]) -> Result<(), Failure> {
     let rsc = rsc.ok_or_else(|| Failure::usage("which resource?").cure("say -r RESOURCE"))?;
     if interval.is_some() && operation.is_none() {
         return Err(Failure::usage("an interval needs an operation").cure("say -n OPERATION"));
+    }
+    if !query && !delete && value.is_none() {
+        return Err(Failure::usage("nothing is asked")
+            .cure("--query shows the fail count, --delete forgets the failures"));
     }
     if value.is_some_and(|value| value != "0") {
         // A failure is counted where it happens; only forgetting is for people.

@@ -328,7 +328,14 @@ fn get(tool: &mut Tool, asked: &Asked) -> Result<(), Failure> {
 fn cleanup(tool: &mut Tool, asked: &Asked) -> Result<(), Failure> {
     let id = need(asked, CrmExit::USAGE)?;
     let root = tool.access.cib()?.into_root();
-    let found = state(&root, id).ok_or_else(|| no_ticket(id))?;
+    let Some(found) = state(&root, id) else {
+        // What is to be gone whatever it takes, and is not there, is gone.
+        return if asked.force {
+            tool.line(&format!("Cleaned up {id}"))
+        } else {
+            Err(no_ticket(id))
+        };
+    };
     if text::is_true(found.get("granted")) && !asked.force {
         return Err(revoke_needs_force(id));
     }
@@ -372,6 +379,10 @@ fn change(tool: &mut Tool, asked: &Asked) -> Result<(), Failure> {
         _ => {}
     }
     let root = tool.access.cib()?.into_root();
+    let sets_some = asked.changes.iter().any(|(_, value)| value.is_some());
+    if state(&root, id).is_none() && !sets_some {
+        return Ok(());
+    }
     let mut new = root.clone();
     let tickets = new.child_or_new("status").child_or_new("tickets");
     if !tickets.children().any(|ticket| ticket.id() == Some(id)) {

@@ -42,6 +42,10 @@ pub(super) enum Effect {
     Executor(executor::Event),
     /// Believe these authorities, and no others.
     Trust(Vec<String>),
+    /// Draw a new key, and ask over this line to have it signed.
+    Renew(LineId),
+    /// Use this certificate for it, and say so over this line.
+    Certificate(LineId, String),
     /// A tool's answer.
     Answered(u64, Box<AdminAnswer>),
     /// From now on questions of tools go over this line; over none.
@@ -160,6 +164,9 @@ impl Door {
             }
             ToRemote::Taken(number) => self.untold.retain(|(other, _)| *other > number),
             ToRemote::Tell => effects.push(Effect::Executor(Tell::Tell)),
+            ToRemote::Trust(trusted) => effects.push(Effect::Trust(trusted)),
+            ToRemote::Renew => effects.push(Effect::Renew(line)),
+            ToRemote::Certificate(pem) => effects.push(Effect::Certificate(line, pem)),
             ToRemote::Poke(number) => effects.push(Effect::Say(line, FromRemote::Poked(number))),
             ToRemote::Answer(number, answer) => effects.push(Effect::Answered(number, answer)),
             ToRemote::Bye { leave } => {

@@ -285,6 +285,9 @@ impl Shell {
                     Effect::End => return Ok(()),
                     Effect::Line(line) => {
                         current = line;
+                        if let Some(line) = line {
+                            self.show(line);
+                        }
                         self.proxy.line(line.is_some().then(|| events.clone()));
                     }
                     effect => self.effect(effect).await?,
@@ -335,10 +338,29 @@ impl Shell {
                     tracing::warn!("goes on believing the former authorities: {e}");
                 }
             }
+            Effect::Renew(line) => match self.keys.draw() {
+                Ok(request) => self.say(line, FromRemote::Sign(request)),
+                Err(e) => tracing::warn!("no new certificate: {e}"),
+            },
+            Effect::Certificate(line, pem) => match self.keys.replace(&pem) {
+                Ok(()) => {
+                    tracing::info!("this remote node has a new certificate");
+                    self.show(line);
+                }
+                Err(e) => tracing::warn!("goes on with the former certificate: {e}"),
+            },
             Effect::Answered(number, answer) => self.proxy.answered(number, *answer),
             Effect::Line(_) | Effect::End => {}
         }
         Ok(())
+    }
+
+    /// Says with what this node proves itself: the member knows whether that will do for long.
+    fn show(&mut self, line: LineId) {
+        match self.keys.shows() {
+            Ok(shown) => self.say(line, FromRemote::Shows(shown)),
+            Err(e) => tracing::warn!("its own certificate: {e}"),
+        }
     }
 
     /// A member that does not take what it is told is hung up on: it connects anew, and everything is told again.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -12,11 +13,12 @@ use super::write::{Writer, leaving};
 use crate::attributes;
 use crate::cib;
 use crate::clock::{Mono, wall_s};
+use crate::daemon::certificates::Certificates;
 use crate::daemon::deliver::Teller;
 use crate::daemon::route::Ask;
 use crate::executor::{self, Command, Order, Report, RunId};
 use crate::raft::Raft;
-use crate::rpc::{self, FromRemote, Keyring, Line, Stamp, ToRemote};
+use crate::rpc::{self, FromRemote, Keyring, Line, Shown, Stamp, ToRemote};
 use crate::terms::{NodeName, RscId, Term};
 
 /// What connections need of their member.
@@ -25,6 +27,7 @@ pub(in crate::daemon) struct Settings {
     pub(in crate::daemon) name: NodeName,
     pub(in crate::daemon) raft: Raft,
     pub(in crate::daemon) keys: Keyring,
+    pub(in crate::daemon) certificates: Arc<Certificates>,
     pub(in crate::daemon) teller: Teller,
     pub(in crate::daemon) newest: Arc<AtomicU64>,
     pub(in crate::daemon) executor: executor::shell::Handle,
@@ -116,7 +119,18 @@ struct OpenLine {
     reports: Option<mpsc::UnboundedSender<(u64, Vec<Report>)>>,
     /// The remote node asked for leave.
     leaves: bool,
+    /// Authorities it was told to believe.
+    trusted: Vec<String>,
+    /// With what it proves itself.
+    shown: Option<Shown>,
+    /// When it was told to get something else.
+    told: Option<Mono>,
 }
+
+/// Between two looks at certificates.
+const LOOK: Duration = Duration::from_secs(1);
+/// A remote node that has not got a certificate within so many milliseconds is told again.
+const RENEW_AGAIN_MS: u64 = 60_000;
 
 struct Shell {
     settings: Settings,
@@ -127,6 +141,8 @@ struct Shell {
 
 impl Shell {
     async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<Input>) {
+        let mut look = tokio::time::interval(LOOK);
+        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             let wakes = self.links.values().filter_map(|it| it.machine.next_wake());
             let wake = wakes.min().map(|at| at.wait_from(Mono::now()));
@@ -136,6 +152,10 @@ impl Shell {
                     None => return,
                 },
                 () = sleep(wake) => None,
+                _ = look.tick() => {
+                    self.renew();
+                    continue;
+                }
             };
             match input {
                 Some(input) => self.input(input).await,
@@ -196,6 +216,41 @@ impl Shell {
         }
     }
 
+    /// Remote nodes hear whom to believe, and get another certificate, when that is due.
+    fn renew(&mut self) {
+        let trusted: Vec<String> = self.settings.keys.trusted().into_values().collect();
+        for link in self.links.values_mut() {
+            let Some(line) = link.line.as_mut().filter(|line| line.reports.is_some()) else {
+                continue;
+            };
+            // What does not fit now is said next time.
+            if line.trusted != trusted
+                && line.out.try_send(ToRemote::Trust(trusted.clone())).is_ok()
+            {
+                line.trusted.clone_from(&trusted);
+            }
+            let now = Mono::now();
+            let waits = line.told.is_some_and(|at| now.since(at) < RENEW_AGAIN_MS);
+            let due = |shown: &Shown| self.settings.certificates.remote_is_due(shown);
+            if !waits
+                && line.shown.as_ref().is_some_and(due)
+                && line.out.try_send(ToRemote::Renew).is_ok()
+            {
+                line.told = Some(now);
+            }
+        }
+    }
+
+    fn sign(&self, node: &NodeName, request: &[u8], line: &mpsc::Sender<ToRemote>) {
+        match self.settings.certificates.sign_remote(request, node) {
+            Ok(pem) => {
+                // A line that is full is about to be lost; it is asked again over the next one.
+                let _ = line.try_send(ToRemote::Certificate(pem));
+            }
+            Err(why) => tracing::warn!("no new certificate for remote node {node}: {why}"),
+        }
+    }
+
     fn connected_nodes(&self) -> Vec<NodeName> {
         let up = self
             .links
@@ -239,6 +294,9 @@ impl Shell {
             out,
             reports: None,
             leaves: false,
+            trusted: Vec::new(),
+            shown: None,
+            told: None,
         });
         let (inputs, name) = (self.inputs.clone(), rsc.clone());
         tokio::spawn(async move {
@@ -283,6 +341,11 @@ impl Shell {
                     line: line.out.clone(),
                 };
                 let _ = self.settings.asked.send(asked);
+            }
+            FromRemote::Shows(shown) => (line.shown, line.told) = (Some(shown), None),
+            FromRemote::Sign(request) => {
+                let out = line.out.clone();
+                self.sign(&node, &request, &out);
             }
             FromRemote::Leaving => {
                 line.leaves = true;

@@ -279,3 +279,38 @@ fn a_certificate_is_renewed_when_a_third_is_left() {
         []
     );
 }
+
+#[test]
+fn a_remote_node_gets_another_certificate_in_time_and_with_a_new_authority() {
+    let shown = |issuer: &str, until_s| Shown {
+        issuer: Some(issuer.to_owned()),
+        until_s,
+    };
+    let mut world = World::new(1);
+    let state = world.states.last().expect("the beginning").clone();
+    let due = |shown: &Shown, state: &State| remote_is_due(shown, state, 0, 90);
+    assert!(!due(&shown("a", 31 * DAY_S), &state), "one authority");
+    assert!(due(&shown("a", 29 * DAY_S), &state), "it ends");
+    assert!(
+        !remote_is_due(&shown("a", DAY_S), &state, 0, 0),
+        "certificates that do not end are wanted"
+    );
+    let record = |name: &str| AuthorityRecord {
+        fingerprint: name.to_owned(),
+        pem: name.to_owned(),
+    };
+    world.write(KeyChange::AddAuthority {
+        present: record("a"),
+        new: record("b"),
+    });
+    let adding = world.states.last().expect("written").clone();
+    assert!(!due(&shown("a", 90 * DAY_S), &adding), "not all trust it");
+    assert!(!due(&shown("b", 90 * DAY_S), &adding), "it is the newest");
+    for id in (1..=3).map(NodeId) {
+        let authorities = ["a".to_owned(), "b".to_owned()].into();
+        world.write(KeyChange::Trusts { id, authorities });
+    }
+    let all_trust = world.states.last().expect("written").clone();
+    assert!(due(&shown("a", 90 * DAY_S), &all_trust));
+    assert!(!due(&shown("b", 90 * DAY_S), &all_trust));
+}

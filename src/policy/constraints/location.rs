@@ -161,8 +161,8 @@ fn one(reader: &mut Reader<'_>, element: &Element, rsc: RscIdx, given: &Given<'_
     let score = given.score.or_else(|| element.get("score"));
     let (role, nodes, rule) = match (element.get("node"), score) {
         (Some(node), Some(score)) => {
+            // Nothing is wrong with a node that is yet to come.
             let Some(node) = facts.node_by_name(node) else {
-                reader.warn(format!("location `{id}`: there is no node `{node}`"));
                 return;
             };
             let role = given.role.or_else(|| element.get("role"));

@@ -193,9 +193,7 @@ impl Facts {
         let wants_secure =
             entry.is_none_or(|entry| self.sanitized && entry.has("op-secure-digest"));
         let secure = wants_secure.then(|| {
-            let feature_set = entry.and_then(|entry| entry.get("crm_feature_set"));
-            let old = text::compare_versions(feature_set.unwrap_or(&self.feature_set), "3.16.0")
-                == Ordering::Less;
+            let old = self.hashed_as_of_old(entry);
             let mut base = if old { (*params).clone() } else { secure_base };
             base.retain(counts);
             match entry {
@@ -219,6 +217,15 @@ impl Facts {
     }
 }
 
+impl Facts {
+    /// Whether what an entry hashes was chosen as before feature set 3.16.0. // spec 1 §28.2
+    pub(crate) fn hashed_as_of_old(&self, entry: Option<&Element>) -> bool {
+        let feature_set = entry.and_then(|entry| entry.get("crm_feature_set"));
+        let feature_set = feature_set.unwrap_or(&self.feature_set);
+        text::compare_versions(feature_set, "3.16.0") == Ordering::Less
+    }
+}
+
 fn operation(table: &NvTable) -> String {
     digest::operation(table.iter())
 }
@@ -237,7 +244,7 @@ pub(crate) fn counts(name: &str, _value: &str) -> bool {
 }
 
 /// What the fencer reads itself, of a fence device's parameters. // spec 1 §28.2
-fn is_fencer_parameter(name: &str) -> bool {
+pub(crate) fn is_fencer_parameter(name: &str) -> bool {
     const KNOWN: [&str; 9] = [
         "provides",
         "stonith-timeout",

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::history::Recorded;
-use super::spec::Spec;
+use super::spec::{Spec, Tag};
 use super::{Context, Facts};
 use crate::policy::input::Input;
 use crate::policy::nvtable::Str;
@@ -40,7 +40,8 @@ impl Basis {
     fn same(&self, other: &Self) -> bool {
         let same_defaults = match (&self.op_defaults, &other.op_defaults) {
             (None, None) => true,
-            (Some(a), Some(b)) => a.ptr_eq(b),
+            // What they refer to may have changed elsewhere.
+            (Some(a), Some(b)) => a.ptr_eq(b) && stands_alone(a),
             _ => false,
         };
         same_defaults
@@ -99,7 +100,7 @@ impl Kept {
     /// Takes definitions back, and remembers the facts before the status section.
     pub(super) fn take_configured(&mut self, facts: &mut Facts, cib: &Element, input: &Input) {
         let specs = facts.rscs.iter().filter(|rsc| rsc.parent.is_none());
-        let lasting = specs.filter(|rsc| stands_alone(&rsc.spec.element));
+        let lasting = specs.filter(|rsc| stands_alone(&rsc.spec.element) && is_whole(&rsc.spec));
         self.specs = lasting
             .map(|rsc| (Arc::clone(&rsc.spec.id), Arc::clone(&rsc.spec)))
             .collect();
@@ -132,11 +133,18 @@ fn without_status(cib: &Element) -> Element {
     root
 }
 
-/// Whether the definition looks at nothing outside of its element.
+/// Whether the element, a definition or defaults, looks at nothing outside of itself.
 fn stands_alone(element: &Element) -> bool {
     !element
         .descendants()
         .any(|at| at.has("id-ref") || at.has("template"))
+}
+
+/// Whether reading the definition left nothing out: of what was left out is to be warned each time.
+fn is_whole(spec: &Spec) -> bool {
+    let members = || spec.element.children_named("primitive").count();
+    (spec.tag != Tag::Group || spec.children.len() == members())
+        && spec.children.iter().all(|child| is_whole(child))
 }
 
 /// Whether nothing that is read before the status section depends on the time.

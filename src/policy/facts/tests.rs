@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Facts, read};
+use super::{Facts, Kept, read, read_again};
 use crate::policy::Input;
 use crate::xml::{self, Limits};
 
@@ -302,4 +302,59 @@ fn rules_see_the_time_and_say_when_to_look_again() {
     );
     assert_eq!(facts.recheck_by(), Some(1_700_002_801));
     assert_eq!(facts.counts.disabled, 1);
+}
+
+/// A configuration that is read anew each time, since a rule in it looks at the time, so that only definitions are kept.
+fn with_a_rule(op_defaults: &str, resources: &str) -> crate::xml::Element {
+    let rule = r#"<rule id="r" score="0"><date_expression id="d" operation="gt" start="2000-01-01"/></rule>"#;
+    let text = cib(&[], resources, [""; 2])
+        .replace(r#"<nodes>"#, &format!(r#"{op_defaults}<nodes>"#))
+        .replace(
+            "</crm_config>",
+            &format!(
+                r#"<cluster_property_set id="timed">{rule}</cluster_property_set></crm_config>"#
+            ),
+        );
+    xml::parse(&text, &Limits::default()).expect("the test's CIB is well-formed")
+}
+
+#[test]
+fn a_member_that_is_left_out_is_warned_of_each_time() {
+    let group = r#"<group id="g"><primitive id="a" class="ocf" provider="systole" type="Dummy"/>
+        <primitive id="b" class="ocf" provider="systole"/></group>"#;
+    let cib = with_a_rule("", group);
+    let mut kept = Kept::default();
+    let input = Input::at(NOW_S);
+    let first = read_again(&cib, &input, &mut kept).warnings;
+    assert!(
+        first
+            .iter()
+            .any(|it| it.text.contains("`b` names no agent")),
+        "{first:?}"
+    );
+    assert_eq!(read_again(&cib, &input, &mut kept).warnings, first);
+}
+
+#[test]
+fn defaults_that_refer_to_what_changed_are_read_again() {
+    let defaults = r#"<op_defaults><meta_attributes id-ref="shared"/></op_defaults>"#;
+    let plain = r#"<primitive id="b" class="ocf" provider="systole" type="Dummy"/>"#;
+    let lender = r#"<primitive id="a" class="ocf" provider="systole" type="Dummy"><meta_attributes id="shared">
+        <nvpair id="t" name="timeout" value="7s"/></meta_attributes></primitive>"#;
+    let mut cib = with_a_rule(defaults, &format!("{plain}{lender}"));
+    let mut kept = Kept::default();
+    let input = Input::at(NOW_S);
+    let timeout_ms = |facts: &Facts| {
+        let rsc = facts.rsc_by_id("b").expect("b is configured");
+        facts.op_meta(rsc, None, "start", 0).timeout_ms
+    };
+    assert_eq!(timeout_ms(&read_again(&cib, &input, &mut kept)), 7_000);
+    let pair = ["configuration", "resources"]
+        .into_iter()
+        .try_fold(&mut cib, |at, tag| at.child_mut(tag))
+        .and_then(|resources| resources.children_mut().last())
+        .and_then(|lender| lender.child_mut("meta_attributes")?.child_mut("nvpair"))
+        .expect("where the timeout stands");
+    pair.set("value", "9s");
+    assert_eq!(timeout_ms(&read_again(&cib, &input, &mut kept)), 9_000);
 }

@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::executor::Report;
-use crate::rpc::{FromRemote, RemoteKeys, Stamp, ToRemote, call_remote, enrol, serve_remote};
+use crate::rpc::{
+    Authority, FromRemote, RemoteKeys, Stamp, ToRemote, call_remote, enrol, serve_remote, to_pem,
+};
 
 async fn token_for(node: &Node, remote: &str) -> Token {
     let for_it = (MemberRole::Voter, Some(remote.into()));
@@ -88,4 +90,42 @@ async fn a_member_talks_to_the_remote_node_that_it_means_and_to_no_other() {
     let stranger = call_remote(&foreign.common.keys, &"r1".into(), "127.0.0.1", port).await;
     stranger.expect_err("another cluster's");
     assert!(incoming.try_recv().is_err(), "nobody else was let in");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_remote_node_gets_another_certificate_while_it_runs() {
+    let first = founded().await;
+    let (_dir, paths) = directory();
+    let config = enrol(&paths, &token_for(&first, "r1").await)
+        .await
+        .expect("let in");
+    let keys = RemoteKeys::load(&paths, &config).expect("readable");
+    let before = keys.shows().expect("readable");
+    assert!(before.issuer.is_some());
+    let (cluster, _) = first.common.keys.identity();
+    let next = Authority::create(cluster).expect("drawn");
+    let sign = |request: &[u8], name: &str| {
+        let signed = next.sign_remote(request, cluster, &name.into(), Some(4_000_000_000));
+        to_pem(&signed.expect("signed"))
+    };
+    keys.replace("").expect_err("nothing was drawn");
+    let request = keys.draw().expect("drawn");
+    let signed = sign(&request, "r1");
+    let why = keys.replace(&signed).expect_err("unknown").to_string();
+    assert!(why.contains("unknown authority"), "{why}");
+    assert_eq!(keys.shows().expect("readable"), before);
+
+    let present: Vec<String> = first.common.keys.trusted().into_values().collect();
+    let both = [present, vec![to_pem(next.certificate())]].concat();
+    keys.trust(&both).expect("written");
+    keys.replace(&signed).expect("for its key");
+    let after = keys.shows().expect("readable");
+    assert_eq!(after.issuer, Some(next.fingerprint()));
+    let again = RemoteKeys::load(&paths, &config).expect("readable");
+    assert_eq!(again.shows().expect("readable"), after, "it is on disk");
+
+    // A certificate for a key that was drawn before fits no more.
+    keys.draw().expect("drawn");
+    keys.replace(&signed).expect_err("of another key");
+    assert_eq!(keys.shows().expect("readable"), after);
 }

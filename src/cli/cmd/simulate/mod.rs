@@ -127,7 +127,15 @@ fn run_to_end(
     } else if let Some(folder) = &options.profile {
         profile::run(folder, &options, &mut report)?;
     } else {
-        exit = simulate(&options, &mut report, left)?;
+        exit = match simulate(&options, &mut report, left) {
+            // A program that reads the document is told in it.
+            Err(failure) if options.format == args::Format::Xml => {
+                let exit = failure.exit();
+                report.errors.push(format!("crm_simulate: {failure}"));
+                exit
+            }
+            other => other?,
+        };
     }
     for line in &report.errors {
         let _ = writeln!(errors, "{line}");

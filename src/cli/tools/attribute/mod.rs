@@ -130,7 +130,9 @@ pub fn run(tool: &mut Tool, args: &[String]) -> Result<(), Failure> {
 
 /// `crm_master`: the promotion score of the resource whose agent calls.
 pub fn master(tool: &mut Tool, args: &[String]) -> Result<(), Failure> {
-    let mut all = vec!["--promotion".to_owned()];
+    // Quirk: kept with the node for good, unless `-l reboot` says otherwise, which agents do.
+    let first = ["--promotion", "--lifetime", "forever"];
+    let mut all: Vec<String> = first.map(str::to_owned).into();
     all.extend(args.iter().cloned());
     // The old spelling had its own word for the resource.
     run(tool, &all)
@@ -225,7 +227,7 @@ fn one(tool: &mut Tool, asked: &Asked) -> Result<(), Failure> {
         return Ok(());
     }
     match (&asked.value, asked.delete) {
-        (_, true) => delete(tool, &place, &names, &found),
+        (_, true) => delete(tool, asked.quiet, &place, &names, &found),
         (Some(value), false) if !asked.query => {
             update(tool, &place, &names, &found, asked.id.as_deref(), value)
         }
@@ -355,13 +357,22 @@ fn update(
     tool.access.write(command).map(|_| ())
 }
 
-fn delete(tool: &mut Tool, place: &Place, names: &Names, found: &[Found]) -> Result<(), Failure> {
+fn delete(
+    tool: &mut Tool,
+    quiet: bool,
+    place: &Place,
+    names: &Names,
+    found: &[Found],
+) -> Result<(), Failure> {
     let gone: Vec<&Found> = match names {
         Names::One(name) => single(tool, name, found)?.into_iter().collect(),
         Names::Like(_) => found.iter().collect(),
     };
     for pair in gone {
         tool.access.write(place.delete(pair))?;
+        if quiet {
+            continue;
+        }
         tool.line(&format!(
             "Deleted {} {}: id={}{} name={}",
             place.section(),

@@ -17,9 +17,12 @@ use crate::{
     cli::{
         access,
         failure::Failure,
-        show::{Fencing, Wanted},
+        show::{self, Fencing, Wanted},
     },
-    policy::facts::Facts,
+    policy::{
+        constraints::{self, ticket::TicketEffectKind},
+        facts::{Facts, Ticket},
+    },
     process,
     rpc::{AdminAnswer, AdminRequest, ClusterStatus},
     terms::{CrmExit, span},
@@ -320,11 +323,12 @@ impl Asked {
 /// Read the cluster, and say what it is like.
 fn look(tool: &mut Tool, asked: &Asked) -> Result<(), Failure> {
     let (cib, cluster) = read(tool)?;
-    let facts = facts_with_tickets(&cib);
+    let mut facts = facts_with_tickets(&cib);
     let (wanted, chosen) = asked.selection(&facts)?;
     let view = View {
         cib: &cib,
-        facts: &facts,
+        instances: show::instances(&facts),
+        facts: freeze(&mut facts, &cib, chosen.sections),
         cluster: cluster.as_ref(),
         wanted: &wanted,
         chosen: &chosen,
@@ -364,7 +368,26 @@ fn facts_with_tickets(cib: &Cib) -> Facts {
         .into_iter()
         .flat_map(|all| all.children_named("rsc_ticket"));
     for id in waiting.filter_map(|constraint| constraint.get("ticket")) {
-        facts.tickets.entry(id.into()).or_default();
+        let never = || Ticket {
+            last_granted: -1,
+            ..Ticket::default()
+        };
+        facts.tickets.entry(id.into()).or_insert_with(never);
+    }
+    facts
+}
+
+/// Where constraints are read for the page, what a lost ticket freezes is shown as nobody's to manage. // spec 2 §17
+fn freeze<'f>(facts: &'f mut Facts, cib: &Cib, sections: Sections) -> &'f Facts {
+    if !sections.has(Sections::BANS | Sections::TICKETS) {
+        return facts;
+    }
+    let effects = constraints::read(facts, cib.root()).ticket_effects;
+    for effect in effects {
+        if effect.kind == TicketEffectKind::Freeze {
+            let flags = &mut facts.rscs[effect.rsc].flags;
+            (flags.managed, flags.blocked) = (false, true);
+        }
     }
     facts
 }
@@ -442,11 +465,12 @@ fn one_page(
     for wrong in watch.iter_mut().map(|watch| watch.look(&cib, &fencing)) {
         wrong?.iter().for_each(|wrong| tool.error(wrong));
     }
-    let facts = facts_with_tickets(&cib);
+    let mut facts = facts_with_tickets(&cib);
     let (wanted, chosen) = asked.selection(&facts)?;
     let view = View {
         cib: &cib,
-        facts: &facts,
+        instances: show::instances(&facts),
+        facts: freeze(&mut facts, &cib, chosen.sections),
         cluster: cluster.as_ref(),
         wanted: &wanted,
         chosen: &chosen,
@@ -482,6 +506,7 @@ pub(crate) fn xml(cib: &Cib, facts: &Facts, cluster: Option<&ClusterStatus>) -> 
     };
     let view = View {
         cib,
+        instances: show::instances(facts),
         facts,
         cluster,
         wanted: &wanted,

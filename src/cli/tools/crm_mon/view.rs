@@ -19,6 +19,8 @@ use crate::{
 pub(super) struct View<'v> {
     pub(super) cib: &'v Cib,
     pub(super) facts: &'v Facts,
+    /// How many instances there are, are disabled, are blocked by a failure.
+    pub(super) instances: (usize, usize, usize),
     pub(super) cluster: Option<&'v ClusterStatus>,
     pub(super) wanted: &'v Wanted,
     pub(super) chosen: &'v Selection,
@@ -214,7 +216,7 @@ impl View<'_> {
     }
 
     fn instances_line(&self) -> String {
-        let (all, disabled, blocked) = show::instances(self.facts);
+        let (all, disabled, blocked) = self.instances;
         let mut line = format!("{all} resource instance{} configured", plural(all));
         let disabled = (disabled > 0).then(|| format!("{disabled} DISABLED"));
         let blocked =
@@ -358,7 +360,7 @@ impl View<'_> {
             );
         }
         if self.has(Sections::COUNTS) {
-            let (all, disabled, blocked) = show::instances(self.facts);
+            let (all, disabled, blocked) = self.instances;
             let nodes = self.facts.nodes.len().to_string();
             parts.push(Element::new("nodes_configured").with("number", nodes));
             parts.push(
@@ -409,7 +411,7 @@ impl View<'_> {
         if !offline.is_empty() {
             return format!("CLUSTER WARN: {}\n", offline.join(" "));
         }
-        let (all, ..) = show::instances(self.facts);
+        let (all, ..) = self.instances;
         let quorum = if text::is_true(self.root().get("have-quorum")) || self.cluster.is_some() {
             ""
         } else {

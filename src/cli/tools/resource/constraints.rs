@@ -82,7 +82,7 @@ impl Walk<'_> {
             if location.rsc != rsc || matches!(location.cause, Cause::Health { .. }) {
                 continue;
             }
-            for (node, score) in &location.nodes {
+            for (node, score) in location.nodes.iter().rev() {
                 let node = self.facts.nodes[*node].name.as_str();
                 let (id, score) = (shown_id(self.written, &location.id), score.to_string());
                 entries.push(Entry::Item(format!(
@@ -184,11 +184,9 @@ fn shown_id<'a>(written: Option<&'a Element>, id: &'a str) -> &'a str {
 
 fn notes(colocation: &Colocation, upward: bool) -> String {
     let mut notes = vec![format!("score={}", colocation.score)];
-    let (role, word) = if upward {
-        (colocation.primary_role, "with")
-    } else {
-        (colocation.dependent_role, "needs")
-    };
+    // It is the role of the primary that counts, for both.
+    let role = colocation.primary_role;
+    let word = if upward { "with" } else { "needs" };
     if matches!(role, Role::Promoted | Role::Unpromoted) {
         notes.push(format!("{word} role={role}"));
     }

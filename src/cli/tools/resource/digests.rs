@@ -3,12 +3,13 @@
 use crate::{
     cli::{cmd::facts_of, failure::Failure, tools::Tool},
     policy::{
-        NvTable,
+        NodeIdx, NvTable, RscIdx,
         facts::{
-            Facts,
-            digest::{PRIVATE, counts},
+            Facts, HistoryOp,
+            digest::{PRIVATE, counts, is_fencer_parameter},
         },
     },
+    terms::{CrmExit, OcfExit},
     xml::{Element, digest},
 };
 
@@ -26,10 +27,9 @@ pub(super) fn show(tool: &mut Tool, asked: &Asked) -> Result<(), Failure> {
     let rsc = found(&facts, &cib, id)?;
     let node = known_node(&facts, node_name)?;
     if !facts.rscs[rsc].is_primitive() {
-        return Err(
-            Failure::usage(format!("{id} has no parameters of its own to be hashed"))
-                .cure("name a primitive"),
-        );
+        let text = format!("{id} has no parameters of its own to be hashed");
+        let code = CrmExit(OcfExit::UNIMPLEMENTED.0);
+        return Err(Failure::new(code, text).cure("name a primitive"));
     }
     let given = |name: &str| {
         let mut pairs = asked.pairs.iter().rev();
@@ -37,11 +37,12 @@ pub(super) fn show(tool: &mut Tool, asked: &Asked) -> Result<(), Failure> {
             .find(|(known, _)| known == name)
             .map(|(_, value)| value.as_str())
     };
+    let op = telling_op(&facts, rsc, node);
     let interval_ms = match given(INTERVAL) {
         Some(text) => text
             .parse()
             .map_err(|_| Failure::usage(format!("{INTERVAL}={text}: expected milliseconds")))?,
-        None => 0,
+        None => op.map_or(0, |op| op.interval_ms),
     };
     let mut all = (*facts.params(rsc, Some(node))).clone();
     for (name, value) in &asked.pairs {
@@ -53,7 +54,8 @@ pub(super) fn show(tool: &mut Tool, asked: &Asked) -> Result<(), Failure> {
         let timeout = match given(TIMEOUT) {
             Some(text) => text.to_owned(),
             None => {
-                let meta = facts.op_meta(rsc, Some(node), "start", interval_ms);
+                let task = op.map_or("start", |op| &*op.task);
+                let meta = facts.op_meta(rsc, Some(node), task, interval_ms);
                 meta.timeout_ms.to_string()
             }
         };
@@ -61,9 +63,9 @@ pub(super) fn show(tool: &mut Tool, asked: &Asked) -> Result<(), Failure> {
     }
     let entry = last_start(&facts, rsc, node);
     let mut element = Element::new("digests")
-        .with("resource", id)
+        .with("resource", facts.rscs[rsc].id.as_str())
         .with("node", facts.nodes[node].name.as_str())
-        .with("task", "start")
+        .with("task", op.map_or("start", |op| &*op.task))
         .with("interval", format!("{interval_ms}ms"));
     let listed = |name: &str| {
         let names = entry.and_then(|entry| entry.get(name));
@@ -72,6 +74,9 @@ pub(super) fn show(tool: &mut Tool, asked: &Asked) -> Result<(), Failure> {
     let private = listed("op-secure-params").unwrap_or_else(|| PRIVATE.to_vec());
     let mut open = base.clone();
     open.retain(|name, _| !private.contains(&name));
+    if facts.rscs[rsc].flags.fence_device && facts.hashed_as_of_old(op.map(|op| &op.element)) {
+        open.retain(|name, _| !is_fencer_parameter(name));
+    }
     // Without names, a digest that is recorded stands for all of them.
     let restart = listed("op-force-restart").map(|names| {
         let mut some = base.clone();
@@ -110,12 +115,27 @@ fn parameters(table: &NvTable) -> Element {
     element
 }
 
+/// The operation that tells most about what the resource was begun with on a node: the newest of those that look at
+/// it or begin something, else any, and a failure only where there is nothing else.
+fn telling_op(facts: &Facts, rsc: RscIdx, node: NodeIdx) -> Option<&HistoryOp> {
+    let mut known = facts.history.iter();
+    let entry = known.find(|entry| entry.rsc == Some(rsc) && entry.node == node)?;
+    let rank = |op: &HistoryOp| {
+        let begins = matches!(&*op.task, "monitor" | "start" | "promote" | "migrate_from");
+        let failure = op.id().ends_with("_last_failure_0");
+        (
+            begins && op.interval_ms == 0,
+            op.interval_ms > 0,
+            !failure,
+            op.last_rc_change.unwrap_or(-1),
+            op.call_id,
+        )
+    };
+    entry.recorded.ops.iter().max_by_key(|op| rank(op))
+}
+
 /// What the history of the resource on the node says of parameters.
-fn last_start(
-    facts: &Facts,
-    rsc: crate::policy::RscIdx,
-    node: crate::policy::NodeIdx,
-) -> Option<&Element> {
+fn last_start(facts: &Facts, rsc: RscIdx, node: NodeIdx) -> Option<&Element> {
     let entry = facts
         .history
         .iter()

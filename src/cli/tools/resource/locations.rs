@@ -8,8 +8,8 @@ use crate::{
         tools::Tool,
     },
     clock,
-    policy::{DateVerdict, facts::Facts, judge_date},
-    terms::{CrmExit, DateTime, Duration},
+    policy::{DateVerdict, NodeIdx, RscIdx, facts::Facts, judge_date},
+    terms::{CrmExit, DateTime, Duration, Role},
     xml::Element,
 };
 
@@ -24,7 +24,7 @@ pub(super) fn relocate(tool: &mut Tool, asked: &Asked) -> Result<(), Failure> {
     let node = known_node(&facts, node)?;
     let node = facts.nodes[node].name.to_string();
     let id = asked.need_rsc()?;
-    let current = current(&facts, id, asked.promoted);
+    let (current, places) = left_by_move(&facts, id, asked.promoted)?;
     if current.as_deref() == Some(node.as_str()) && !asked.force {
         let message = format!("{id} is already active on {node}");
         return Err(Failure::new(CrmExit::EXISTS, message).cure("--force keeps it there"));
@@ -42,8 +42,54 @@ pub(super) fn relocate(tool: &mut Tool, asked: &Asked) -> Result<(), Failure> {
             warn(tool, asked, &current)?;
             put(tool, root, asked, &current, false, until.as_deref()).map(|_| ())
         }
+        None if asked.force && places > 1 && !asked.quiet => {
+            let state = if asked.promoted { "promoted" } else { "active" };
+            tool.line(&format!(
+                "Resource '{id}' is currently {state} in {places} locations. One may now move to {node}"
+            ))?;
+            tool.line(&format!(
+                "To prevent '{id}' from being {state} at a specific location, specify a node."
+            ))
+        }
         _ => Ok(()),
     }
+}
+
+/// The node that a move to another one would leave, and how many there are: of a promotable clone, where it is
+/// promoted. Instances stay where they are unless there is but one.
+fn left_by_move(
+    facts: &Facts,
+    id: &str,
+    promoted_only: bool,
+) -> Result<(Option<String>, usize), Failure> {
+    let Some(rsc) = super::find(facts, id) else {
+        return Ok((None, 0));
+    };
+    let mut nodes = look::nodes_of(facts, rsc);
+    if facts.rscs[rsc].flags.promotable {
+        let promoted = promoted_nodes(facts, rsc);
+        if promoted_only || !promoted.is_empty() {
+            nodes = promoted;
+        }
+    }
+    let places = nodes.len();
+    if places > 1 && facts.rscs[rsc].clone_facts().is_none() {
+        let text = format!("{id} is active in {places} locations");
+        let failure = Failure::new(CrmExit::MULTIPLE, text);
+        return Err(
+            failure.cure("crm_resource --ban --node NODE says which of them it shall leave")
+        );
+    }
+    let only = nodes.first().filter(|_| places == 1);
+    Ok((only.map(|node| facts.nodes[*node].name.to_string()), places))
+}
+
+fn promoted_nodes(facts: &Facts, rsc: RscIdx) -> Vec<NodeIdx> {
+    let instances = facts.rscs[rsc].children.iter();
+    let promoted = instances.filter(|instance| facts.rscs[**instance].role == Role::Promoted);
+    promoted
+        .flat_map(|instance| look::nodes_of(facts, *instance).into_iter().take(1))
+        .collect()
 }
 
 /// `--ban`: away from a node, or from where it is.
@@ -85,35 +131,28 @@ fn read(tool: &mut Tool, asked: &Asked) -> Result<(Cib, Facts), Failure> {
     Ok((cib, facts))
 }
 
-/// The node that is meant where none is named: the only one, or that of the only promoted instance.
-fn current(facts: &Facts, id: &str, promoted_only: bool) -> Option<String> {
-    let places = look::places(facts, id);
-    let promoted: Vec<_> = places.iter().filter(|(_, promoted)| *promoted).collect();
-    let node = match (places.as_slice(), promoted.as_slice()) {
-        ([(node, promoted)], _) if *promoted || !promoted_only => *node,
-        (_, [(node, _)]) => *node,
-        _ => return None,
-    };
-    Some(facts.nodes[node].name.to_string())
-}
-
 fn ban_current(tool: &mut Tool, asked: &Asked, facts: &Facts) -> Result<(), Failure> {
     let id = asked.need_rsc()?;
-    let Some(node) = current(facts, id, asked.promoted) else {
-        let places = look::places(facts, id);
-        let promoted = places.iter().filter(|(_, promoted)| *promoted).count();
-        let also = match promoted {
-            0 => String::new(),
-            some => format!(" (promoted in {some})"),
-        };
-        let message = format!(
-            "Resource '{id}' not moved: active in {} locations{also}",
-            places.len()
-        );
-        return Err(Failure::usage(message).cure("name the node that it shall leave with --node"));
+    // The node that is meant where none is named: the only one, or that of the only promoted instance.
+    let rsc = super::find(facts, id);
+    let nodes = rsc.map_or_else(Vec::new, |rsc| look::nodes_of(facts, rsc));
+    let promoted = rsc.map_or_else(Vec::new, |rsc| promoted_nodes(facts, rsc));
+    let node = match (nodes.as_slice(), promoted.as_slice()) {
+        ([node], _) | (_, [node]) => &facts.nodes[*node].name,
+        (nodes, promoted) => {
+            let also = match promoted.len() {
+                0 => String::new(),
+                some => format!(" (promoted in {some})"),
+            };
+            let many = nodes.len();
+            let message = format!("Resource '{id}' not moved: active in {many} locations{also}");
+            return Err(
+                Failure::usage(message).cure("name the node that it shall leave with --node")
+            );
+        }
     };
     let root = tool.access.cib()?.into_root();
-    ban_from(tool, asked, root, &node)
+    ban_from(tool, asked, root, node.as_str())
 }
 
 fn ban_from(tool: &mut Tool, asked: &Asked, root: Element, node: &str) -> Result<(), Failure> {

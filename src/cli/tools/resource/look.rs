@@ -92,7 +92,12 @@ pub(super) fn query(tool: &mut Tool, asked: &Asked, expanded: bool) -> Result<()
     let written = change::resource(cib.root(), it.xml_id.as_str()).map(|(element, _)| element);
     let element = written.filter(|_| !expanded).unwrap_or(&it.element);
     let text = write::pretty(element);
-    if let Some(entry) = show::entry(&facts, rsc, &all()) {
+    // Of what is cloned, only the instances that are somewhere.
+    let wanted = show::Wanted {
+        inactive: it.is_primitive(),
+        ..all()
+    };
+    if let Some(entry) = show::entry(&facts, rsc, &wanted) {
         plain(tool, &entry)?;
     }
     tool.line("Resource XML:")?;
@@ -135,52 +140,69 @@ pub(super) fn locate(tool: &mut Tool, asked: &Asked) -> Result<(), Failure> {
             false => element,
         });
     }
-    if places.is_empty() && !asked.quiet {
-        tool.line(&format!("resource {id} is NOT running"))?;
+    if places.is_empty() && !asked.quiet && !tool.xml() {
+        tool.error(&format!("resource {id} is NOT running"));
     }
     tool.element(nodes);
     Ok(())
 }
 
-/// Whether it, or a group around it, is configured by this id.
-fn is_or_is_in(facts: &Facts, rsc: RscIdx, id: &str) -> bool {
-    let mut at = Some(rsc);
-    while let Some(rsc) = at {
-        if facts.rscs[rsc].xml_id == id {
-            return true;
-        }
-        at = facts.rscs[rsc].parent;
-    }
-    false
-}
-
-/// Where a resource runs, and whether it is promoted there. The name that a clone's instances share means all of them;
-/// what has several places is told in the order of the nodes.
+/// Where a resource runs, and whether it is promoted there. The name that a clone's instances share means all of them.
+///
+/// Quirk: the last instance is told first.
 pub(super) fn places(facts: &Facts, id: &str) -> Vec<(NodeIdx, bool)> {
     let Some(rsc) = find(facts, id) else {
         return Vec::new();
     };
     let it = &facts.rscs[rsc];
     // A group in a clone has its number in its own id, and its configured one means all of them.
-    let shared = it.id != id && it.xml_id == id;
-    let mut out: Vec<(NodeIdx, bool)> = Vec::new();
-    let around = if shared { facts.top_of(rsc) } else { rsc };
-    for leaf in leaves(facts, around) {
-        if shared && !is_or_is_in(facts, leaf, id) {
-            continue;
+    let shared = it.id != id && it.xml_id == id && goes_by(facts, rsc, id);
+    let instances = if shared || it.clone_facts().is_some() {
+        let clone = if shared { facts.top_of(rsc) } else { rsc };
+        let depth_of = |instance: &RscIdx| member_named(facts, *instance, id);
+        let instances = facts.rscs[clone].children.iter();
+        match shared {
+            true => instances.filter_map(depth_of).collect(),
+            false => instances.copied().collect(),
         }
-        let leaf = &facts.rscs[leaf];
-        let promoted = leaf.role == Role::Promoted;
-        for node in &leaf.active {
-            match out.iter_mut().find(|(known, _)| known == node) {
-                Some((_, known)) => *known |= promoted,
-                None => out.push((*node, promoted)),
+    } else {
+        vec![rsc]
+    };
+    let mut out: Vec<(NodeIdx, bool)> = Vec::new();
+    for instance in instances {
+        let promoted = facts.rscs[instance].role == Role::Promoted;
+        out.extend(
+            nodes_of(facts, instance)
+                .into_iter()
+                .map(|node| (node, promoted)),
+        );
+    }
+    out.reverse();
+    out
+}
+
+/// Nodes where a resource is active, or any part of it.
+pub(super) fn nodes_of(facts: &Facts, rsc: RscIdx) -> Vec<NodeIdx> {
+    let mut out = Vec::new();
+    for leaf in leaves(facts, rsc) {
+        for node in &facts.rscs[leaf].active {
+            if !out.contains(node) {
+                out.push(*node);
             }
         }
     }
-    if around != rsc || !it.is_primitive() {
-        let place = |node: &NodeIdx| facts.node_order.iter().position(|known| known == node);
-        out.sort_by_key(|(node, _)| place(node));
-    }
     out
+}
+
+/// The part of an instance that is configured by this id: itself, or a member of the group that it is.
+fn member_named(facts: &Facts, instance: RscIdx, id: &str) -> Option<RscIdx> {
+    let mut all = facts.descend(instance).into_iter();
+    all.find(|rsc| facts.rscs[*rsc].xml_id == id)
+}
+
+/// Whether the history calls an instance by this name. Histories of old have a number in it, and then the name
+/// means the first instance.
+fn goes_by(facts: &Facts, rsc: RscIdx, id: &str) -> bool {
+    let mut known = facts.history.iter().filter(|entry| entry.rsc == Some(rsc));
+    known.all(|entry| entry.recorded.id() == id)
 }

@@ -426,10 +426,14 @@ fn delete(tool: &mut Tool, asked: &Asked) -> Result<(), Failure> {
     let (element, _) =
         change::resource(&root, id).ok_or_else(|| cmd::resource::no_resource(&root, id))?;
     if !element.is(tag) {
-        return Err(Failure::new(
-            CrmExit::NO_SUCH,
-            format!("'{id}' is a {}, not a {tag}", element.tag()),
-        ));
+        // There is no such element, and so nothing to delete, which is what was asked for.
+        if !tool.xml() {
+            tool.error(&format!(
+                "'{id}' is a {}, not a {tag}: nothing was deleted",
+                element.tag()
+            ));
+        }
+        return Ok(());
     }
     let mut new = root.clone();
     let resources = new.child_or_new("configuration").child_or_new("resources");

@@ -47,8 +47,16 @@ pub(super) fn list(tool: &mut Tool, asked: &Asked, active: bool) -> Result<(), F
             }
         }
     }
-    tool.element(operations);
+    if operations.children().next().is_some() {
+        tool.element(operations);
+    }
     Ok(())
+}
+
+/// Instances that are alike have one name.
+fn rsc_name<'f>(facts: &'f Facts, entry: &'f HistoryEntry) -> &'f str {
+    let known = entry.rsc.map(|rsc| facts.rscs[rsc].printable_id().as_str());
+    known.unwrap_or_else(|| entry.recorded.id())
 }
 
 fn status(op: &HistoryOp) -> &'static str {
@@ -74,7 +82,7 @@ fn element(facts: &Facts, entry: &HistoryEntry, op: &HistoryOp) -> Element {
         .with("call", op.call_id.to_string())
         .with("rc", op.rc.unwrap_or_default().to_string())
         .with("status", status(op))
-        .with("rsc", entry.recorded.id())
+        .with("rsc", rsc_name(facts, entry))
         .with("agent", agent(entry))
         .with_some("last-rc-change", changed(op))
         .with_some("exec-time", op.element.get("exec-time"))

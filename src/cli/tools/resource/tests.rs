@@ -44,11 +44,30 @@ impl Write for Kept {
     }
 }
 
+/// Both nodes run an instance of the clone.
+fn running() -> String {
+    let node = |id: &str| {
+        format!(
+            "<node_state id='{id}' uname='n{id}' in_ccm='true' crmd='online' join='member' expected='member'>\
+             <lrm id='{id}'><lrm_resources><lrm_resource id='m' class='ocf' provider='pacemaker' type='Dummy'>\
+             <lrm_rsc_op id='m_last_0' operation_key='m_start_0' operation='start' call-id='2' rc-code='0' \
+             op-status='0' interval='0' transition-key='1:0:0:u' transition-magic='0:0;1:0:0:u'/>\
+             </lrm_resource></lrm_resources></lrm></node_state>"
+        )
+    };
+    let status = format!("<status>{}{}</status>", node("1"), node("2"));
+    CIB.replace("<status/>", &status)
+}
+
 /// Exit code, output and the configuration afterwards.
 fn crm_resource(line: &str) -> (i32, String, Element) {
+    crm_resource_on(CIB, line)
+}
+
+fn crm_resource_on(cib: &str, line: &str) -> (i32, String, Element) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("cib.xml");
-    std::fs::write(&file, CIB).unwrap();
+    std::fs::write(&file, cib).unwrap();
     let args: Vec<String> = line.split(' ').map(str::to_owned).collect();
     let kept = Kept::default();
     let mut tool = Tool {
@@ -151,7 +170,10 @@ fn an_attribute_that_is_missing_is_no_failure_but_a_resource_is() {
     assert_eq!(crm_resource("-W -r z").0, 105);
     assert_eq!(crm_resource("-W").0, 64);
     assert_eq!(crm_resource("-L extra").0, 64);
-    assert_eq!(crm_resource("-D -r a -t group").0, 105);
+    // There is no such group, which is how it shall be.
+    let (exit, _, configuration) = crm_resource("-D -r a -t group");
+    assert_eq!(exit, 0);
+    assert!(configuration.find_id("a").is_some());
     // It is still needed by a constraint.
     assert_ne!(crm_resource("-D -r a -t primitive").0, 0);
 }
@@ -165,4 +187,25 @@ fn what_cannot_be_read_has_no_form_yet() {
         said.contains("<nodes resource=\"a\"/>") && said.contains("code=\"0\""),
         "{said}"
     );
+}
+
+#[test]
+fn instances_are_told_from_the_last_to_the_first_and_moved_from_where_one_is() {
+    let running = running();
+    let (_, said, _) = crm_resource_on(&running, "-W -r c");
+    assert_eq!(
+        said,
+        "resource c is running on: n2\nresource c is running on: n1\n"
+    );
+    // The name that instances share means the first one where there must be one.
+    let (exit, _, configuration) = crm_resource_on(&running, "-B -r m");
+    assert_eq!(exit, 0);
+    assert!(configuration.find_id("cli-ban-m-on-n1").is_some());
+    assert_eq!(crm_resource_on(&running, "-B -r c").0, 64);
+    let (exit, said, configuration) = crm_resource_on(&running, "-M -r c -N n1 --force");
+    assert_eq!(exit, 0);
+    assert!(said.contains("active in 2 locations"), "{said}");
+    assert!(configuration.find_id("cli-prefer-c").is_some());
+    let (_, said, _) = crm_resource_on(&running, "-Y -r m");
+    assert_eq!(said, "Resource m:0 is running\n");
 }

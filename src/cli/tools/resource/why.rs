@@ -20,7 +20,7 @@ pub(super) fn show(tool: &mut Tool, asked: &Asked) -> Result<(), Failure> {
     let reason = match (rsc, node) {
         (Some(rsc), node) => {
             let running = runs(&facts, rsc, node);
-            let name = asked.rsc.as_deref().unwrap_or_default();
+            let name = facts.rscs[rsc].id.as_str();
             tool.line(&sentence(&facts, name, running, node))?;
             let check = check(tool, &facts, rsc, node)?;
             let reason = Element::new("reason").with_child(check);
