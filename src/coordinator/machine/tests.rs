@@ -251,6 +251,7 @@ fn a_failure_is_not_what_is_cancelled() {
     let operation = ("CRM_meta_operation".to_owned(), "monitor".to_owned());
     cancel.action.attributes = vec![interval(), operation];
     w.plan(vec![cancel]);
+    w.step(Event::Tick);
     assert_eq!(w.machine.picture().in_flight, Vec::<String>::new());
 }
 
