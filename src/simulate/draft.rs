@@ -30,6 +30,8 @@ pub struct History<'a> {
     pub entry: &'a str,
     /// Id of the resource, used in keys and for a new `lrm_resource`.
     pub rsc: &'a str,
+    /// Id of an `lrm_resource` that is taken rather than a new one: what the node calls the resource, if not by its own name.
+    pub known_as: Option<&'a str>,
     /// Class, provider and type of a new `lrm_resource`.
     pub agent: (&'a str, Option<&'a str>, &'a str),
     /// What was done.
@@ -266,10 +268,16 @@ impl Draft {
         };
         // Quirk: an entry that is there twice counts as not there; the result starts a new list, which is then
         // merged into the first of the two. Case: inc6.
-        let entry = if count(history.entry) == 1 {
-            history.entry
-        } else {
-            history.rsc
+        // An instance goes by one name on one node: beside an old one a new one would be another resource.
+        let older = history.known_as.filter(|id| count(id) == 1);
+        let mut history = history.clone();
+        let entry = match older {
+            _ if count(history.entry) == 1 => history.entry,
+            Some(older) if count(history.rsc) == 0 => {
+                history.rsc = older;
+                older
+            }
+            _ => history.rsc,
         };
         let found = count(entry);
         if found > 1 {
@@ -416,6 +424,7 @@ mod tests {
         History {
             entry: "db",
             rsc: "db",
+            known_as: None,
             agent: ("ocf", Some("heartbeat"), "Dummy"),
             task,
             interval_ms: 0,
@@ -426,6 +435,31 @@ mod tests {
             migration: None,
             parameters: None,
         }
+    }
+
+    #[test]
+    fn what_a_node_knows_by_an_older_name_stays_under_it() {
+        let text = ONE_NODE.replace("\"db\"", "\"db:3\"");
+        let entries = |known_as| {
+            let mut draft = draft(&text);
+            let result = History {
+                known_as,
+                ..result("stop", 0)
+            };
+            draft.record(("n1", Some("1")), &result).expect("one state");
+            let entries = draft.cib().descendants().filter(|e| e.is("lrm_resource"));
+            let ids = entries.map(|entry| {
+                (
+                    entry.id().unwrap_or_default().to_owned(),
+                    entry.children().count(),
+                )
+            });
+            ids.collect::<Vec<_>>()
+        };
+        assert_eq!(entries(Some("db:3")), [("db:3".to_owned(), 2)]);
+        let apart = [("db:3".to_owned(), 1), ("db".to_owned(), 1)];
+        assert_eq!(entries(Some("db:4")), apart);
+        assert_eq!(entries(None), apart);
     }
 
     #[test]

@@ -246,6 +246,7 @@ fn inject_result(
         &History {
             entry: rsc.as_str(),
             rsc: rsc.as_str(),
+            known_as: None,
             agent,
             task: task.as_ref(),
             interval_ms: *interval_ms,

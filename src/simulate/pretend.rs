@@ -287,6 +287,7 @@ impl Run<'_> {
             &History {
                 entry: name.as_str(),
                 rsc: rsc.id.as_str(),
+                known_as: rsc.long_id.as_ref().map(RscId::as_str),
                 agent: (&rsc.class, rsc.provider.as_deref(), &rsc.kind),
                 task: &action.task,
                 interval_ms,

@@ -14,7 +14,7 @@ use crate::generate::{forget_cancelled, forget_deleted, input};
 use crate::orders;
 
 /// Plans that may follow each other before the cluster must be at rest.
-const ROUNDS: usize = 8;
+const ROUNDS: i64 = 8;
 
 /// Begins the kind of problems in which nothing forbidden happens, but something wanted does not either. An older
 /// implementation has them, too, on the same CIBs or others.
@@ -119,7 +119,7 @@ fn has_circle(graph: &Graph) -> bool {
 fn obeys(graph: &Graph, cib: &Element, contradictory: bool) -> Result<(), Problem> {
     let mut broken = graph::check_against(graph, cib);
     broken.retain(|one| !contradictory || !never_done(one.rule));
-    if broken.iter().any(|one| one.rule == Rule::Cycle) && orders::contradictory_with_guests(cib) {
+    if broken.iter().any(|one| one.rule == Rule::Cycle) && orders::contradictory_in_places(cib) {
         broken.retain(|one| one.rule != Rule::Cycle);
     }
     // What breaks a promise is said first.
@@ -169,13 +169,14 @@ fn settles(cib: &Element, first: Outcome, kept: &mut Kept) -> Result<(), Problem
     let mut outcome = first;
     let mut cib = cib.clone();
     let mut seen: Vec<Vec<String>> = Vec::new();
-    for _ in 0..ROUNDS {
+    for round in 0..ROUNDS {
         let now = deeds(&outcome.graph);
         if now.is_empty() {
             return Ok(());
         }
         seen.push(now);
-        let mut draft = Draft::new(&cib, crate::status::NOW_S);
+        // What was done at one time is in no order where call ids say nothing, on different nodes.
+        let mut draft = Draft::new(&cib, crate::status::NOW_S + 1 + round);
         let known = Known::of(&outcome.facts);
         let circle = has_circle(&outcome.graph);
         match execute(&outcome.graph, &mut draft, &known, &[]) {

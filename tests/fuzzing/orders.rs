@@ -19,10 +19,12 @@ pub(crate) fn contradictory(cib: &Element) -> bool {
     Orders::of(cib).is_some_and(|orders| orders.has_circle())
 }
 
-/// The same, when everything may run inside of a guest: what does, ends before its host and begins after it.
-pub(crate) fn contradictory_with_guests(cib: &Element) -> bool {
+/// The same, when everything may run inside of a guest: what does, ends before its host and begins after it. And what may never
+/// be together leaves before the other comes; to be promoted is a way to leave, too.
+pub(crate) fn contradictory_in_places(cib: &Element) -> bool {
     Orders::of(cib).is_some_and(|mut orders| {
         orders.add_guests(cib);
+        orders.add_apart(cib);
         orders.has_circle()
     })
 }
@@ -123,6 +125,40 @@ impl<'a> Orders<'a> {
             for top in tops.iter().filter(|top| **top != host) {
                 self.add((host, "start"), (top, "start"));
                 self.add((top, "stop"), (host, "stop"));
+            }
+        }
+    }
+
+    fn add_apart(&mut self, cib: &'a Element) {
+        let constraints = cib.descend(&["configuration", "constraints"]);
+        let apart = constraints
+            .into_iter()
+            .flat_map(|all| all.children_named("rsc_colocation"))
+            .filter(|one| one.get("score") == Some("-INFINITY"));
+        for one in apart {
+            let side =
+                |id: &str, role: &str| Some((one.get(id)?, one.get(role).unwrap_or("Started")));
+            let (Some(dependent), Some(primary)) =
+                (side("rsc", "rsc-role"), side("with-rsc", "with-rsc-role"))
+            else {
+                continue;
+            };
+            for (first, then) in [(dependent, primary), (primary, dependent)] {
+                let leaves: &[&str] = match first.1 {
+                    "Promoted" | "Master" => &["demote"],
+                    "Unpromoted" | "Slave" => &["promote", "stop"],
+                    _ => &["stop"],
+                };
+                let comes: &[&str] = match then.1 {
+                    "Promoted" | "Master" => &["promote"],
+                    "Unpromoted" | "Slave" => &["demote", "start"],
+                    _ => &["start"],
+                };
+                for leave in leaves {
+                    for come in comes {
+                        self.add((first.0, leave), (then.0, come));
+                    }
+                }
             }
         }
     }

@@ -34,7 +34,7 @@ struct Explained {
     touches: fn(&Case<'_>) -> Tops,
 }
 
-const EXPLAINED: [Explained; 10] = [
+const EXPLAINED: [Explained; 11] = [
     Explained {
         what: "preferences are merged otherwise for negative scores, along chains, in groups and clones",
         spec: "spec 2 §10.5.1, §13.4, §22",
@@ -79,6 +79,11 @@ const EXPLAINED: [Explained; 10] = [
         what: "what is not managed is not started, and nothing waits for that",
         spec: "spec 3 §3.4, §8.10",
         touches: unmanaged_and_running,
+    },
+    Explained {
+        what: "a probe that is under way is no changed definition",
+        spec: "our own rule, spec 1 §28.5",
+        touches: probed_now,
     },
     Explained {
         what: "instances of a clone with clone-node-max above 1 are unique unless it says otherwise",
@@ -373,6 +378,21 @@ fn clones_that_wait_for_probes(case: &Case<'_>) -> Tops {
     };
     let clones = case.clones().filter(|_| joining).filter(waits);
     clones.filter_map(|rsc| case.top_named(rsc)).collect()
+}
+
+/// What is being looked for somewhere.
+fn probed_now(case: &Case<'_>) -> Tops {
+    let under_way = |row: &Element| {
+        row.get("operation") == Some("monitor")
+            && row.get("interval") == Some("0")
+            && row.get("op-status") == Some("-1")
+    };
+    let entries = case.cib.descendants().filter(|e| e.is("lrm_resource"));
+    let probed = entries.filter(|entry| entry.children().any(under_way));
+    let ids = probed.filter_map(Element::id);
+    ids.filter_map(|id| case.top(id))
+        .map(str::to_owned)
+        .collect()
 }
 
 /// What runs without being managed: it may be failed, or run too often, and then 2.1 wants it started.

@@ -427,9 +427,7 @@ fn read_resources(facts: &mut Facts, resources: &Element) {
                 facts.register(rsc);
             }
             Err(trouble) => {
-                facts.rscs.truncate(before);
-                // What was found out about it is not true of the one that takes its place.
-                facts.context.params = Mutex::default();
+                unmake(facts, before);
                 facts.leave_out(trouble);
                 // Quirk: worded as shells look for it.
                 facts.leave_out(format!(
@@ -445,6 +443,25 @@ fn read_resources(facts: &mut Facts, resources: &Element) {
     facts
         .top
         .sort_by_key(|&rsc| std::cmp::Reverse(rscs[rsc].priority));
+}
+
+/// Takes back what was made of a resource that is left out.
+fn unmake(facts: &mut Facts, before: usize) {
+    facts.rscs.truncate(before);
+    // What was found out about it is not true of the one that takes its place.
+    facts.context.params = Mutex::default();
+    // A node that it was to reach is reached by who had the name before, if by anybody.
+    for node in facts.nodes.indexes() {
+        let it = &facts.nodes[node];
+        if it.connection.is_some_and(|rsc| rsc.0 as usize >= before) {
+            let reaches = |rsc: &RscIdx| {
+                let fact = &facts.rscs[*rsc];
+                fact.flags.connection && fact.id.as_str() == it.name.as_str()
+            };
+            let first = facts.rscs.indexes().find(reaches);
+            facts.nodes[node].connection = first;
+        }
+    }
 }
 
 /// Two resources of one name would be started beside each other, and history could not tell them apart: the first one has

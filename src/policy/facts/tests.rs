@@ -434,3 +434,28 @@ fn a_monitor_that_watches_for_absence_lifts_no_standby() {
     rows.push(op("monitor", 0, 5, 7, 7));
     assert!(!in_standby(&rows));
 }
+
+#[test]
+fn a_bundle_that_is_left_out_leaves_its_nodes_to_the_first_of_that_name() {
+    let bundle = |id: &str, inner: &str| {
+        format!(
+            r#"<bundle id="{id}"><podman image="i" replicas="1"/><network control-port="9999"/>
+            <primitive id="{inner}" class="ocf" provider="systole" type="Dummy"/></bundle>"#
+        )
+    };
+    let text = cib(
+        &[],
+        &(bundle("b", "db") + &bundle("b", "web") + DB),
+        [""; 2],
+    );
+    let facts = facts_of(&text);
+    let ids: Vec<&str> = facts
+        .top
+        .iter()
+        .map(|at| facts.rscs[*at].id.as_str())
+        .collect();
+    assert_eq!(ids, ["b"]);
+    let node = facts.node_by_name("b-0").expect("the bundle's node");
+    let connection = facts.nodes[node].connection.expect("it is reached");
+    assert_eq!(facts.root_of(connection), facts.top[0]);
+}

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{Outcome, schedule};
+use crate::graph;
 use crate::policy::Input;
 use crate::policy::report::{Cause, Effect};
 use crate::xml::read;
@@ -164,6 +165,30 @@ fn orderings_in_a_circle_end() {
 }
 
 #[test]
+fn orderings_that_contradict_each_other_are_named() {
+    let orders = "<rsc_order id=\"x\" first=\"a\" then=\"b\"/>\
+        <rsc_order id=\"y\" first=\"a\" first-action=\"stop\" then=\"b\" then-action=\"stop\"/>";
+    let both = primitive("a") + &primitive("b");
+    let lost = decide("", &both, orders, "h1", &[("a", "h1"), ("b", "h1")]);
+    let texts: Vec<&str> = lost.warnings.iter().map(|it| &*it.text).collect();
+    let circle = texts
+        .iter()
+        .find(|text| text.contains("waits for the first of these"));
+    let circle = circle.unwrap_or_else(|| panic!("nothing is said in {texts:?}"));
+    for word in ["a_stop_0", "b_stop_0", "`x`", "`y`"] {
+        assert!(circle.contains(word), "{word} is not in {circle}");
+    }
+    let quiet = decide(
+        "",
+        &both,
+        "<rsc_order id=\"x\" first=\"a\" then=\"b\"/>",
+        "h1",
+        &[("a", "h1"), ("b", "h1")],
+    );
+    assert!(quiet.warnings.is_empty(), "{:?}", quiet.warnings);
+}
+
+#[test]
 fn a_chain_of_a_thousand_orderings_needs_little_stack() {
     let names: Vec<String> = (0..1000).map(|at| format!("r{at}")).collect();
     let resources: String = names.iter().map(|id| primitive(id)).collect();
@@ -269,4 +294,143 @@ fn a_node_that_is_configured_twice_is_fenced_once() {
     let kills = outcome.graph.actions().filter(|action| action.kills_node());
     assert_eq!(kills.count(), 1);
     assert_eq!(crate::graph::check_against(&outcome.graph, &cib), []);
+}
+
+/// The plan for two nodes, n1 with `history`, n2 with `more`; without fencing.
+fn on_two_nodes(resources: &str, constraints: &str, history: &str, more: &str) -> Outcome {
+    with_a_second_node("", resources, constraints, history, more)
+}
+
+/// The same; `second` stands in the definition of n2.
+fn with_a_second_node(
+    second: &str,
+    resources: &str,
+    constraints: &str,
+    history: &str,
+    more: &str,
+) -> Outcome {
+    let state = |n: u32, inside: &str| {
+        format!(
+            r#"<node_state id="{n}" uname="n{n}" in_ccm="true" crmd="online" join="member" expected="member">
+            <lrm id="{n}"><lrm_resources>{inside}</lrm_resources></lrm></node_state>"#
+        )
+    };
+    let text = format!(
+        r#"<cib validate-with="pacemaker-4.0" have-quorum="1"><configuration><crm_config><cluster_property_set id="o">
+        <nvpair id="o1" name="stonith-enabled" value="false"/></cluster_property_set></crm_config>
+        <nodes><node id="1" uname="n1"/><node id="2" uname="n2">{second}</node></nodes><resources>{resources}</resources>
+        <constraints>{constraints}</constraints></configuration><status>{}{}</status></cib>"#,
+        state(1, history),
+        state(2, more),
+    );
+    let cib = read::parse(text.as_bytes(), &read::Limits::default()).expect("well-formed");
+    schedule(&cib, &Input::at(1_000))
+}
+
+/// One result of a resource.
+fn row(rsc: &str, task: &str, rc: i32) -> String {
+    format!(
+        r#"<lrm_resource id="{rsc}" class="ocf" provider="x" type="D"><lrm_rsc_op id="{rsc}_last_0" operation_key="{rsc}_{task}_0"
+        operation="{task}" transition-key="1:1:0:u" transition-magic="0:{rc};1:1:0:u" call-id="1" rc-code="{rc}" op-status="0"
+        interval="0" op-digest="f2317cad3d54cec5d7d7aa7d0bf35cf8"/></lrm_resource>"#
+    )
+}
+
+fn keys(outcome: &Outcome) -> Vec<&str> {
+    outcome
+        .graph
+        .actions()
+        .map(|action| action.key.as_str())
+        .collect()
+}
+
+#[test]
+fn what_cannot_start_for_a_colocation_is_not_watched_either() {
+    let group = format!(
+        "<group id=\"g\">{}{}</group>",
+        primitive("a"),
+        primitive("b")
+    );
+    let watched = r#"<primitive id="c" class="ocf" provider="x" type="D"><operations><op id="m" name="monitor"
+        interval="10s"/></operations></primitive>"#;
+    let together = r#"<rsc_colocation id="t" rsc="c" with-rsc="a" score="INFINITY"/>"#;
+    let outcome = on_two_nodes(&(group + watched), together, &row("b", "stop", 1), "");
+    let blocked = lines(&outcome);
+    assert!(
+        blocked
+            .iter()
+            .any(|line| line.starts_with("Start c") && line.ends_with("(blocked)")),
+        "{blocked:?}"
+    );
+    assert!(!keys(&outcome).contains(&"c_monitor_10000"));
+    assert_eq!(graph::check(&outcome.graph, None), []);
+}
+
+#[test]
+fn nothing_is_restarted_after_a_start_that_nobody_makes() {
+    let maintenance = r#"<instance_attributes id="i"><nvpair id="i1" name="maintenance" value="true"/></instance_attributes>"#;
+    let order = r#"<rsc_order id="x" first="a" then="b"/>"#;
+    let both = primitive("a") + &primitive("b");
+    // Running twice, it would be stopped and started if nothing of it were on a node in maintenance.
+    let twice = |more: &str| {
+        let history = row("a", "start", 0) + more;
+        with_a_second_node(maintenance, &both, order, &history, &row("a", "start", 0))
+    };
+    let stopped = twice("");
+    assert_eq!(lines(&stopped), ["Start b ( n1 )"]);
+    assert_eq!(graph::check(&stopped.graph, None), []);
+    assert_eq!(lines(&twice(&row("b", "start", 0))), [""; 0]);
+}
+
+#[test]
+fn what_is_not_managed_passes_on_what_it_waits_for() {
+    let managed = |on: bool| {
+        format!(
+            r#"<meta_attributes id="m{on}"><nvpair id="n{on}" name="is-managed" value="{on}"/></meta_attributes>"#
+        )
+    };
+    // The clone's own start is a point that nobody reaches.
+    let clone = format!(
+        r#"<clone id="c">{}<primitive id="a" class="ocf" provider="x" type="D">{}</primitive></clone>"#,
+        managed(false),
+        managed(true)
+    );
+    let outcome = on_two_nodes(&clone, "", "", "");
+    let waits_for_probe = |synapse: &graph::Synapse| {
+        let mut inputs = synapse.inputs.iter();
+        inputs.any(|input| {
+            let first = outcome.graph.action(*input);
+            first.is_some_and(|first| first.task == "monitor")
+        })
+    };
+    let starts: Vec<bool> = outcome
+        .graph
+        .synapses
+        .iter()
+        .filter(|synapse| synapse.action.task == "start")
+        .map(waits_for_probe)
+        .collect();
+    assert_eq!(starts, [true, true]);
+    assert_eq!(graph::check(&outcome.graph, None), []);
+}
+
+#[test]
+fn a_probe_that_is_under_way_is_no_changed_definition() {
+    let with = |status: i32, rc: i32| {
+        format!(
+            r#"<lrm_resource id="a" class="ocf" provider="x" type="D"><lrm_rsc_op id="a_last_0" operation_key="a_start_0"
+            operation="start" transition-key="5:-1:0:u" transition-magic="0:0;5:-1:0:u" call-id="5" rc-code="0" op-status="0"
+            interval="0" op-digest="f2317cad3d54cec5d7d7aa7d0bf35cf8"/><lrm_rsc_op id="a_monitor_0" operation_key="a_monitor_0"
+            operation="monitor" transition-key="1:1:7:v" transition-magic="{status}:{rc};1:1:7:v" rc-code="{rc}"
+            op-status="{status}" interval="0"/></lrm_resource>"#
+        )
+    };
+    let under_way = on_two_nodes(&primitive("a"), "", &with(-1, 193), &row("a", "monitor", 7));
+    assert_eq!(lines(&under_way), [""; 0]);
+    // One that is done, and nobody knows with which parameters, is.
+    let done = on_two_nodes(&primitive("a"), "", &with(0, 0), &row("a", "monitor", 7));
+    assert_eq!(
+        lines(&done),
+        ["Restart a ( n1 ) due to resource definition change"]
+    );
 }
