@@ -96,6 +96,14 @@ fn commands_reach_the_cluster_and_come_true() {
     node.ok("crm configure verify");
 }
 
+/// That it runs nowhere is said on standard error, as Pacemaker's does.
+fn nowhere(node: &Node) {
+    let told = node.run(&["crm_resource", "-W", "-r", "d"]);
+    assert!(told.status.success() && told.stdout.is_empty(), "{told:?}");
+    let told = String::from_utf8_lossy(&told.stderr);
+    assert_eq!(told, "resource d is NOT running\n");
+}
+
 #[test]
 fn crm_resource_works_on_a_running_cluster() {
     let node = Node::start();
@@ -127,11 +135,7 @@ fn crm_resource_works_on_a_running_cluster() {
 
     node.ok("crm_resource -r d --meta -p target-role -v Stopped");
     node.ok("crm_resource --wait");
-    // Where it is not is said on standard error, as Pacemaker's does.
-    let nowhere = node.run(&["crm_resource", "-W", "-r", "d"]);
-    assert!(nowhere.status.success() && nowhere.stdout.is_empty());
-    let told = String::from_utf8_lossy(&nowhere.stderr);
-    assert_eq!(told, "resource d is NOT running\n");
+    nowhere(&node);
     assert_eq!(
         node.ok("crm_resource -r d --meta -g target-role"),
         "Stopped\n"
@@ -148,10 +152,7 @@ fn crm_resource_works_on_a_running_cluster() {
             .contains("until: ")
     );
     node.ok("crm_resource --wait");
-    assert_eq!(
-        node.ok("crm_resource -W -r d"),
-        "resource d is NOT running\n"
-    );
+    nowhere(&node);
     assert_eq!(node.ok("crm_resource -U -r d --expired"), "");
     assert_eq!(
         node.ok("crm_resource -U -r d"),
