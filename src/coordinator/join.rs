@@ -204,7 +204,20 @@ pub(super) fn fenced(cib: &Cib, id: &str, name: &NodeName, by: &str) -> Vec<Comm
 /// The same for a remote node. It has no membership that could end, but the policy looks for this mark. What a host of its
 /// connection still has to write is from before, and must not come after. // spec 1 §18.1; design §4, promise 4
 pub(super) fn remote_fenced(name: &NodeName, by: &str, now_s: i64) -> Vec<Command> {
-    let state = Element::new("node_state")
+    let state = remote_down(name)
+        .with("node_fenced", now_s.to_string())
+        .with("proof", by);
+    forgotten(name, state)
+}
+
+/// A guest ends with the host that it is in: the graph has that for its fencing, which nobody has to carry out. What it ran
+/// must not seem to run as long as the host stays stopped.
+pub(super) fn guest_gone(name: &NodeName) -> Vec<Command> {
+    forgotten(name, remote_down(name))
+}
+
+fn remote_down(name: &NodeName) -> Element {
+    Element::new("node_state")
         .with("id", name.as_str())
         .with("uname", name.as_str())
         .with("remote_node", "true")
@@ -212,9 +225,10 @@ pub(super) fn remote_fenced(name: &NodeName, by: &str, now_s: i64) -> Vec<Comman
         .with("in_ccm", "0")
         .with("join", "down")
         .with("expected", "down")
-        .with("node_fenced", now_s.to_string())
-        .with("proof", by)
-        .with(CONNECTION, "");
+        .with(CONNECTION, "")
+}
+
+fn forgotten(name: &NodeName, state: Element) -> Vec<Command> {
     let mut commands: Vec<Command> = forget(name.as_str()).collect();
     commands.push(Command::modify("status", state).or_create());
     commands

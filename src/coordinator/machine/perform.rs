@@ -71,7 +71,13 @@ impl Machine {
                 let commands = action.maintenance.iter().map(maintenance).collect();
                 self.write_for(&action, commands, effects);
             }
-            ActionKind::Pseudo => self.confirm(action.id),
+            ActionKind::Pseudo => {
+                let guest = action.node.as_ref().map(|node| &node.name);
+                let gone = guest.filter(|_| action.task == "stonith");
+                let gone = gone.filter(|name| join::is_remote(&self.cib, name));
+                let commands = gone.map(join::guest_gone).unwrap_or_default();
+                self.write_for(&action, commands, effects);
+            }
             // No agent can forget a history: graphs have it among what agents do all the same.
             ActionKind::Resource if action.task == "delete" => {
                 self.cluster_action(key, &action, effects);

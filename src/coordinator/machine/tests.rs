@@ -845,6 +845,29 @@ fn a_fenced_remote_node_is_marked_and_forgotten() {
 }
 
 #[test]
+fn a_guest_ends_with_its_host_and_runs_nothing_any_more() {
+    let mut w = World::new(&[]);
+    w.lead();
+    w.plan(vec![run_on_remote(1, "start")]);
+    let start = Arc::clone(&w.orders[0]);
+    w.result(&start, 0);
+    let connected = Element::new("node_state").with("id", "r");
+    let connected = connected.with("remote_node", "true").with("in_ccm", "1");
+    w.write(&Command::modify("status", connected));
+    let mut gone = synapse(1, ActionKind::Pseudo, "stonith", 2, &[]);
+    gone.action.node = run_on_remote(1, "x").action.node;
+    w.plan(vec![gone]);
+    assert_eq!(w.fenced, [], "nobody has to do that");
+    assert_eq!(w.state("r", "in_ccm").as_deref(), Some("0"));
+    assert_eq!(w.state("r", "node_fenced"), None);
+    let state = w
+        .cib
+        .status()
+        .and_then(|s| s.child_by_id("node_state", "r"));
+    assert!(state.is_some_and(|state| state.child("lrm").is_none()));
+}
+
+#[test]
 fn maintenance_of_a_remote_node_is_written_down() {
     let mut w = World::new(&[]);
     w.lead();
