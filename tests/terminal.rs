@@ -92,7 +92,10 @@ impl Person {
         let mut child = place
             .command("script")
             .args(["-q", "-e", "-c"])
-            .arg(format!("stty cols 80 rows 24; exec {line}"))
+            // Whoever runs the tests in the background has Ctrl-C ignored, and that is passed on.
+            .arg(format!(
+                "stty cols 80 rows 24; exec env --default-signal=INT {line}"
+            ))
             .arg("/dev/null")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
