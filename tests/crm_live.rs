@@ -30,6 +30,17 @@ fn commands_reach_the_cluster_and_come_true() {
     let detail = node.ok("crm_mon -1R");
     assert!(detail.contains(", feature set 3."), "{detail}");
 
+    // Past transitions are counted back from the newest, as the crm shell does.
+    let before = node.ok("crm history transition -1");
+    assert!(before.starts_with("pe-input-"), "{before}");
+    let changed = node.ok("crm history diff -1 live");
+    assert_eq!(changed, "no difference\n", "nothing was configured since");
+    assert!(
+        node.ok("crm history help diff")
+            .contains("crm history diff -1 live")
+    );
+    assert!(node.ok("crm help resource").contains("move"));
+
     // A timeout that changes is taken over by the monitors that run, once.
     node.ok("crm -w configure op_defaults timeout=33s");
 

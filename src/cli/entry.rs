@@ -71,6 +71,14 @@ fn crm(words: &[String]) -> CrmExit {
     {
         return complete(rest);
     }
+    if let Some((level, about)) = prompt::asks_for_help(words) {
+        let mut shell = Shell::new(reach(None));
+        let told = prompt::help(&mut shell, level, about);
+        return match told.and_then(|()| shell.out.flush().map_err(Failure::from)) {
+            Ok(()) => CrmExit::OK,
+            Err(failure) => shell.fail(&failure),
+        };
+    }
     let crm =
         match Crm::try_parse_from(std::iter::once("crm".to_owned()).chain(words.iter().cloned())) {
             Ok(crm) => crm,

@@ -275,7 +275,23 @@ fn has_command(level: &str, name: &str) -> bool {
     })
 }
 
-fn help(shell: &mut Shell, level: Option<&str>, words: &[String]) -> Result<(), Failure> {
+/// `crm help`, `crm LEVEL help` or `crm LEVEL help COMMAND`: the words that say what is asked about.
+pub(crate) fn asks_for_help(words: &[String]) -> Option<(Option<&str>, &[String])> {
+    let (first, rest) = words.split_first()?;
+    if first == "help" {
+        return Some((None, rest));
+    }
+    let level = LEVELS.iter().find(|level| *level == first)?;
+    let (second, rest) = rest.split_first()?;
+    (second == "help").then_some((Some(*level), rest))
+}
+
+/// What help says of the shell, a level or a command.
+pub(crate) fn help(
+    shell: &mut Shell,
+    level: Option<&str>,
+    words: &[String],
+) -> Result<(), Failure> {
     let mut command = Line::command();
     command.build();
     let path = level.into_iter().chain(words.iter().map(String::as_str));

@@ -74,6 +74,17 @@ impl Name {
     }
 }
 
+/// The input that is meant: by its name or number, or counted back from the newest as the crm shell does (`-1` is the one
+/// before it). None for what is neither, or where fewer are kept.
+#[must_use]
+pub fn meant(data: &Path, text: &str) -> Option<Name> {
+    let Some(back) = text.strip_prefix('-') else {
+        return Name::parse(text);
+    };
+    let back: usize = back.parse().ok()?;
+    list(data).ok()?.into_iter().rev().nth(back)
+}
+
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}-{}", self.series.prefix(), self.number)

@@ -146,15 +146,19 @@ pub enum Past {
     #[command(after_help = "Example:\n  crm history transitions")]
     Transitions,
     /// Why each action was in a transition
-    #[command(after_help = "Examples:\n  crm history transition\n  crm history transition 7")]
+    #[command(
+        after_help = "Examples:\n  crm history transition\n  crm history transition 7\n  crm history transition -1"
+    )]
     Transition {
-        /// Its number, or pe-warn-NUMBER; the newest without
+        /// Its number, or pe-warn-NUMBER; -1 is the one before the newest; the newest without
+        #[arg(allow_negative_numbers = true)]
         input: Option<String>,
     },
     /// A transition as a picture (SVG)
     #[command(after_help = "Example:\n  crm history graph 7 7.svg")]
     Graph {
-        /// Its number; the newest without
+        /// Its number; -1 is the one before the newest; the newest without
+        #[arg(allow_negative_numbers = true)]
         input: Option<String>,
         /// The file; standard output without
         file: Option<String>,
@@ -162,24 +166,31 @@ pub enum Past {
     /// The configuration, or the state, that a transition began with
     #[command(after_help = "Examples:\n  crm history show 7\n  crm history show 7 status")]
     Show {
-        /// Its number, or live
+        /// Its number, -1 for the one before the newest, or live
+        #[arg(allow_negative_numbers = true)]
         input: String,
         /// status; the configuration without
         #[arg(value_parser = ["status", "configuration"], default_value = "configuration")]
         what: String,
     },
     /// What differs between the configurations of two transitions
-    #[command(alias = "wdiff", after_help = "Example:\n  crm history diff 3 live")]
+    #[command(
+        alias = "wdiff",
+        after_help = "Examples:\n  crm history diff 3 live\n  crm history diff -1 live"
+    )]
     Diff {
-        /// The one, or live
+        /// The one, or live; -1 is the one before the newest
+        #[arg(allow_negative_numbers = true)]
         from: String,
         /// The other, or live
+        #[arg(allow_negative_numbers = true)]
         to: String,
     },
     /// The files in which inputs of transitions are kept
     #[command(after_help = "Example:\n  crm history peinputs")]
     Peinputs {
         /// Only these; all without
+        #[arg(allow_negative_numbers = true)]
         inputs: Vec<String>,
     },
     /// What was done with resources

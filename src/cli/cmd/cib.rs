@@ -224,13 +224,18 @@ fn text_of(configuration: &Element) -> String {
     Document::new(configuration.clone()).show(|_, _| true)
 }
 
+const NO_DIFFERENCE: &str = "no difference";
+
 /// Lines of the crm shell's language that differ, with what stands around them.
 pub(crate) fn lines_changed(old: &Element, new: &Element) -> String {
+    if old == new {
+        return NO_DIFFERENCE.to_owned();
+    }
     let (old, new) = (text_of(old), text_of(new));
     let diff = TextDiff::from_lines(&old, &new);
     let text = diff.unified_diff().context_radius(1).to_string();
     if text.is_empty() {
-        "nothing that the crm shell's language shows; see --xml".to_owned()
+        "a difference that the crm shell's language does not show, only the XML".to_owned()
     } else {
         text
     }
@@ -248,7 +253,7 @@ fn diff(shell: &mut Shell, from: u64, to: Option<u64>, xml: bool) -> Result<(), 
         }
     };
     if old == new {
-        return shell.say("no difference");
+        return shell.say(NO_DIFFERENCE);
     }
     if !xml {
         return shell.say(&lines_changed(&old, &new));

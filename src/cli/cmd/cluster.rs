@@ -60,7 +60,7 @@ pub fn run(shell: &mut Shell, command: Cluster) -> Result<(), Failure> {
         Cluster::Stop => say(shell, AdminRequest::Shutdown),
         Cluster::Log { last } => log(shell, AdminRequest::Log { last }, false),
         Cluster::Show { number } => log(shell, AdminRequest::Show { number }, true),
-        Cluster::Wait { seconds } => wait::idle(shell, seconds),
+        Cluster::Wait { seconds } => wait::ready(shell, seconds),
         Cluster::Health => super::doctor::run(shell, &Doctor { json: false }),
         Cluster::Start(words) => elsewhere::answer(shell, "cluster start", &words.words),
         Cluster::Restart(words) => elsewhere::answer(shell, "cluster restart", &words.words),

@@ -193,7 +193,7 @@ fn files(shell: &mut Shell, inputs: &[String]) -> Result<(), Failure> {
     let wanted: Vec<saved::Name> = inputs
         .iter()
         .map(|input| {
-            let name = saved::Name::parse(input).filter(|name| names.contains(name));
+            let name = saved::meant(data, input).filter(|name| names.contains(name));
             name.ok_or_else(|| {
                 Failure::new(CrmExit::NO_SUCH, format!("no transition {input:?} is kept"))
                     .cure("crm history transitions lists them")

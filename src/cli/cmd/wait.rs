@@ -8,6 +8,20 @@ use crate::{
     terms::CrmExit,
 };
 
+/// Wait until the daemon answers, which may have been started just now, and then until nothing is left to do.
+pub(super) fn ready(shell: &mut Shell, seconds: u64) -> Result<(), Failure> {
+    let end = Mono::now().plus(seconds * 1000);
+    loop {
+        match shell.access.cib() {
+            Err(failure) if failure.exit == CrmExit::DISCONNECTED && Mono::now() < end => {
+                sleep(Duration::from_millis(100));
+            }
+            Err(failure) => return Err(failure),
+            Ok(_) => return idle(shell, end.since(Mono::now()).div_ceil(1000)),
+        }
+    }
+}
+
 /// Wait until a plan made from the CIB has nothing left to do. Offline there is nobody who would do it.
 pub(super) fn idle(shell: &mut Shell, seconds: u64) -> Result<(), Failure> {
     if !shell.access.live() {

@@ -156,9 +156,9 @@ fn past(data: &Path, which: &str) -> Result<(Asked, String), Failure> {
     if which.contains('/') || which.ends_with(".xml") {
         return in_file(which);
     }
-    let Some(name) = saved::Name::parse(which) else {
+    let Some(name) = saved::meant(data, which) else {
         return Err(Failure::usage(format!("{which:?} is not a transition"))
-            .cure("give a number, as crm history lists them, or a file"));
+            .cure("give a number, as crm history lists them, -1 for the one before the newest, or a file"));
     };
     let kept = saved::read(data, name).map_err(|error| unreadable(data, name, error))?;
     let asked = Asked::of(Cib::new(kept.cib), None, kept.transition.is_none());
@@ -227,5 +227,12 @@ mod tests {
                 .contains("the newest is pe-warn-3")
         );
         assert!(missing("seven").message.contains("not a transition"));
+        let older = saved::Name::parse("2").expect("a name");
+        let packed = saved::pack(Cib::empty().root(), 8, 900).expect("memory takes all");
+        std::fs::write(saved::file(data.path(), older), packed).expect("a file is written");
+        let names = saved::list(data.path()).expect("a folder");
+        let (_, before) = past(data.path(), "-1").expect("it is there");
+        assert_eq!(before, names[0].to_string(), "the one before the newest");
+        assert!(missing("-2").message.contains("not a transition"));
     }
 }
