@@ -21,6 +21,8 @@ pub(super) struct Switch {
     /// Pid 1 of each host that has power.
     power: Mutex<BTreeMap<String, Option<i32>>>,
     log: Mutex<Vec<(u64, String)>>,
+    /// Held while a host is being killed: who asks meanwhile is answered when nothing runs there any more.
+    killing: Mutex<()>,
     /// When nothing ran on which host any more (microseconds since boot).
     deaths: Mutex<Vec<(u64, String)>>,
     delay: Duration,
@@ -37,6 +39,7 @@ impl Switch {
         let switch = Arc::new(Self {
             power: Mutex::default(),
             log: Mutex::default(),
+            killing: Mutex::default(),
             deaths: Mutex::default(),
             delay,
             service_network,
@@ -62,8 +65,9 @@ impl Switch {
             .clone()
     }
 
-    /// Kills all that runs on the host; true once nothing does any more.
+    /// Kills all that runs on the host, and returns once nothing does any more, whoever killed it.
     pub(super) fn kill(&self, name: &str) {
+        let _killing = self.killing.lock().unwrap_or_else(PoisonError::into_inner);
         let pid = self.power().get_mut(name).and_then(Option::take);
         if let Some(pid) = pid {
             kill_and_wait(pid);
