@@ -391,12 +391,17 @@ impl Chaos<'_> {
         all[all.len().saturating_sub(lines)..].join("\n")
     }
 
+    /// The end of each host's log, and where the whole of it is kept: what went wrong may have begun long before.
     fn tell_logs(&self) -> io::Result<()> {
+        let kept = std::env::temp_dir().join(format!("systole-chaos-{}", self.args.seed));
+        std::fs::create_dir_all(&kept)?;
         for host in self.lab.names() {
             let end = self.end_of_log(&host, 40);
             writeln!(io::stderr(), "--- the log of {host} ends:\n{end}")?;
+            let whole = kept.join(format!("{host}.log"));
+            std::fs::copy(self.lab.log(&host, "daemon"), whole)?;
         }
-        Ok(())
+        writeln!(io::stderr(), "--- whole logs are in {}", kept.display())
     }
 
     fn tell(mut self) -> Result<bool, ChaosError> {
