@@ -277,6 +277,31 @@ async fn own_counter() {
     panic!("two writers were not noticed");
 }
 
+/// A start that fails leaves nothing behind that the stop after it would not find.
+#[tokio::test]
+async fn own_counter_counts_nothing_when_its_name_cannot_be_written() {
+    let lab = Lab::new();
+    let agent = "ocf:systole:counter";
+    let file = lab.path("count");
+    let params = [("file", file.as_str()), ("period", "0.02")];
+    lab.expect(agent, "start", &params, 0).await;
+    let entries = std::fs::read_dir(&lab.place.rsctmp).expect("a folder");
+    let mut files = entries.flatten().map(|entry| entry.path());
+    let pid_file = files
+        .find(|path| path.extension().is_some_and(|end| end == "pid"))
+        .expect("its name is written down");
+    lab.expect(agent, "stop", &params, 0).await;
+    // Started and stopped at once it may not have counted yet.
+    let before = std::fs::read_to_string(&file).unwrap_or_default();
+    // As on a full disk: it can be opened, and takes nothing.
+    std::os::unix::fs::symlink("/dev/full", &pid_file).expect("a link");
+    lab.expect(agent, "start", &params, 1).await;
+    lab.expect(agent, "stop", &params, 0).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let after = std::fs::read_to_string(&file).unwrap_or_default();
+    assert_eq!(after, before);
+}
+
 #[tokio::test]
 async fn own_portcheck() {
     let lab = Lab::new();
