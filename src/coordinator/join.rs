@@ -181,8 +181,8 @@ pub(super) fn is_known_dead(state: &Element) -> bool {
         && state.get("expected") == Some("down")
 }
 
-/// What is known of a fenced node from now on. // spec cluster §12.1
-pub(super) fn fenced(cib: &Cib, id: &str, name: &NodeName, by: &str) -> Vec<Command> {
+/// What is known of a fenced node from now on: also that the life that was ended is the last one. // spec cluster §12.1
+pub(super) fn fenced(id: &str, name: &NodeName, life: Option<u64>, by: &str) -> Vec<Command> {
     let mut state = Element::new("node_state")
         .with("id", id)
         .with("uname", name.as_str())
@@ -190,8 +190,9 @@ pub(super) fn fenced(cib: &Cib, id: &str, name: &NodeName, by: &str) -> Vec<Comm
         .with("expected", "down")
         .with("proof", by);
     minority::gone(&mut state);
-    if let Some(incarnation) = state_by_id(cib, id).and_then(|s| s.get("incarnation")) {
-        state.set("fenced-incarnation", incarnation);
+    if let Some(life) = life {
+        state.set("incarnation", &life.to_string());
+        state.set("fenced-incarnation", &life.to_string());
     }
     let mut commands: Vec<Command> = forget(id).collect();
     if seeded(Bug::FencedKeepsHistory) {

@@ -47,6 +47,9 @@ impl Machine {
     pub(super) fn on_peer(&mut self, id: NodeId, peer: Peer, effects: &mut Vec<Effect>) {
         let name = self.name_of(id);
         let before = self.peers.insert(id, peer);
+        if let Peer::Alive { incarnation } = peer {
+            self.lives.insert(id, incarnation);
+        }
         match (before, peer) {
             (Some(Peer::Alive { .. }) | None, Peer::Silent { heard: true }) => {
                 effects.push(Effect::Say(format!("does not hear {name} any more")));
@@ -210,6 +213,11 @@ impl Machine {
             let Some(peer) = self.peers.get(&id).copied() else {
                 continue;
             };
+            if let Peer::Alive { incarnation } = peer
+                && self.ended.get(&id) == Some(&incarnation)
+            {
+                continue;
+            }
             let state = join::state_of(&self.cib, id);
             let pledge = self.pledge_of(id);
             let proof = join::proof_of(by_options, pledge);
@@ -256,6 +264,20 @@ impl Machine {
     pub(super) fn life_of(&self, name: &NodeName) -> Option<u64> {
         let state = join::state_of(&self.cib, self.id_of(name)?)?;
         state.get("incarnation")?.parse().ok()
+    }
+
+    /// All that is known of the life in which a node is.
+    pub(super) fn lives_of(&self, name: &NodeName) -> Lives {
+        Lives {
+            recorded: self.life_of(name),
+            heard: self.id_of(name).and_then(|id| self.lives.get(&id).copied()),
+        }
+    }
+
+    /// A life is over: from now on its last words count for nothing here, also before that is recorded.
+    pub(super) fn condemn(&mut self, id: NodeId, life: u64, effects: &mut Vec<Effect>) {
+        self.ended.insert(id, life);
+        effects.push(Effect::Condemn(id, life));
     }
 
     /// Lives that speak although they count as dead get no lease, whoever led when they were fenced: last words arrive late,

@@ -145,11 +145,11 @@ impl Machine {
                     self.fail(action.id, "no quorum: nobody is fenced", effects);
                     return;
                 }
-                let life = self.life_of(&target);
+                let lives = self.lives_of(&target);
                 let State::Walking(t) = &mut self.state else {
                     return;
                 };
-                t.shots.insert(action.id, life);
+                t.shots.insert(action.id, lives);
                 let timeout_ms = t.walk.graph.fencing_timeout.ms;
                 let what = action.meta("stonith_action").unwrap_or("reboot").to_owned();
                 effects.push(Effect::Say(format!("fences {target} ({what})")));
@@ -268,8 +268,11 @@ impl Machine {
         effects.push(Effect::Say(format!("{target} is fenced by {by}")));
         let commands = match id {
             Some(id) => {
-                effects.extend(self.life_of(target).map(|life| Effect::Condemn(id, life)));
-                join::fenced(&self.cib, &id.to_string(), target, by)
+                let life = self.life_of(target);
+                if let Some(life) = life {
+                    self.condemn(id, life, effects);
+                }
+                join::fenced(&id.to_string(), target, life, by)
             }
             None => join::remote_fenced(target, by, self.now_s),
         };
@@ -300,11 +303,11 @@ impl Machine {
         let Some(node) = action.node.clone() else {
             return;
         };
-        let meant = t.shots.get(&id).copied().flatten();
+        let meant = t.shots.get(&id).copied().unwrap_or_default();
         match result {
             // It is back, and nobody can say whether that was before or after it was shot: what ran in the life that was
             // to end was forgotten when the new one joined. Should that be dead, it is silent, and is fenced for itself.
-            Ok(by) if self.life_of(&node.name) != meant => {
+            Ok(by) if !meant.include(self.life_of(&node.name)) => {
                 let name = &node.name;
                 effects.push(Effect::Say(format!(
                     "{name} was fenced by {by}, and is back in another life"
@@ -319,13 +322,14 @@ impl Machine {
                     self.confirm(id);
                     return;
                 }
-                if let (Some(id), Some(life)) = (self.id_of(&node.name), meant)
+                let life = meant.last();
+                if let (Some(id), Some(life)) = (self.id_of(&node.name), life)
                     && !seeded(Bug::CondemnForgotten)
                 {
-                    effects.push(Effect::Condemn(id, life));
+                    self.condemn(id, life, effects);
                 }
                 let commands = match self.id_of(&node.name) {
-                    Some(_) => join::fenced(&self.cib, &node.uuid, &node.name, &by),
+                    Some(_) => join::fenced(&node.uuid, &node.name, life, &by),
                     None => join::remote_fenced(&node.name, &by, self.now_s),
                 };
                 self.write_for(&action, commands, effects);

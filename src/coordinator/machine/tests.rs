@@ -21,6 +21,8 @@ struct World {
     told: Vec<(NodeId, Deed)>,
     through: Vec<(NodeId, NodeName, Deed)>,
     said: Vec<String>,
+    /// Writes that are under way, if they take time.
+    slow: Option<Vec<(WriteId, Command)>>,
 }
 
 impl World {
@@ -58,6 +60,7 @@ impl World {
             told,
             through,
             said,
+            slow: None,
         }
     }
 
@@ -73,17 +76,29 @@ impl World {
                 Effect::Tell(node, _, deed) => self.told.push((node, deed)),
                 Effect::Through(host, node, _, deed) => self.through.push((host, node, deed)),
                 Effect::Say(text) => self.said.push(text),
-                Effect::Write(id, command) => {
-                    let applied = apply(&self.cib, &command);
-                    let result = applied.answer.map(|_| ()).map_err(|e| e.to_string());
-                    let before = std::mem::replace(&mut self.cib, applied.cib);
-                    let after = self.cib.clone();
-                    self.step(Event::CibChanged { before, after });
-                    self.step(Event::Written { id, result });
-                }
+                Effect::Write(id, command) => match &mut self.slow {
+                    Some(under_way) => under_way.push((id, command)),
+                    None => self.commit(id, &command),
+                },
                 Effect::Condemn(id, life) => self.condemned.push((id, life)),
                 Effect::Settled { .. } => {}
             }
+        }
+    }
+
+    fn commit(&mut self, id: WriteId, command: &Command) {
+        let applied = apply(&self.cib, command);
+        let result = applied.answer.map(|_| ()).map_err(|e| e.to_string());
+        let before = std::mem::replace(&mut self.cib, applied.cib);
+        let after = self.cib.clone();
+        self.step(Event::CibChanged { before, after });
+        self.step(Event::Written { id, result });
+    }
+
+    /// What is under way arrives, in its order; from now on writes take no time.
+    fn commit_slow(&mut self) {
+        for (id, command) in self.slow.take().into_iter().flatten() {
+            self.commit(id, &command);
         }
     }
 
@@ -481,6 +496,50 @@ fn a_shot_says_nothing_of_a_life_that_began_after_it() {
     assert_eq!(w.state("2", "fenced-incarnation"), None);
     assert!(w.condemned.is_empty());
     assert_eq!(w.asked.len(), questions + 1, "and it goes on");
+}
+
+#[test]
+fn last_words_count_for_nothing_before_the_death_is_recorded() {
+    let mut w = World::new(&[("stonith-enabled", "true")]);
+    w.lead();
+    w.plan(vec![]);
+    w.step(Event::Peer(NodeId(2), Peer::Silent { heard: true }));
+    w.plan(vec![synapse(1, ActionKind::Cluster, "stonith", 2, &[])]);
+    let (key, _) = w.fenced.pop().expect("fencing was asked for");
+    w.slow = Some(Vec::new());
+    w.step(Event::Fenced {
+        key,
+        result: Ok("power".into()),
+    });
+    w.step(Event::Peer(NodeId(2), Peer::Alive { incarnation: 20 }));
+    w.commit_slow();
+    assert_eq!(w.state("2", "in_ccm").as_deref(), Some("0"));
+    assert_eq!(w.state("2", "expected").as_deref(), Some("down"));
+    // A new life is another matter.
+    w.step(Event::Peer(NodeId(2), Peer::Alive { incarnation: 30 }));
+    assert_eq!(w.state("2", "expected").as_deref(), Some("member"));
+}
+
+#[test]
+fn a_shot_ends_also_the_life_that_was_heard_before_it_and_not_recorded_yet() {
+    let mut w = World::new(&[("stonith-enabled", "true")]);
+    w.lead();
+    w.plan(vec![]);
+    w.step(Event::Peer(NodeId(2), Peer::Silent { heard: true }));
+    w.slow = Some(Vec::new());
+    w.step(Event::Peer(NodeId(2), Peer::Alive { incarnation: 21 }));
+    w.step(Event::Peer(NodeId(2), Peer::Silent { heard: true }));
+    w.plan(vec![synapse(1, ActionKind::Cluster, "stonith", 2, &[])]);
+    let (key, _) = w.fenced.pop().expect("fencing was asked for");
+    w.commit_slow();
+    w.step(Event::Fenced {
+        key,
+        result: Ok("power".into()),
+    });
+    assert_eq!(w.state("2", "fenced-incarnation").as_deref(), Some("21"));
+    assert_eq!(w.condemned, [(NodeId(2), 21)]);
+    w.step(Event::Peer(NodeId(2), Peer::Alive { incarnation: 21 }));
+    assert_eq!(w.state("2", "in_ccm").as_deref(), Some("0"));
 }
 
 #[test]

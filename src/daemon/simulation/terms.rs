@@ -228,8 +228,10 @@ impl World {
         }
     }
 
-    /// What a coordinator was told it has forgotten with its authority.
+    /// What a coordinator was told it has forgotten with its authority, and in which life it heard others: what came before
+    /// says nothing about what its reign knows.
     pub(super) fn forgets_deaths(&mut self, n: usize) {
+        self.checks.terms.heard.retain(|(m, _), _| *m != n);
         self.checks.terms.told_dead.retain(|(m, _), _| *m != n);
         self.checks.terms.asked_for.retain(|(m, _)| *m != n);
     }
