@@ -184,6 +184,7 @@ fn chaos(args: &Args) -> Result<bool, ChaosError> {
         begun: Mono::now(),
         off_since: BTreeMap::new(),
         gone_since: BTreeMap::new(),
+        disk_spoilt_at: BTreeMap::new(),
         on_purpose: BTreeSet::new(),
         possible: Vec::new(),
         lasting: Vec::new(),
@@ -212,6 +213,8 @@ struct Chaos<'a> {
     off_since: BTreeMap<String, Mono>,
     /// Daemons that ended, and when that was seen.
     gone_since: BTreeMap<String, Mono>,
+    /// When each host's disk was last seen to take nothing.
+    disk_spoilt_at: BTreeMap<String, Mono>,
     /// Daemons that we killed.
     on_purpose: BTreeSet<String>,
     /// Faults that this machine can make.
@@ -321,6 +324,11 @@ impl Chaos<'_> {
 
     /// What an administrator and systemd would do: hosts are switched on again, daemons are started again.
     fn look_after(&mut self, now: Mono) -> Result<(), ChaosError> {
+        for host in self.lab.names() {
+            if self.disk_takes_nothing(&host) {
+                self.disk_spoilt_at.insert(host, now);
+            }
+        }
         let (due, rest) = std::mem::take(&mut self.lasting)
             .into_iter()
             .partition(|(end, ..)| *end <= now);
@@ -341,7 +349,7 @@ impl Chaos<'_> {
             } else if !self.is_well(&host) {
                 let wanted = self.on_purpose.contains(&host);
                 if !self.gone_since.contains_key(&host) && !wanted {
-                    self.explain_death(&host)?;
+                    self.explain_death(now, &host)?;
                 }
                 let since = *self.gone_since.entry(host.clone()).or_insert(now);
                 // As our systemd unit has it.
@@ -354,16 +362,18 @@ impl Chaos<'_> {
     }
 
     /// A daemon ended, and it was not us.
-    fn explain_death(&mut self, host: &str) -> io::Result<()> {
+    fn explain_death(&mut self, now: Mono, host: &str) -> io::Result<()> {
         let log = self.end_of_log(host, 12);
         if log.contains("killing it and stopping them") {
             // It was paused, or starved: that is what the guard is for.
             self.report.guard_acted += 1;
             return self.say(&format!("{host}: its guard ended the daemon"));
         }
-        if self.disk_takes_nothing(host) {
+        // It takes a moment to give up, and the disk may be well again before that is seen.
+        let spoilt = self.disk_spoilt_at.get(host);
+        if spoilt.is_some_and(|at| now.since(*at) < 2_000) {
             return self.say(&format!(
-                "{host}: the daemon ended, and its disk takes nothing"
+                "{host}: the daemon ended, and its disk took nothing"
             ));
         }
         self.violated(format!("the daemon of {host} died by itself:\n{log}"))
