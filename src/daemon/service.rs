@@ -749,6 +749,7 @@ impl Service {
             "voters": self.raft.voters().into_iter().flatten().collect::<std::collections::BTreeSet<_>>(),
             "fencing": { "history": *self.fencer.history() },
             "version": env!("CARGO_PKG_VERSION"),
+            "pid": std::process::id(),
         });
     }
 }

@@ -19,6 +19,7 @@ use systole::demo::enclose::{Side, enclose};
 
 mod certificates;
 mod cluster;
+mod machines;
 mod paths;
 mod remote;
 mod service;
@@ -42,6 +43,7 @@ fn scenarios() -> Vec<Scenario> {
         paths::SCENARIOS,
         remote::SCENARIOS,
         certificates::SCENARIOS,
+        machines::SCENARIOS,
     ]
     .concat()
 }

@@ -41,6 +41,21 @@ impl fmt::Display for Sample {
     }
 }
 
+impl Sample {
+    /// From the number of a process's open files and its `/proc/PID/status`.
+    pub(super) fn read(text: &str) -> Option<Self> {
+        let number = |name: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+            line.split_whitespace().next()?.parse().ok()
+        };
+        Some(Self {
+            rss_kib: number("VmRSS:")?,
+            files: text.lines().next()?.trim().parse().ok()?,
+            threads: number("Threads:")?,
+        })
+    }
+}
+
 impl Chaos<'_> {
     /// Waits until all is as it should be; what is not so in the end, or should never have been.
     pub(super) fn audit(&mut self, since: Mono) -> Result<Option<String>, ChaosError> {
@@ -230,15 +245,7 @@ impl Chaos<'_> {
             .run(host, &["sh", "-c", script, "sh", &pid])
             .ok()?
             .out;
-        let number = |name: &str| {
-            let line = out.lines().find_map(|line| line.strip_prefix(name))?;
-            line.split_whitespace().next()?.parse().ok()
-        };
-        Some(Sample {
-            rss_kib: number("VmRSS:")?,
-            files: out.lines().next()?.trim().parse().ok()?,
-            threads: number("Threads:")?,
-        })
+        Sample::read(&out)
     }
 }
 

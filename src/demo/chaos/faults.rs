@@ -58,9 +58,47 @@ pub(super) fn list() -> String {
 }
 
 impl Fault {
-    fn name(self) -> String {
+    pub(super) fn name(self) -> String {
         self.to_possible_value()
             .map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+
+    /// What is broken on machines of one's own if nothing else is asked for: what needs no person to mend it.
+    pub(super) fn harmless() -> Vec<Self> {
+        vec![
+            Self::KillDaemon,
+            Self::Pause,
+            Self::Cut,
+            Self::Deaf,
+            Self::FailResource,
+        ]
+    }
+
+    /// Whether machines of one's own can be broken like that.
+    pub(super) fn is_for_machines(self) -> bool {
+        !matches!(self, Self::Blackout | Self::ReadOnly | Self::Clock)
+    }
+
+    /// Programs that it takes on a machine.
+    pub(super) fn programs(self) -> &'static [&'static str] {
+        match self {
+            Self::Cut | Self::Deaf => &["nft", "setsid"],
+            Self::Loss | Self::Delay | Self::Duplicate | Self::Slow => &["tc", "ip", "setsid"],
+            Self::Pause => &["setsid"],
+            Self::DiskFull => &["setsid", "timeout"],
+            _ => &[],
+        }
+    }
+
+    /// What it does to packets, in the words of `tc qdisc`; `part` of 100.
+    pub(super) fn shape(self, part: u64) -> String {
+        match self {
+            Self::Loss => format!("netem loss {}%", 1 + part * 3 / 10),
+            Self::Delay => format!("netem delay {}ms {}ms reorder 25%", 5 + part, part / 2),
+            Self::Duplicate => format!("netem duplicate {}%", 1 + part / 2),
+            Self::Slow => format!("tbf rate {}kbit burst 16kb latency 400ms", 100 + 20 * part),
+            _ => String::new(),
+        }
     }
 
     /// How often it is drawn, relative to the others.
@@ -85,13 +123,7 @@ impl Chaos<'_> {
         if !self.is_well(&host) || self.lasting.iter().any(busy) {
             return Ok(());
         }
-        let words = match fault {
-            Fault::Loss => format!("netem loss {}%", 1 + part * 3 / 10),
-            Fault::Delay => format!("netem delay {}ms {}ms reorder 25%", 5 + part, part / 2),
-            Fault::Duplicate => format!("netem duplicate {}%", 1 + part / 2),
-            Fault::Slow => format!("tbf rate {}kbit burst 16kb latency 400ms", 100 + 20 * part),
-            _ => String::new(),
-        };
+        let words = fault.shape(part);
         self.say(&match fault {
             Fault::Blackout => "blackout".to_owned(),
             Fault::PowerOff | Fault::KillDaemon | Fault::FailResource => {

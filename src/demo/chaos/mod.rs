@@ -1,7 +1,7 @@
 //! `systole lab chaos`: a cluster in the laboratory, faults one after another and on top of each other, and audits.
 //! Enters: the options of the command: how long, which seed.
 //! Leaves: a report of what was done to the cluster, what a client counted, and what the audits found.
-//! May touch: what the laboratory may: namespaces, links and processes that it made, and its own folder.
+//! May touch: what the laboratory may: namespaces, links and processes that it made, and its own folder; with `--on` the machines it names.
 //!
 //! ```text
 //! round:   faults, an operator, a client who counts  ->  all is healed  ->  the cluster settles  ->  audits
@@ -12,6 +12,7 @@
 mod audit;
 mod client;
 mod faults;
+mod machines;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
@@ -45,7 +46,10 @@ const TICK: Duration = Duration::from_millis(25);
 #[derive(Debug, Parser)]
 #[command(
     name = "chaos",
-    after_help = "Examples:\n  systole lab chaos --minutes 10\n  systole lab chaos --minutes 120 --seed 7 --hosts 5\n  systole lab chaos --minutes 2 --no-fencing --only power-off,pause\n  systole lab chaos --list\n\nExit status 0: every audit passed. 1: one did not; the seed and what was seen are told.\nNothing leaves the laboratory's own namespaces. It needs root or user namespaces, and iproute2 and the kernel's netem for lost and late packets."
+    after_help = "Examples:\n  systole lab chaos --minutes 10\n  systole lab chaos --minutes 120 --seed 7 --hosts 5\n  systole lab chaos --minutes 2 --no-fencing --only power-off,pause\n  systole lab chaos --list\n  systole lab chaos --on h1,h2,h3 --minutes 30\n  systole lab chaos --on h1,h2,h3 --only power-off,cut --reach \"ssh -l admin {} sudo\"\n\nExit status 0: every audit passed. 1: one did not; the seed and what was seen are told.\nNothing leaves the laboratory's own namespaces, unless --on names machines: their daemons are killed and paused, their cluster's \
+ports are cut off, resources are made to fail, and with --only more is broken (power-off, loss, delay, duplicate, slow, disk-full). \
+What lasts is ended by each machine itself, fewer than half are broken at once, and audits ask the resources' agents where they run. \
+A power cut is `b` in /proc/sysrq-trigger: the machine has to start again by itself, and its daemon with it.\n\nThe laboratory needs root or user namespaces, and iproute2 and the kernel's netem for lost and late packets."
 )]
 struct Args {
     /// How long
@@ -63,12 +67,28 @@ struct Args {
     /// Timing of the daemons: fast, normal or wan
     #[arg(long)]
     profile: Option<String>,
+    /// Break these machines, members of a cluster that exists, instead of a laboratory
+    #[arg(long, value_delimiter = ',', value_name = "HOST", conflicts_with_all = ["hosts", "no_fencing", "profile"])]
+    on: Vec<String>,
+    /// How a shell on a machine is reached; {} is its name
+    #[arg(
+        long,
+        value_name = "COMMAND",
+        default_value = "ssh -o BatchMode=yes -o ConnectTimeout=5 root@{}"
+    )]
+    reach: String,
+    /// Do not ask before machines are broken
+    #[arg(long, requires = "on")]
+    yes: bool,
     /// Only these faults
     #[arg(long, value_enum, value_delimiter = ',', value_name = "FAULT")]
     only: Vec<Fault>,
     /// Seconds of faults between two audits
     #[arg(long, default_value_t = 40, value_name = "SECONDS")]
     round: u64,
+    /// Stop after so many rounds
+    #[arg(long, value_name = "N")]
+    rounds: Option<u32>,
     /// Print the result as JSON; everything else goes to standard error
     #[arg(long)]
     json: bool,
@@ -90,6 +110,9 @@ enum ChaosError {
     Json(#[from] serde_json::Error),
     #[error("failed to make the hosts' disks: {0}")]
     Disk(nix::Error),
+    /// A machine of one's own does not do what it should.
+    #[error("{0}")]
+    Machine(String),
 }
 
 /// What came of it.
@@ -115,6 +138,45 @@ struct Report {
     violations: Vec<String>,
 }
 
+impl Report {
+    /// Nothing was found yet, and there are rounds to come.
+    fn goes_on(&self, rounds: Option<u32>) -> bool {
+        self.violations.is_empty() && rounds.is_none_or(|rounds| self.rounds < rounds)
+    }
+
+    /// Prints it; whether nothing was violated.
+    fn tell(&self, json: bool) -> Result<bool, ChaosError> {
+        if json {
+            writeln!(io::stdout(), "{}", serde_json::to_string_pretty(self)?)?;
+            return Ok(self.violations.is_empty());
+        }
+        let faults = self.faults.iter();
+        let faults: Vec<String> = faults.map(|(name, n)| format!("{name} {n}")).collect();
+        writeln!(
+            io::stdout(),
+            "\n{} s, {} rounds, seed {}: {} violations\nfaults: {}; {} fencings; guards acted {} times\nwrites: {} acknowledged, \
+             {} in doubt; slowest settling {} ms",
+            self.seconds,
+            self.rounds,
+            self.seed,
+            self.violations.len(),
+            faults.join(", "),
+            self.fenced,
+            self.guard_acted,
+            self.writes_acknowledged,
+            self.writes_in_doubt,
+            self.slowest_settling_ms,
+        )?;
+        for (host, (first, last)) in &self.sizes {
+            writeln!(
+                io::stdout(),
+                "{host}: {first} after the first round, {last} after the last one"
+            )?;
+        }
+        Ok(self.violations.is_empty())
+    }
+}
+
 /// The part of the laboratory that breaks things for long. Returns the exit status.
 pub(super) fn main(words: &[&str]) -> u8 {
     let args = match Args::try_parse_from(std::iter::once(&"systole lab chaos").chain(words)) {
@@ -128,10 +190,13 @@ pub(super) fn main(words: &[&str]) -> u8 {
         drop(io::stdout().write_all(faults::list().as_bytes()));
         return 0;
     }
-    let done = match enclose() {
-        Ok(Side::Outside(code)) => return code,
-        Ok(Side::Inside) => chaos(&args).map_err(|e| e.to_string()),
-        Err(e) => Err(e.to_string()),
+    let done = match args.on.is_empty().then(enclose) {
+        None => machines::chaos(&args).map_err(|e| e.to_string()),
+        Some(entered) => match entered {
+            Ok(Side::Outside(code)) => return code,
+            Ok(Side::Inside) => chaos(&args).map_err(|e| e.to_string()),
+            Err(e) => Err(e.to_string()),
+        },
     };
     match done {
         Ok(true) => 0,
@@ -202,6 +267,17 @@ fn chaos(args: &Args) -> Result<bool, ChaosError> {
     chaos.tell()
 }
 
+/// One line of the course of things, with its time.
+fn say(json: bool, begun: Mono, text: &str) -> io::Result<()> {
+    let at_s = Mono::now().since(begun) as f64 / 1000.0;
+    let line = format!("{at_s:9.3}  {text}");
+    if json {
+        writeln!(io::stderr(), "{line}")
+    } else {
+        writeln!(io::stdout(), "{line}")
+    }
+}
+
 struct Chaos<'a> {
     args: &'a Args,
     lab: &'a Lab,
@@ -227,13 +303,7 @@ struct Chaos<'a> {
 
 impl Chaos<'_> {
     fn say(&self, text: &str) -> io::Result<()> {
-        let at_s = Mono::now().since(self.begun) as f64 / 1000.0;
-        let line = format!("{at_s:9.3}  {text}");
-        if self.args.json {
-            writeln!(io::stderr(), "{line}")
-        } else {
-            writeln!(io::stdout(), "{line}")
-        }
+        say(self.args.json, self.begun, text)
     }
 
     fn violated(&mut self, what: String) -> io::Result<()> {
@@ -248,7 +318,7 @@ impl Chaos<'_> {
 
     fn run(&mut self) -> Result<(), ChaosError> {
         let end = self.begun.plus(self.args.minutes * 60_000);
-        while Mono::now() < end && self.report.violations.is_empty() {
+        while Mono::now() < end && self.report.goes_on(self.args.rounds) {
             self.round()?;
         }
         self.report.seconds = Mono::now().since(self.begun) / 1000;
@@ -420,36 +490,7 @@ impl Chaos<'_> {
         let (acknowledged, doubtful) = self.client.counts();
         self.report.writes_acknowledged = acknowledged;
         self.report.writes_in_doubt = doubtful;
-        let report = &self.report;
-        if self.args.json {
-            writeln!(io::stdout(), "{}", serde_json::to_string_pretty(report)?)?;
-            return Ok(report.violations.is_empty());
-        }
-        let faults: Vec<String> = report
-            .faults
-            .iter()
-            .map(|(name, n)| format!("{name} {n}"))
-            .collect();
-        writeln!(
-            io::stdout(),
-            "\n{} s, {} rounds, seed {}: {} violations\nfaults: {}; {} fencings; guards acted {} times\nwrites: {acknowledged} acknowledged, \
-             {doubtful} in doubt; slowest settling {} ms",
-            report.seconds,
-            report.rounds,
-            report.seed,
-            report.violations.len(),
-            faults.join(", "),
-            report.fenced,
-            report.guard_acted,
-            report.slowest_settling_ms,
-        )?;
-        for (host, (first, last)) in &report.sizes {
-            writeln!(
-                io::stdout(),
-                "{host}: {first} after the first round, {last} after the last one"
-            )?;
-        }
-        Ok(report.violations.is_empty())
+        self.report.tell(self.args.json)
     }
 
     fn signal(&self, host: &str, signal: Signal) -> Result<(), ChaosError> {
