@@ -46,9 +46,15 @@ impl World {
                 // A large cluster takes longer to think about.
                 let after = 2 + self.below(8) + u64::from(self.scenario.more / 10);
                 self.tell(n, after, Word::Coordinator(planned));
-            } else {
-                self.tell(n, 0, Word::CoordinatorWants(effect));
+                continue;
             }
+            // It was decided now, by what was known now; what is heard before it is carried out comes after it.
+            if let coordinator::Effect::Fence { target, action, .. } = &effect
+                && action != "on"
+            {
+                self.fencing_decided(n, target);
+            }
+            self.tell(n, 0, Word::CoordinatorWants(effect));
         }
     }
 
@@ -83,7 +89,7 @@ impl World {
             } => {
                 self.trace(format_args!("{} fence {target} {action}", n + 1));
                 if action != "on" {
-                    self.fencing_ordered(n, term, &target);
+                    self.fencing_ordered(term, &target);
                 }
                 let request =
                     words::fence_request(&key, term, target, &action, timeout_ms, delay_ms);
@@ -147,6 +153,9 @@ impl World {
                     _ => {}
                 }
                 let peer = words::peer(state);
+                if let coordinator::Peer::Alive { incarnation } = peer {
+                    self.heard_life(n, index(id), incarnation);
+                }
                 self.coordinator(n, coordinator::Event::Peer(id, peer));
                 self.tell_fencer_peers(n);
             }

@@ -361,10 +361,7 @@ impl World {
                 self.term_seen(n);
                 self.raft_out(n, out);
             }
-            Net::Renewal(renewal) => {
-                self.heard_renewal(n, index(from), renewal.incarnation);
-                self.presence(n, presence::Event::Renewal(renewal));
-            }
+            Net::Renewal(renewal) => self.presence(n, presence::Event::Renewal(renewal)),
             Net::Grant(grant) => self.presence(n, presence::Event::Grant { from, grant }),
             Net::HungUp => self.presence(n, presence::Event::HungUp(from)),
             Net::Execute { id, life, command } => {

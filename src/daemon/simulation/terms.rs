@@ -38,7 +38,7 @@ pub(super) struct Terms {
     asked_for: BTreeSet<(usize, usize)>,
     /// Deaths that a coordinator was told of: who was told, and of whose life.
     told_dead: BTreeMap<(usize, usize), u64>,
-    /// The incarnation in which a node was last heard by another.
+    /// The incarnation in which a node lived last, as another's coordinator was told.
     heard: BTreeMap<(usize, usize), u64>,
     /// Entries in the longest log, and when that was.
     log: (usize, u64),
@@ -196,13 +196,19 @@ impl World {
         }
     }
 
-    /// A coordinator orders a node to be fenced. S4: not one of whose death it was told, and which has not lived since.
-    pub(super) fn fencing_ordered(&mut self, n: usize, term: Term, target: &NodeName) {
+    /// A coordinator's order to fence a node is on its way.
+    pub(super) fn fencing_ordered(&mut self, term: Term, target: &NodeName) {
+        if let Some(victim) = self.nodes.iter().position(|m| m.name == *target) {
+            let newest = self.checks.terms.fencing.entry(victim).or_default();
+            *newest = (*newest).max(term.0);
+        }
+    }
+
+    /// A coordinator wants a node fenced. S4: not one of whose death it was told, and which has not lived since.
+    pub(super) fn fencing_decided(&mut self, n: usize, target: &NodeName) {
         let Some(victim) = self.nodes.iter().position(|m| m.name == *target) else {
             return;
         };
-        let newest = self.checks.terms.fencing.entry(victim).or_default();
-        *newest = (*newest).max(term.0);
         self.checks.terms.asked_for.insert((n, victim));
         let told = self.checks.terms.told_dead.get(&(n, victim)).copied();
         if told == Some(self.nodes[victim].life) && !self.nodes[victim].powered {
@@ -236,8 +242,8 @@ impl World {
         self.checks.terms.asked_for.retain(|(m, _)| *m != n);
     }
 
-    /// A renewal arrives. The last words of a life that nobody had heard of may come after its death.
-    pub(super) fn heard_renewal(&mut self, n: usize, from: usize, incarnation: u64) {
+    /// A coordinator is told that a node lives. The last words of a life that nobody had heard of may come after its death.
+    pub(super) fn heard_life(&mut self, n: usize, from: usize, incarnation: u64) {
         let terms = &mut self.checks.terms;
         if terms.heard.insert((n, from), incarnation) != Some(incarnation) {
             terms.told_dead.remove(&(n, from));

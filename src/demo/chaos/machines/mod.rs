@@ -291,7 +291,7 @@ impl<'a> Machines<'a> {
         match self.reach.ask(&host, &words, ANSWER) {
             Ok(_) => {
                 self.broken.insert(host.clone(), now.plus(for_ms));
-                *self.report.faults.entry(name).or_default() += 1;
+                *self.report.faults.entry(name.clone()).or_default() += 1;
                 self.say(&format!("{host}: {}", words.join(" ")))?;
             }
             Err(why) => self.say(&format!("not broken: {why}"))?,
