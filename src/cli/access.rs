@@ -14,7 +14,7 @@ use crate::{
     cib::{self, Cib, Command},
     clock,
     raft::Outcome,
-    rpc::{self, AdminAnswer, AdminRequest, Paths},
+    rpc::{self, AdminAnswer, AdminRequest, ClusterStatus, Paths},
     terms::CrmExit,
     xml::{Element, Limits, write},
 };
@@ -25,6 +25,16 @@ use super::failure::Failure;
 pub trait Access {
     /// The newest CIB.
     fn cib(&mut self) -> Result<Cib, Failure>;
+
+    /// The newest CIB, and what the daemon says beside it, if there is one.
+    fn whole(&mut self) -> Result<(Cib, Option<ClusterStatus>), Failure> {
+        let cib = self.cib()?;
+        let status = match self.live().then(|| self.ask(AdminRequest::Status)) {
+            Some(Ok(AdminAnswer::Status(status))) => Some(*status),
+            _ => None,
+        };
+        Ok((cib, status))
+    }
 
     /// One atomic change.
     fn write(&mut self, command: Command) -> Result<Option<Element>, Failure>;
@@ -98,7 +108,7 @@ impl File {
     }
 
     /// The document as it is, whoever asks.
-    fn whole(&mut self) -> Result<Cib, Failure> {
+    fn document(&mut self) -> Result<Cib, Failure> {
         if let Some(cib) = &self.read {
             return Ok(cib.clone());
         }
@@ -131,7 +141,7 @@ impl File {
 
 impl Access for File {
     fn cib(&mut self) -> Result<Cib, Failure> {
-        let cib = self.whole()?;
+        let cib = self.document()?;
         if self.user.is_empty() {
             return Ok(cib);
         }
@@ -142,7 +152,7 @@ impl Access for File {
     }
 
     fn write(&mut self, mut command: Command) -> Result<Option<Element>, Failure> {
-        let cib = self.whole()?;
+        let cib = self.document()?;
         if command.origin.user.is_empty() {
             command.origin.user.clone_from(&self.user);
         }
@@ -304,22 +314,45 @@ impl Daemon {
     }
 }
 
+fn query() -> AdminRequest {
+    let command = Command::new(cib::Op::Query, cib::Target::Whole, None);
+    AdminRequest::Query {
+        local: false,
+        command: Box::new(command),
+    }
+}
+
+/// The CIB that the daemon sent.
+fn read(answer: AdminAnswer) -> Result<Cib, Failure> {
+    match answer {
+        AdminAnswer::Xml(text) => Cib::parse(&text, &Limits::STORED).map_err(|error| {
+            Failure::new(
+                CrmExit::PROTOCOL,
+                format!("the daemon's CIB can't be read: {error}"),
+            )
+        }),
+        AdminAnswer::Failed { exit, message } => Err(Failure::new(exit, message)),
+        other => Err(super::cmd::cluster::unexpected(&other)),
+    }
+}
+
 impl Access for Daemon {
     fn cib(&mut self) -> Result<Cib, Failure> {
-        let command = Command::new(cib::Op::Query, cib::Target::Whole, None);
-        let request = AdminRequest::Query {
-            local: false,
-            command: Box::new(command),
+        read(self.call(&query())?)
+    }
+
+    fn whole(&mut self) -> Result<(Cib, Option<ClusterStatus>), Failure> {
+        let requests = [query(), AdminRequest::Status];
+        let answers = rpc::call_all_blocking(&self.socket, &requests, PATIENCE)
+            .map_err(|error| Failure::new(error.exit(), error.to_string()))?;
+        let [cib, status] = <[AdminAnswer; 2]>::try_from(answers)
+            .unwrap_or_else(|_| unreachable!("two answers to two questions"));
+        let status = match status {
+            AdminAnswer::Status(status) => Some(*status),
+            // Without a coordinator, or for a user who may only read, the CIB is still worth being shown.
+            _ => None,
         };
-        match self.call(&request)? {
-            AdminAnswer::Xml(text) => Cib::parse(&text, &Limits::STORED).map_err(|error| {
-                Failure::new(
-                    CrmExit::PROTOCOL,
-                    format!("the daemon's CIB can't be read: {error}"),
-                )
-            }),
-            other => Err(super::cmd::cluster::unexpected(&other)),
-        }
+        Ok((read(cib)?, status))
     }
 
     fn write(&mut self, command: Command) -> Result<Option<Element>, Failure> {

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::try_join_all;
 use futures_util::{Stream, StreamExt};
 use hyper_util::rt::TokioIo;
 use tokio::net::{UnixListener, UnixStream};
@@ -190,17 +191,22 @@ impl Client {
     pub async fn connect(socket: &Path) -> Result<Self, Error> {
         let name = socket.display().to_string();
         let path = socket.to_owned();
-        let connector = tower::service_fn(move |_: Uri| {
-            let path = path.clone();
-            async move { UnixStream::connect(path).await.map(TokioIo::new) }
-        });
         // Says so at once when nobody listens; tonic would say "transport error".
-        if let Err(e) = UnixStream::connect(socket).await {
-            return Err(match e.kind() {
-                std::io::ErrorKind::PermissionDenied => no_permission(&name),
-                _ => no_daemon(&name, &e.to_string()),
-            });
-        }
+        let first = UnixStream::connect(socket).await;
+        let first = first.map_err(|e| match e.kind() {
+            std::io::ErrorKind::PermissionDenied => no_permission(&name),
+            _ => no_daemon(&name, &e.to_string()),
+        })?;
+        let mut first = Some(first);
+        let connector = tower::service_fn(move |_: Uri| {
+            let (first, path) = (first.take(), path.clone());
+            async move {
+                match first {
+                    Some(first) => Ok(TokioIo::new(first)),
+                    None => UnixStream::connect(path).await.map(TokioIo::new),
+                }
+            }
+        });
         let endpoint = Endpoint::from_static("http://daemon");
         let channel = endpoint.connect_with_connector(connector);
         let channel = channel
@@ -287,13 +293,33 @@ pub fn call_blocking(
     request: &AdminRequest,
     limit: Duration,
 ) -> Result<AdminAnswer, Error> {
+    let mut answers = call_all_blocking(socket, std::slice::from_ref(request), limit)?;
+    Ok(answers.pop().expect("one answer to one question"))
+}
+
+/// Several questions at once, over one connection, from a tool that has no runtime. Answers come in the questions' order.
+///
+/// # Errors
+/// Says that no daemon answers.
+pub fn call_all_blocking(
+    socket: &Path,
+    requests: &[AdminRequest],
+    limit: Duration,
+) -> Result<Vec<AdminAnswer>, Error> {
     let name = socket.display().to_string();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
     let runtime = runtime.map_err(|e| no_daemon(&name, &e.to_string()))?;
     runtime.block_on(async {
-        let asked = async { Client::connect(socket).await?.call(request).await };
+        let asked = async {
+            let client = Client::connect(socket).await?;
+            let ask = |request| {
+                let mut client = client.clone();
+                async move { client.call(request).await }
+            };
+            try_join_all(requests.iter().map(ask)).await
+        };
         match tokio::time::timeout(limit, asked).await {
             Ok(answer) => answer,
             Err(_) => Err(no_daemon(&name, &format!("no answer within {limit:?}"))),

@@ -25,7 +25,7 @@ mod vocab;
 #[cfg(test)]
 mod tests;
 
-pub use admin::{Client, call_blocking, serve as serve_tools};
+pub use admin::{Client, call_all_blocking, call_blocking, serve as serve_tools};
 pub use authorise::{Denied, Grant, authorise};
 pub use authority::{Authority, Issue, NewKey};
 pub use checkup::{CHECKUP, CheckupRequest, NodeReport};
