@@ -8,6 +8,9 @@
     reason = "the test starts the program as a person does"
 )]
 
+#[expect(dead_code, reason = "others need more of it")]
+mod one_node;
+
 use std::{
     io::{Read, Write},
     path::{Path, PathBuf},
@@ -16,7 +19,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_systole");
+use one_node::{Node, SYSTOLE as PROGRAM};
 
 const CIB: &str = r#"<cib crm_feature_set="3.19.0" validate-with="pacemaker-4.0" admin_epoch="0" epoch="1" num_updates="0">
 <configuration><crm_config><cluster_property_set id="o"><nvpair id="f" name="fencing-enabled" value="false"/></cluster_property_set></crm_config>
@@ -89,8 +92,23 @@ struct Person {
 
 impl Person {
     fn at(place: &Place, line: &str) -> Self {
-        let mut child = place
-            .command("script")
+        Self::sits_down(place.command("script"), line)
+    }
+
+    /// The same before a running cluster.
+    fn at_node(node: &Node, line: &str) -> Self {
+        let mut command = Command::new("script");
+        command
+            .env_remove("CIB_shadow")
+            .env_remove("CIB_file")
+            .env("SYSTOLE_DIR", node.home())
+            .env("HOME", node.dir.path())
+            .env("TERM", "xterm");
+        Self::sits_down(command, line)
+    }
+
+    fn sits_down(mut script: Command, line: &str) -> Self {
+        let mut child = script
             .args(["-q", "-e", "-c"])
             // Whoever runs the tests in the background has Ctrl-C ignored, and that is passed on.
             .arg(format!(
@@ -219,6 +237,83 @@ fn what_was_answered_with_yes_is_done() {
     person.types("quit\r");
     person.leaves();
     assert!(place.text().contains("id=\"whole\""));
+}
+
+#[test]
+fn waiting_shows_what_is_left_and_ctrl_c_ends_nothing_else() {
+    if !is_there("script") {
+        return;
+    }
+    let node = Node::start();
+    node.ok("crm configure property fencing-enabled=false");
+    let slow = "primitive slow ocf:systole:Dummy params op_sleep=2";
+    let mut person = Person::at_node(&node, &format!("{PROGRAM} crm -w configure {slow}"));
+    // What is under way is said on one line, which is gone in the end.
+    person.sees("waiting ");
+    person.sees("start of slow on n1");
+    let left = person.leaves();
+    assert!(left.ends_with("\r\x1b[K"), "{left:?}");
+    assert!(node.ok("crm resource status slow").contains("n1"));
+    // Where nobody looks on, nothing is said.
+    let piped = node.run(&["crm", "-w", "resource", "meta", "slow", "set", "a", "b"]);
+    assert!(piped.stderr.is_empty(), "{piped:?}");
+
+    // A restart that nobody waits for any longer does not leave it stopped.
+    let mut person = Person::at_node(&node, &format!("{PROGRAM} crm resource restart slow"));
+    person.sees("waiting ");
+    person.types("\x03");
+    let told = person.leaves();
+    assert!(told.contains("not waited for any longer"), "{told:?}");
+    assert!(!node.ok("cibadmin -Ql").contains("target-role"));
+
+    // At a prompt, the prompt comes back.
+    let mut person = Person::at_node(&node, &format!("{PROGRAM} crm"));
+    person.sees("crm(live)#");
+    person.types("resource restart slow\r");
+    person.sees("waiting ");
+    person.types("\x03");
+    person.sees("not waited for any longer");
+    person.sees("crm(live)#");
+    person.types("quit\r");
+    person.leaves();
+}
+
+#[test]
+fn troubles_are_broken_at_a_terminal_and_whole_in_a_pipe() {
+    let place = Place::new();
+    let failed = r#"<lrm id="1"><lrm_resources><lrm_resource id="vip" class="ocf" provider="systole" type="Dummy">
+<lrm_rsc_op id="vip_last_failure_0" operation_key="vip_start_0" operation="start" crm-debug-origin="x" crm_feature_set="3.19.0"
+ transition-key="1:1:0:00000000-0000-0000-0000-000000000000" transition-magic="0:1;1:1:0:00000000-0000-0000-0000-000000000000"
+ exit-reason="the address is used by another machine on this network, which answered from 00:11:22:33:44:55" on_node="n1"
+ call-id="3" rc-code="1" op-status="0" interval="0" last-rc-change="1700000000" exec-time="5" queue-time="0"/>
+</lrm_resource></lrm_resources></lrm></node_state>"#;
+    let cib = CIB.replace(
+        "expected=\"member\"/>",
+        &format!("expected=\"member\">{failed}"),
+    );
+    std::fs::write(place.cib(), cib).expect("written");
+    let piped = place.command("crm").arg("status").output();
+    let piped = String::from_utf8(piped.expect("it runs").stdout).expect("text");
+    let long = piped
+        .lines()
+        .find(|line| line.contains("00:11:22:33:44:55"));
+    assert!(long.is_some_and(|line| line.contains("vip")), "{piped}");
+    assert!(!piped.contains('\x1b'), "{piped:?}");
+    if !is_there("script") {
+        return;
+    }
+    let screen = Person::at(&place, "crm status").leaves();
+    let shown = |text: &str| {
+        text.split_whitespace()
+            .filter(|word| !word.contains(':'))
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(shown(&screen), shown(&piped), "nothing is lost");
+    for line in screen.lines() {
+        let width = line.trim_end().chars().count();
+        assert!(width <= 80, "{width} columns: {line:?}");
+    }
 }
 
 #[test]

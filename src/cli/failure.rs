@@ -1,10 +1,18 @@
 //! What went wrong, as an administrator reads it: the message, the word that is wrong, the cure, the exit code.
 
-use std::{fmt, io::Write, ops::Range};
+use std::{
+    fmt,
+    io::{IsTerminal, Write, stderr},
+    ops::Range,
+};
 
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, SourceCode};
 
+use super::terminal;
 use crate::{cib, cli::language::SyntaxError, terms::CrmExit};
+
+/// Columns of the piece of source that is shown, where there is no terminal.
+const WIDTH: usize = 100;
 
 /// A command that was refused or failed.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,13 +62,20 @@ impl Failure {
 
     /// Tell it. Nothing is left to do when standard error is gone.
     pub fn tell(&self, errors: &mut dyn Write, colour: bool) {
+        if self.message.is_empty() {
+            return;
+        }
         let theme = if colour {
             GraphicalTheme::unicode()
         } else {
             GraphicalTheme::none()
         };
         let mut text = String::new();
-        let handler = GraphicalReportHandler::new_themed(theme).with_width(100);
+        // Programs look for a message in one line.
+        let columns = stderr().is_terminal().then(|| terminal::size(stderr()).0);
+        let handler = GraphicalReportHandler::new_themed(theme)
+            .with_width(columns.unwrap_or(WIDTH))
+            .with_wrap_lines(columns.is_some());
         if handler.render_report(&mut text, self).is_err() {
             text = format!("{self}\n");
         }
@@ -104,6 +119,10 @@ impl From<cib::Error> for Failure {
 
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
+        if error.kind() == std::io::ErrorKind::BrokenPipe {
+            // Whoever reads has seen enough, and need not be told.
+            return Failure::new(CrmExit::IO, "");
+        }
         let exit = match error.kind() {
             std::io::ErrorKind::NotFound => CrmExit::NO_INPUT,
             std::io::ErrorKind::PermissionDenied => CrmExit::INSUFFICIENT_PRIV,

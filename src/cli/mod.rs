@@ -21,7 +21,9 @@ pub mod saved;
 pub mod schemas;
 pub mod shell;
 pub mod show;
+pub(crate) mod terminal;
 pub mod tools;
+pub(crate) mod waiting;
 pub mod watch;
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use crate::{
         cmd,
         failure::Failure,
         language::Document,
-        tools,
+        terminal, tools,
     },
     terms::CrmExit,
     xml::Element,
@@ -116,6 +116,14 @@ impl Shell {
     /// Write a line for the reader.
     pub fn say(&mut self, text: &str) -> Result<(), Failure> {
         writeln!(self.out, "{}", text.trim_end_matches('\n')).map_err(Failure::from)
+    }
+
+    /// Write a page for the reader; at a terminal, lines are broken where it ends.
+    pub fn show(&mut self, text: &str) -> Result<(), Failure> {
+        match terminal::columns() {
+            Some(columns) => self.say(&terminal::wrapped(text, columns)),
+            None => self.say(text),
+        }
     }
 
     /// Say something beside the result.

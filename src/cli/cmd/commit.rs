@@ -2,7 +2,7 @@
 //! status, shown, asked about where there is somebody to ask, and then written only if it is still that which was shown.
 
 use crate::{
-    cib::{Cib, Command, Op, Target, Version, patch},
+    cib::{Cib, Command, Op, Target, Version, patch, upgrade},
     cli::{
         args::Committing,
         failure::Failure,
@@ -25,6 +25,8 @@ const TRIES: usize = 30;
 pub(crate) fn commit(shell: &mut Shell, how: &Committing, force: bool) -> Result<(), Failure> {
     let session = shell.session()?;
     let (old, new) = (session.base.root().clone(), session.changed());
+    // `ms` makes what today's schema calls a promotable clone.
+    let new = upgrade::todays_words(&new).unwrap_or(new);
     let result =
         check::changes(shell, &old, &new, force).and_then(|()| looked_at(shell, &old, &new, how));
     match result {
@@ -72,7 +74,7 @@ fn looked_at(
     if how.json {
         shell.say(&format!("{:#}", forecast::as_json(&seen)))?;
     } else {
-        shell.say(&forecast::as_text(&seen))?;
+        shell.show(&forecast::as_text(&seen))?;
     }
     if how.safe && !seen.rails.is_empty() {
         let rails: Vec<String> = seen.rails.iter().map(ToString::to_string).collect();
@@ -100,7 +102,7 @@ fn looked_at(
                 ));
             }
             shell.say("The cluster changed meanwhile; now it is this:")?;
-            shell.say(&forecast::as_text(&again))?;
+            shell.show(&forecast::as_text(&again))?;
             agreed(shell)?;
             seen = again;
             continue;

@@ -47,7 +47,7 @@ pub fn run(shell: &mut Shell, drill: &Drill) -> Result<(), Failure> {
         if !away.is_empty() {
             shell.say(&format!("Already out of use: {}\n", away.join(", ")))?;
         }
-        shell.say(&texts.join("\n"))?;
+        shell.show(&texts.join("\n"))?;
     }
     let fatal: Vec<&str> = verdicts
         .iter()

@@ -13,15 +13,40 @@ use crate::{
 
 /// Whether nothing is under way and nothing needs to be done.
 pub(super) fn is_settled(cib: &Cib) -> bool {
+    left(cib).is_none()
+}
+
+/// What is under way, or needs to be done, in a few words.
+pub(super) fn left(cib: &Cib) -> Option<String> {
     let mut input = Input::at(clock::wall_s());
     input.causes = false;
     let outcome = schedule(cib.root(), &input);
     // Pseudo actions change nothing: with utilization, some are in every graph.
-    let idle = outcome
-        .graph
-        .actions()
-        .all(|action| action.kind == ActionKind::Pseudo);
-    idle && outcome.facts.rscs.iter().all(|rsc| rsc.pending.is_none())
+    let actions = outcome.graph.actions();
+    let actions = actions
+        .filter(|action| action.kind != ActionKind::Pseudo)
+        .count();
+    let facts = &outcome.facts;
+    let mut told: Vec<String> = facts
+        .rscs
+        .iter()
+        .filter_map(|rsc| {
+            let pending = rsc.pending.as_ref()?;
+            let node = &facts.nodes[pending.node].name;
+            Some(format!("{} of {} on {node}", pending.task, rsc.id))
+        })
+        .collect();
+    if actions == 0 && told.is_empty() {
+        return None;
+    }
+    if told.is_empty() {
+        told = super::explain::summary(&outcome);
+    }
+    if told.is_empty() {
+        let s = if actions == 1 { "" } else { "s" };
+        return Some(format!("{actions} action{s}"));
+    }
+    Some(told.join(", "))
 }
 
 /// Show what pending changes would lead to.

@@ -8,8 +8,11 @@ use crate::{
         language::{Document, meant},
         shell::Shell,
         show::Wish,
+        tools,
+        waiting::Waiting,
     },
     clock,
+    policy::facts::Facts,
     rpc::{AdminAnswer, AdminRequest},
     terms::{CrmExit, DateTime, Duration},
     xml::Element,
@@ -27,8 +30,8 @@ pub fn run(shell: &mut Shell, command: Resource) -> Result<(), Failure> {
         Resource::Start { ids } => target_role(shell, &ids, "Started"),
         Resource::Stop { ids } => target_role(shell, &ids, "Stopped"),
         Resource::Restart { ids } => restart(shell, &ids),
-        Resource::Promote { id } => meta(shell, &id, "target-role", "Promoted"),
-        Resource::Demote { id } => meta(shell, &id, "target-role", "Unpromoted"),
+        Resource::Promote { id } => in_role(shell, &id, "Promoted"),
+        Resource::Demote { id } => in_role(shell, &id, "Unpromoted"),
         Resource::Move { id, words } => relocate(shell, &id, &words, true),
         Resource::Ban { id, words } => relocate(shell, &id, &words, false),
         Resource::Clear { id, node } => clear(shell, &id, node.as_deref()),
@@ -124,6 +127,22 @@ fn without(element: &mut Element, name: &str) {
     }
 }
 
+/// Promoted or not, where there is a choice.
+fn in_role(shell: &mut Shell, id: &str, role: &str) -> Result<(), Failure> {
+    let cib = shell.cib()?;
+    let facts = facts_of(&cib);
+    let rsc = facts
+        .rsc_named(id)
+        .ok_or_else(|| no_resource(cib.root(), id))?;
+    if !facts.rscs[facts.top_of(rsc)].flags.promotable {
+        let text = format!("{id} is not promotable");
+        return Err(Failure::new(CrmExit::CONFIG, text).cure(format!(
+            "crm configure clone NAME {id} meta promotable=true, if its agent can be promoted"
+        )));
+    }
+    meta(shell, id, "target-role", role)
+}
+
 fn meta(shell: &mut Shell, id: &str, name: &str, value: &str) -> Result<(), Failure> {
     edit(shell, |root| put_meta(root, id, name, Some(value)))
 }
@@ -152,10 +171,10 @@ fn restart(shell: &mut Shell, ids: &[String]) -> Result<(), Failure> {
             change::get(element, Set::Meta, "target-role").map(str::to_owned),
         ));
     }
-    target_role(shell, ids, "Stopped")?;
-    let stopped = stopped(shell, ids);
+    let wait = std::mem::replace(&mut shell.wait, false);
+    let stopped = target_role(shell, ids, "Stopped").and_then(|()| stopped(shell, ids));
     // Whatever came of it, nothing stays stopped because of us.
-    edit(shell, |root| {
+    let edited = edit(shell, |root| {
         before.iter().try_for_each(|(id, role)| {
             put_meta(
                 root,
@@ -164,29 +183,74 @@ fn restart(shell: &mut Shell, ids: &[String]) -> Result<(), Failure> {
                 role.as_deref().filter(|role| *role != "Stopped"),
             )
         })
-    })?;
-    stopped
+    });
+    shell.wait = wait;
+    stopped.and(edited).and_then(|()| started(shell, ids))
 }
 
+/// The most that a stop or a start is waited for.
+const PATIENCE_MS: u64 = 600_000;
+
 fn stopped(shell: &mut Shell, ids: &[String]) -> Result<(), Failure> {
-    let end = clock::Mono::now().plus(600_000);
+    until(shell, ids, "stop", |runs| !runs)
+}
+
+fn started(shell: &mut Shell, ids: &[String]) -> Result<(), Failure> {
+    until(shell, ids, "start", |runs| runs)
+}
+
+/// Wait until all of them run, or none does. Where the cluster has nothing more to do before that, it never will be so.
+fn until(
+    shell: &mut Shell,
+    ids: &[String],
+    what: &str,
+    wanted: impl Fn(bool) -> bool,
+) -> Result<(), Failure> {
+    let end = clock::Mono::now().plus(PATIENCE_MS);
+    let mut waiting = Waiting::begin();
+    let mut quiet = 0;
     loop {
-        let facts = facts_of(&shell.cib()?);
-        let Some(busy) = ids
-            .iter()
-            .find(|id| super::running_on(&facts, id).is_some())
-        else {
+        let cib = shell.cib()?;
+        let facts = facts_of(&cib);
+        // What is under way has not been done.
+        let busy = |id: &&String| {
+            let runs = super::running_on(&facts, id).is_some();
+            !wanted(runs) || is_under_way(&facts, id)
+        };
+        let Some(busy) = ids.iter().find(busy) else {
             return Ok(());
         };
-        if clock::Mono::now() >= end {
-            return Err(Failure::new(
-                CrmExit::TIMEOUT,
-                format!("{busy:?} did not stop within 10 minutes"),
-            )
-            .cure(format!("crm explain {busy}")));
-        }
-        std::thread::sleep(std::time::Duration::from_millis(100));
+        quiet = if super::plan::is_settled(&cib) {
+            quiet + 1
+        } else {
+            0
+        };
+        let why = if quiet >= QUIET {
+            "the cluster has nothing more to do"
+        } else if clock::Mono::now() >= end {
+            "10 minutes are over"
+        } else {
+            waiting.show(&format!("{what} of {busy}"));
+            waiting.pause(std::time::Duration::from_millis(100))?;
+            continue;
+        };
+        let text = format!("the {what} of {busy:?} did not come: {why}");
+        let exit = if quiet >= QUIET {
+            CrmExit::ERROR
+        } else {
+            CrmExit::TIMEOUT
+        };
+        return Err(Failure::new(exit, text).cure(format!("crm explain {busy}")));
     }
+}
+
+/// So many looks at a cluster that has nothing to do: a coordinator may not have seen yet what was written.
+const QUIET: u32 = 10;
+
+fn is_under_way(facts: &Facts, id: &str) -> bool {
+    let leaves = facts.rsc_named(id).map(|rsc| facts.leaves(rsc));
+    let mut leaves = leaves.into_iter().flatten();
+    leaves.any(|leaf| facts.rscs[leaf].pending.is_some())
 }
 
 fn status(shell: &mut Shell, ids: &[String]) -> Result<(), Failure> {
@@ -568,24 +632,9 @@ fn failcount(shell: &mut Shell, words: &[String]) -> Result<(), Failure> {
     let entry = change::node(&root, node).ok_or_else(|| super::node::no_node(&root, node))?;
     let node_id = entry.id().unwrap_or(node).to_owned();
     match how {
-        "show" => {
-            let facts = facts_of(&crate::cib::Cib::new(root.clone()));
-            let _ = facts;
-            let prefix = format!("fail-count-{id}");
-            let states = root.child("status").into_iter().flat_map(Element::children);
-            let pairs = states
-                .filter(|state| state.id() == Some(&node_id))
-                .flat_map(|state| state.descendants())
-                .filter(|pair| pair.is("nvpair"));
-            let sum = pairs
-                .filter(|pair| {
-                    pair.get("name").is_some_and(|name| {
-                        name == prefix || name.starts_with(&format!("{prefix}#"))
-                    })
-                })
-                .filter_map(|pair| crate::terms::Score::parse(pair.get("value")?))
-                .fold(crate::terms::Score::new(0), |sum, count| sum + count);
-            shell.say(&format!("scope=status  name=fail-count-{id} value={sum}"))
+        "show" => tools::within(shell, "crm_failcount", &["-G", "-r", id, "-N", node]),
+        "delete" if shell.access.live() => {
+            tools::within(shell, "crm_failcount", &["-D", "-r", id, "-N", node])
         }
         "delete" => cleanup(shell, Some(id.to_owned()), Some(node.to_owned()), false),
         _ => edit(shell, |root| {

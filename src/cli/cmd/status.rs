@@ -14,12 +14,14 @@ use crate::{
         failure::Failure,
         shell::Shell,
         show::{self, Entry, Fencing, Page, Wanted},
+        terminal,
+        waiting::Waiting,
     },
     clock,
     policy::RscIdx,
     policy::facts::{Facts, Kind},
     raft::{Member, MemberRole},
-    rpc::{AdminAnswer, AdminRequest, ClusterStatus, TrialNote},
+    rpc::{ClusterStatus, TrialNote},
     terms::DateTime,
 };
 
@@ -31,12 +33,14 @@ pub fn run(shell: &mut Shell, status: &Status) -> Result<(), Failure> {
         return live(shell, status);
     }
     let text = text(shell, status)?;
-    shell.say(&text)
+    if status.json || status.xml {
+        return shell.say(&text);
+    }
+    shell.show(&text)
 }
 
 fn text(shell: &mut Shell, status: &Status) -> Result<String, Failure> {
-    let cib = shell.cib()?;
-    let cluster = cluster(shell);
+    let (cib, cluster) = shell.access.whole()?;
     let facts = super::facts_of(&cib);
     let wishes = super::resource::wishes(shell, &cib);
     if status.json {
@@ -134,17 +138,6 @@ fn paths(cluster: &ClusterStatus) -> Entry {
         Entry::Item(format!("{name}: {}", show::path(link)))
     });
     Entry::List("Paths from this Node".into(), lines.collect())
-}
-
-/// What the daemon says beside the CIB; nothing offline.
-fn cluster(shell: &mut Shell) -> Option<ClusterStatus> {
-    if !shell.access.live() {
-        return None;
-    }
-    match shell.access.ask(AdminRequest::Status) {
-        Ok(AdminAnswer::Status(status)) => Some(*status),
-        _ => None,
-    }
 }
 
 /// Name and id of the designated coordinator.
@@ -408,6 +401,7 @@ fn resource(facts: &Facts, rsc: RscIdx) -> Value {
 /// Repaint whenever something changed; ends with Ctrl-C.
 fn live(shell: &mut Shell, status: &Status) -> Result<(), Failure> {
     let mut shown = String::new();
+    let waiting = Waiting::begin();
     let pause = Duration::from_secs_f64(status.interval.clamp(0.1, 3600.0));
     loop {
         let (text, broken) = match text(shell, status) {
@@ -422,14 +416,12 @@ fn live(shell: &mut Shell, status: &Status) -> Result<(), Failure> {
                 .collect()
         };
         if stable(&text) != stable(&shown) || broken {
-            // Home, then every line with its rest erased, then everything below: no flicker.
-            let lines: String = text.lines().map(|line| format!("{line}\x1b[K\n")).collect();
-            write!(shell.out, "\x1b[H{lines}\x1b[J")?;
+            write!(shell.out, "{}", terminal::painted(&text))?;
             shell.out.flush()?;
             if !broken {
                 shown = text;
             }
         }
-        std::thread::sleep(pause);
+        waiting.pause(pause)?;
     }
 }

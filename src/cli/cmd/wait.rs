@@ -1,20 +1,25 @@
 //! Waiting until the cluster has done what a change asks of it.
 
-use std::{thread::sleep, time::Duration};
+use std::time::Duration;
 
 use crate::{
-    cli::{failure::Failure, shell::Shell},
+    cli::{failure::Failure, shell::Shell, waiting::Waiting},
     clock::Mono,
     terms::CrmExit,
 };
 
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(100);
+
 /// Wait until the daemon answers, which may have been started just now, and then until nothing is left to do.
 pub(super) fn ready(shell: &mut Shell, seconds: u64) -> Result<(), Failure> {
     let end = Mono::now().plus(seconds * 1000);
+    let mut waiting = Waiting::begin();
     loop {
         match shell.access.cib() {
             Err(failure) if failure.exit == CrmExit::DISCONNECTED && Mono::now() < end => {
-                sleep(Duration::from_millis(100));
+                waiting.show("the daemon does not answer yet");
+                waiting.pause(PAUSE)?;
             }
             Err(failure) => return Err(failure),
             Ok(_) => return idle(shell, end.since(Mono::now()).div_ceil(1000)),
@@ -29,13 +34,16 @@ pub(super) fn idle(shell: &mut Shell, seconds: u64) -> Result<(), Failure> {
     }
     let end = Mono::now().plus(seconds * 1000);
     let mut quiet = 0;
+    let mut waiting = Waiting::begin();
     loop {
         let cib = shell.access.cib()?;
-        quiet = if super::plan::is_settled(&cib) {
-            quiet + 1
-        } else {
-            0
-        };
+        match super::plan::left(&cib) {
+            None => quiet += 1,
+            Some(left) => {
+                quiet = 0;
+                waiting.show(&left);
+            }
+        }
         if quiet >= 2 {
             return Ok(());
         }
@@ -46,6 +54,6 @@ pub(super) fn idle(shell: &mut Shell, seconds: u64) -> Result<(), Failure> {
             )
             .cure("see crm status and crm explain RESOURCE"));
         }
-        sleep(Duration::from_millis(100));
+        waiting.pause(PAUSE)?;
     }
 }

@@ -81,7 +81,7 @@ pub fn run(shell: &mut Shell, doctor: &Doctor) -> Result<(), Failure> {
         shell.say("nothing was found")?;
     } else {
         let texts: Vec<String> = found.iter().map(as_text).collect();
-        shell.say(&texts.join("\n"))?;
+        shell.show(&texts.join("\n"))?;
     }
     let of = |severity| found.iter().filter(|it| it.severity == severity).count();
     let (dangers, warnings) = (of(Severity::Danger), of(Severity::Warning));

@@ -1,6 +1,6 @@
 //! A drill on the machines: one node is emptied or fenced, and what is seen is compared with what was expected.
 
-use std::{thread::sleep, time::Duration};
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -14,6 +14,7 @@ use crate::{
         failure::Failure,
         forecast::{self, Interruption, Verdict},
         shell::Shell,
+        waiting::Waiting,
     },
     clock::{self, Mono},
     fencer,
@@ -49,7 +50,7 @@ pub(super) fn run(
     }
     let node = verdict.failure.nodes[0].clone();
     if !drill.json {
-        shell.say(&as_text(verdict))?;
+        shell.show(&as_text(verdict))?;
     }
     let lost: Vec<&str> = verdict.lost().collect();
     if !lost.is_empty() && !shell.force {
@@ -196,6 +197,7 @@ fn watch(
     let mut since: Vec<Option<Mono>> = vec![None; ran.len()];
     let mut total = vec![0; ran.len()];
     let mut quiet = 0;
+    let mut waiting = Waiting::begin();
     loop {
         let now = Mono::now();
         // While the leader changes there is no answer for a moment.
@@ -213,16 +215,18 @@ fn watch(
                 }
             }
             let over = fencing.is_none_or(Fencing::is_over);
-            quiet = if over && plan::is_settled(&cib) {
-                quiet + 1
-            } else {
-                0
-            };
+            match plan::left(&cib) {
+                None if over => quiet += 1,
+                left => {
+                    quiet = 0;
+                    waiting.show(left.as_deref().unwrap_or("the fencing"));
+                }
+            }
         }
         if quiet >= 10 || now.since(began) > PATIENCE_MS {
             break;
         }
-        sleep(LOOK);
+        waiting.pause(LOOK)?;
     }
     let seen = ran.into_iter().zip(total).zip(since);
     Ok(seen
@@ -304,7 +308,7 @@ fn report(
     if names.is_empty() {
         out.push_str("  nothing was\n");
     }
-    shell.say(&out)
+    shell.show(&out)
 }
 
 fn as_ms(duration: Duration) -> u64 {

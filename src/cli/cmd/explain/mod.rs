@@ -121,7 +121,7 @@ fn say(shell: &mut Shell, explain: &Explain, (text, json): (String, Value)) -> R
     if explain.json {
         shell.say(&format!("{json:#}"))
     } else {
-        shell.say(&text)
+        shell.show(&text)
     }
 }
 
