@@ -628,23 +628,37 @@ pub fn signal_text(signal: i32) -> String {
     text.to_owned()
 }
 
-/// Starts a program that outlives this one: in a session of its own, and nobody waits for it.
+/// Starts a program that outlives this one, in a process group of its own, and nobody waits for it. It writes where this
+/// one does.
 ///
 /// # Errors
 /// Fails when it cannot be executed.
-pub fn detach(program: &Path, args: &[&OsStr]) -> io::Result<()> {
+pub fn detach(program: &Path, args: &[&OsStr]) -> io::Result<u32> {
+    apart(program, args, false)
+}
+
+/// The same without our streams: whoever reads them to their end does not wait for it.
+///
+/// # Errors
+/// Fails when it cannot be executed.
+pub fn detach_silent(program: &Path, args: &[&OsStr]) -> io::Result<u32> {
+    apart(program, args, true)
+}
+
+fn apart(program: &Path, args: &[&OsStr], silent: bool) -> io::Result<u32> {
     #[expect(clippy::disallowed_methods, reason = "this room is the only spawn")]
     let mut command = std::process::Command::new(program);
-    let mut child = command
-        .args(args)
-        .stdin(Stdio::null())
-        .process_group(0)
-        .spawn()?;
+    command.args(args).stdin(Stdio::null()).process_group(0);
+    if silent {
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+    }
+    let mut child = command.spawn()?;
+    let pid = child.id();
     // Somebody must take note of its end, or it stays in the process table.
     std::thread::Builder::new()
         .name("reaper".into())
         .spawn(move || child.wait())?;
-    Ok(())
+    Ok(pid)
 }
 
 #[cfg(test)]

@@ -137,6 +137,9 @@ impl Write for Kept {
 
 /// Run when the program was called by the name of a tool.
 pub fn called_as(name: &str, args: &[String]) -> Option<CrmExit> {
+    // As a program that a web server runs.
+    let cgi = name == "crm_mon.cgi";
+    let name = if cgi { "crm_mon" } else { name };
     let (name, run) = TOOLS.iter().find(|(known, _)| *known == name)?;
     // There is nothing that `--help` would leave out. Clients look here for what a tool can do.
     let all = |word: &String| {
@@ -146,7 +149,11 @@ pub fn called_as(name: &str, args: &[String]) -> Option<CrmExit> {
             word.clone()
         }
     };
-    let args: &[String] = &args.iter().map(all).collect::<Vec<_>>();
+    let mut args: Vec<String> = args.iter().map(all).collect();
+    if cgi {
+        args.push("--web-cgi".to_owned());
+    }
+    let args: &[String] = &args;
     let mut tool = Tool {
         access: entry::reach(None),
         out: Box::new(std::io::stdout()),

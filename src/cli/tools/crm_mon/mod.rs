@@ -20,13 +20,14 @@ use crate::{
         access,
         failure::Failure,
         show::{self, Fencing, Wanted},
+        terminal,
     },
     policy::{
         constraints::{self, ticket::TicketEffectKind},
         facts::{Facts, Ticket},
     },
     process,
-    rpc::{AdminAnswer, AdminRequest, ClusterStatus},
+    rpc::ClusterStatus,
     terms::{CrmExit, span},
     xml::{Element, write},
 };
@@ -150,10 +151,11 @@ pub fn run(tool: &mut Tool, args: &[String]) -> Result<(), Failure> {
         _ => {}
     }
     if asked.daemonize && !asked.foreground {
-        return detach(&asked, args);
+        return detach(tool, &asked, args);
     }
     let xml = matches!(asked.form, Form::Xml | Form::OldXml);
-    let once = asked.once || asked.simple || xml || !tool.access.live();
+    let again = asked.daemonize && asked.form == Form::Xml;
+    let once = asked.once || asked.simple || (xml && !again) || !tool.access.live();
     if let Some(path) = asked.output_to.clone().filter(|_| once) {
         tool.out = Box::new(std::fs::File::create(&path).map_err(|error| {
             let text = format!("failed to write {}: {error}", path.display());
@@ -261,8 +263,10 @@ impl Asked {
             "one-shot" => self.once = true,
             "simple-status" => self.simple = true,
             "interval" => {
-                let ms = span::parse_ms(&value)
-                    .map_err(|_| Failure::usage(format!("`{value}` is no time span")))?;
+                let ms = span::parse_ms(&value).map_err(|_| {
+                    Failure::usage(format!("`{value}` is no time span"))
+                        .cure("write for example 5, 500ms, 2min or PT10S")
+                })?;
                 self.interval = Some(Duration::from_millis(ms.max(100)));
             }
             "daemonize" => self.daemonize = true,
@@ -324,7 +328,7 @@ impl Asked {
 
 /// Read the cluster, and say what it is like.
 fn look(tool: &mut Tool, asked: &Asked) -> Result<(), Failure> {
-    let (cib, cluster) = read(tool)?;
+    let (cib, cluster) = tool.access.whole()?;
     let mut facts = facts_with_tickets(&cib);
     let (wanted, chosen) = asked.selection(&facts)?;
     let view = View {
@@ -394,17 +398,6 @@ fn freeze<'f>(facts: &'f mut Facts, cib: &Cib, sections: Sections) -> &'f Facts 
     facts
 }
 
-fn read(tool: &mut Tool) -> Result<(Cib, Option<ClusterStatus>), Failure> {
-    let cib = tool.access.cib()?;
-    if !tool.access.live() {
-        return Ok((cib, None));
-    }
-    match tool.access.ask(AdminRequest::Status)? {
-        AdminAnswer::Status(status) => Ok((cib, Some(*status))),
-        other => Err(crate::cli::cmd::cluster::unexpected(&other)),
-    }
-}
-
 /// How often the cluster is looked at if nothing is said.
 const INTERVAL: Duration = Duration::from_secs(5);
 
@@ -439,6 +432,9 @@ fn again_and_again(tool: &mut Tool, asked: &mut Asked) -> Result<(), Failure> {
             Ok(text) => text,
             // What was wrong from the start is an error; a cluster that goes away may come back.
             Err(failure) if !known => return Err(failure),
+            Err(failure) if asked.form == Form::Xml => {
+                framed(tool, Vec::new(), failure.exit, &[failure.message])
+            }
             Err(failure) => format!("Not connected to CIB: {failure}\n"),
         };
         known = true;
@@ -446,9 +442,7 @@ fn again_and_again(tool: &mut Tool, asked: &mut Asked) -> Result<(), Failure> {
         match &asked.output_to {
             Some(path) => access::store(path, &text)?,
             None if terminal => {
-                // Home, then every line with its rest erased, then everything below: no flicker.
-                let lines: String = text.lines().map(|line| format!("{line}\x1b[K\n")).collect();
-                write!(tool.out, "\x1b[H{lines}\x1b[J")?;
+                write!(tool.out, "{}", terminal::painted(&text))?;
             }
             None => writeln!(tool.out, "{text}")?,
         }
@@ -479,7 +473,7 @@ fn one_page(
     head: &html::Head,
     watch: &mut Option<external::Watch>,
 ) -> Result<String, Failure> {
-    let (cib, cluster) = read(tool)?;
+    let (cib, cluster) = tool.access.whole()?;
     let fencing = Fencing::of(cluster.as_ref());
     for wrong in watch.iter_mut().map(|watch| watch.look(&cib, &fencing)) {
         wrong?.iter().for_each(|wrong| tool.error(wrong));
@@ -497,22 +491,38 @@ fn one_page(
     };
     Ok(match asked.form {
         Form::Html => html::page(&view, head),
+        Form::Xml => framed(tool, view.elements(), CrmExit::OK, &[]),
         _ => page(&view, asked),
     })
 }
 
-/// Go on in the background, as a process of its own.
-fn detach(asked: &Asked, args: &[String]) -> Result<(), Failure> {
+/// A document for programs.
+fn framed(tool: &Tool, elements: Vec<Element>, exit: CrmExit, errors: &[String]) -> String {
+    let document = show::xml::envelope(&tool.answer.request, elements, exit, errors);
+    write::pretty(&crate::cli::dialect::spoken_here(document))
+}
+
+/// Go on in the background, as a process of its own. What is wrong from the start is said before, and whoever started it
+/// finds the page and the file with its number.
+fn detach(tool: &mut Tool, asked: &Asked, args: &[String]) -> Result<(), Failure> {
     if asked.output_to.is_none() && asked.agent.is_none() {
         let text = "--daemonize has nowhere to write to";
         return Err(Failure::usage(text).cure("add --output-to=FILE"));
+    }
+    let text = one_page(tool, asked, &asked.head, &mut None)?;
+    if let Some(path) = &asked.output_to {
+        access::store(path, &text)?;
     }
     let program = std::env::current_exe()?;
     let words = std::iter::once("crm_mon")
         .chain(args.iter().map(String::as_str))
         .chain(["--foreground"]);
     let words: Vec<&std::ffi::OsStr> = words.map(std::ffi::OsStr::new).collect();
-    Ok(process::detach(&program, &words)?)
+    let child = process::detach_silent(&program, &words)?;
+    match &asked.pid_file {
+        Some(path) => access::store(path, &format!("{child}\n")),
+        None => Ok(()),
+    }
 }
 
 /// The whole as `crm_mon --output-as=xml` prints it.
@@ -536,6 +546,6 @@ pub(crate) fn xml(cib: &Cib, facts: &Facts, cluster: Option<&ClusterStatus>) -> 
         fencing: Fencing::of(cluster),
     };
     let request = "crm_mon --output-as=xml";
-    let document = crate::cli::show::xml::envelope(request, view.elements(), CrmExit::OK, &[]);
+    let document = show::xml::envelope(request, view.elements(), CrmExit::OK, &[]);
     write::pretty(&crate::cli::dialect::spoken_here(document))
 }
