@@ -54,12 +54,7 @@ pub fn run(tool: &mut Tool, args: &[String]) -> Result<(), Failure> {
             "xml-pipe" => source = Some(Source::Pipe),
             "save-xml" => save = Some(PathBuf::from(value)),
             "output-as" => tool.output_as(&value)?,
-            "output-to" if value != "-" => {
-                tool.out = Box::new(std::fs::File::create(&value).map_err(|error| {
-                    let text = format!("failed to write {value}: {error}");
-                    Failure::new(CrmExit::CANNOT_CREATE, text)
-                })?);
-            }
+            "output-to" => tool.output_to(&value)?,
             _ => {}
         }
     }

@@ -1,9 +1,12 @@
 //! `crm_node`: who is this node, and who else is there.
 
 use crate::{
+    cib::Cib,
     cli::failure::Failure,
+    policy::facts::Node,
     rpc::{AdminAnswer, AdminRequest},
     terms::CrmExit,
+    xml::Element,
 };
 
 use super::{Options, Tool, local_node};
@@ -21,6 +24,8 @@ const OPTIONS: &[(char, &str, bool)] = &[
     ('N', "name-for-id", true),
     ('R', "remove", true),
     ('f', "force", false),
+    ('\0', "output-as", true),
+    ('\0', "output-to", true),
 ];
 
 /// Run it.
@@ -40,6 +45,8 @@ pub fn run(tool: &mut Tool, args: &[String]) -> Result<(), Failure> {
             }
             "version" => return super::version(tool),
             "force" => force = true,
+            "output-as" => tool.output_as(&value)?,
+            "output-to" => tool.output_to(&value)?,
             "verbose" | "quiet" => {}
             _ => asked.push((name, value)),
         }
@@ -55,71 +62,91 @@ pub fn run(tool: &mut Tool, args: &[String]) -> Result<(), Failure> {
         .cure("say --force if it is meant"));
     }
     for (name, value) in asked {
-        let text = answer(tool, name, &value)?;
-        if !text.is_empty() {
-            writeln!(tool.out, "{text}")?;
-        }
+        answer(tool, name, &value)?;
     }
     Ok(())
 }
 
-fn answer(tool: &mut Tool, name: &str, value: &str) -> Result<String, Failure> {
+fn answer(tool: &mut Tool, name: &str, value: &str) -> Result<(), Failure> {
     if name == "name" {
-        return local_node(tool);
+        let local = local_node(tool)?;
+        return one(tool, "uname", &local);
+    }
+    if name == "remove" {
+        let node = value.to_owned();
+        return match tool.access.ask(AdminRequest::Remove { node })? {
+            AdminAnswer::Failed { exit, message } => Err(Failure::new(exit, message)),
+            _ => Ok(()),
+        };
     }
     let cib = tool.access.cib()?;
     let facts = crate::cli::cmd::facts_of(&cib);
-    let state = |online: bool| if online { "member" } else { "lost" };
+    let known = facts.nodes.iter().filter(|node| !node.pacemaker_remote);
     match name {
         "cluster-id" => {
             let local = local_node(tool)?;
-            let node = facts.nodes.iter().find(|node| node.name.as_str() == local);
-            node.map(|node| node.id.to_string())
-                .ok_or_else(|| unknown(&local))
+            let mut nodes = facts.nodes.iter();
+            let node = nodes.find(|node| node.name.as_str() == local);
+            let node = node.ok_or_else(|| unknown(&local))?;
+            one(tool, "nodeid", &node.id)
         }
         "name-for-id" => {
             let node = facts.nodes.iter().find(|node| &*node.id == value);
-            node.map(|node| node.name.to_string())
-                .ok_or_else(|| unknown(value))
+            let node = node.ok_or_else(|| unknown(value))?;
+            one(tool, "uname", node.name.as_str())
         }
-        "list" => Ok(facts
-            .nodes
-            .iter()
-            .filter(|node| !node.pacemaker_remote)
-            .map(|node| {
-                format!(
-                    "{} {} {}",
-                    node.id,
-                    node.name,
-                    state(node.online || node.pending)
-                )
-            })
-            .collect::<Vec<_>>()
-            .join("\n")),
-        "partition" => Ok(facts
-            .nodes
-            .iter()
-            .filter(|node| node.online && !node.pacemaker_remote)
-            .map(|node| node.name.to_string())
-            .collect::<Vec<_>>()
-            .join(" ")),
-        "quorum" => {
-            let quorate = if tool.access.live() {
-                match tool.access.ask(AdminRequest::Status)? {
-                    AdminAnswer::Status(status) => status.quorate,
-                    other => return Err(crate::cli::cmd::cluster::unexpected(&other)),
-                }
-            } else {
-                crate::cli::cmd::status::quorate(&cib, None)
-            };
-            Ok(if quorate { "1" } else { "0" }.to_owned())
+        "list" => {
+            for node in known.clone() {
+                tool.line(&format!("{} {} {}", node.id, node.name, state(node)))?;
+            }
+            tool.element(Element::new("nodes").with_children(known.map(element)));
+            Ok(())
         }
-        _ => match tool.access.ask(AdminRequest::Remove {
-            node: value.to_owned(),
-        })? {
-            AdminAnswer::Failed { exit, message } => Err(Failure::new(exit, message)),
-            _ => Ok(String::new()),
-        },
+        "partition" => {
+            let members: Vec<&Node> = known.filter(|node| node.online).collect();
+            let names: Vec<&str> = members.iter().map(|node| node.name.as_str()).collect();
+            tool.line(&names.join(" "))?;
+            tool.element(Element::new("nodes").with_children(members.into_iter().map(element)));
+            Ok(())
+        }
+        _ => {
+            let quorate = quorate(tool, &cib)?;
+            tool.line(if quorate { "1" } else { "0" })?;
+            tool.element(Element::new("cluster-info").with("quorum", quorate.to_string()));
+            Ok(())
+        }
+    }
+}
+
+/// A fact about one node.
+fn one(tool: &mut Tool, name: &str, value: &str) -> Result<(), Failure> {
+    tool.line(value)?;
+    tool.element(Element::new("node-info").with(name, value));
+    Ok(())
+}
+
+fn state(node: &Node) -> &'static str {
+    if node.online || node.pending {
+        "member"
+    } else {
+        "lost"
+    }
+}
+
+fn element(node: &Node) -> Element {
+    Element::new("node")
+        .with("id", &*node.id)
+        .with("name", node.name.as_str())
+        .with("state", state(node))
+}
+
+fn quorate(tool: &mut Tool, cib: &Cib) -> Result<bool, Failure> {
+    if !tool.access.live() {
+        return Ok(crate::cli::cmd::status::quorate(cib, None));
+    }
+    match tool.access.ask(AdminRequest::Status)? {
+        AdminAnswer::Status(status) => Ok(status.quorate),
+        other => Err(crate::cli::cmd::cluster::unexpected(&other)),
     }
 }
 

@@ -66,6 +66,22 @@ impl Tool {
         Ok(())
     }
 
+    /// Write to the file that the value of `--output-to` names.
+    ///
+    /// # Errors
+    /// It can't be made.
+    pub(crate) fn output_to(&mut self, name: &str) -> Result<(), Failure> {
+        if name == "-" {
+            return Ok(());
+        }
+        let file = std::fs::File::create(name).map_err(|error| {
+            let text = format!("failed to write {name}: {error}");
+            Failure::new(CrmExit::CANNOT_CREATE, text)
+        })?;
+        self.out = Box::new(file);
+        Ok(())
+    }
+
     /// True when a document is asked for.
     pub(crate) fn xml(&self) -> bool {
         self.answer.format == Format::Xml

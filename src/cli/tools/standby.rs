@@ -240,9 +240,11 @@ impl Asked {
                 refresh: false,
             };
             tool.access.ask(request)?;
-            return Ok(());
         }
-        for (name, _) in pairs {
+        // A count that somebody set goes, too, although nothing failed.
+        let root = tool.access.cib()?.into_root();
+        let (_, left) = self.found(&root).unwrap_or((id.clone(), pairs));
+        for (name, _) in left {
             if self.counts(&name, "fail-count") || self.counts(&name, "last-failure") {
                 attribute::transient(tool, &uname, &id, &name, None)?;
             }

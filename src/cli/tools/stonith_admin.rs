@@ -102,6 +102,7 @@ pub fn run(tool: &mut Tool, args: &[String]) -> Result<(), Failure> {
             }
             "version" => return super::version(tool),
             "output-as" => tool.output_as(&value)?,
+            "output-to" => tool.output_to(&value)?,
             name if asked.take(name, &value)? => {}
             // The first one counts.
             _ => drop(command.get_or_insert((name, value))),
@@ -212,7 +213,7 @@ impl Asked {
             "cleanup" => self.cleanup = true,
             "broadcast" => self.broadcast = true,
             "as-node-id" => self.by_id = true,
-            "output-to" | "text-fancy" => {}
+            "text-fancy" => {}
             _ => return Ok(false),
         }
         Ok(true)

@@ -195,6 +195,7 @@ fn parse(tool: &mut Tool, args: &[String]) -> Result<Option<Asked>, Failure> {
                 return Ok(None);
             }
             "output-as" => tool.output_as(&given)?,
+            "output-to" => tool.output_to(&given)?,
             _ => take(&mut asked, name, given)?,
         }
     }
@@ -265,7 +266,7 @@ fn take(asked: &mut Asked, name: &'static str, given: String) -> Result<(), Fail
         "recursive" => asked.recursive = true,
         "expired" => asked.expired = true,
         "all" => asked.all = true,
-        "verbose" | "operation" | "interval" | "output-to" => {}
+        "verbose" | "operation" | "interval" => {}
         "list-options" => {
             metadata::check_kind(&given)?;
             asked.command = name;
@@ -341,11 +342,19 @@ fn by_shell(tool: &mut Tool, asked: &Asked) -> Result<(), Failure> {
     if tool.xml() {
         // Lines would not fit into the document.
         shell.out = Box::new(std::io::sink());
+        return in_shell(&mut shell, asked);
     }
+    std::mem::swap(&mut shell.out, &mut tool.out);
+    let done = in_shell(&mut shell, asked);
+    std::mem::swap(&mut shell.out, &mut tool.out);
+    done
+}
+
+fn in_shell(shell: &mut Shell, asked: &Asked) -> Result<(), Failure> {
     let (id, node) = (asked.rsc.clone(), asked.node.clone());
     if asked.command == "wait" {
         let seconds = asked.timeout_ms.map_or(3600, |ms| ms.div_ceil(1000));
-        return cmd::cluster::run(&mut shell, crate::cli::args::Cluster::Wait { seconds });
+        return cmd::cluster::run(shell, crate::cli::args::Cluster::Wait { seconds });
     }
     let command = match asked.command {
         "restart" => {
@@ -360,7 +369,7 @@ fn by_shell(tool: &mut Tool, asked: &Asked) -> Result<(), Failure> {
         "refresh" => Resource::Refresh { id, node },
         _ => Resource::Cleanup { id, node },
     };
-    cmd::resource::run(&mut shell, command)
+    cmd::resource::run(shell, command)
 }
 
 /// A failure that nobody saw: the fail count goes up, so that the cluster recovers the resource.
