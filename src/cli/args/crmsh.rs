@@ -232,11 +232,21 @@ pub enum Past {
         /// How many
         count: usize,
     },
-    /// Where the log is
-    #[command(alias = "events", after_help = "Example:\n  crm history log 7")]
+    /// What happened: changes, transitions, what agents did, fencing
+    #[command(
+        alias = "events",
+        after_help = "It is put together from what the cluster records. Transitions, and what agents did in their time, are kept on\nthe node that was the coordinator then.\n\nExamples:\n  crm history log\n  crm history log vip\n  crm history log node1 --last 20\n  crm history log 7            from transition 7 on"
+    )]
     Log {
-        /// A transition
-        input: Option<String>,
+        /// Nodes and resources, or the transition that it begins with; everything without
+        #[arg(allow_negative_numbers = true)]
+        words: Vec<String>,
+        /// So many of the newest
+        #[arg(short, long, default_value_t = 100)]
+        last: usize,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Reads of the same files every time have nothing to refresh, select or keep
     #[command(hide = true, alias = "source", alias = "session", alias = "setnodes")]

@@ -138,15 +138,26 @@ fn log(shell: &mut Shell, last: usize, as_values: bool) -> Result<(), Failure> {
 
 /// One change on one line: number, time, version, who, how, where, what, why.
 pub(crate) fn line(entry: &HistoryEntry) -> String {
-    let or = |text: &str, other: &str| if text.is_empty() { other } else { text }.to_owned();
-    let mut out = format!(
-        "{:>5}  {}  {:<9}  {} by {}",
+    format!(
+        "{:>5}  {}  {:<9}  {}",
         entry.number,
         DateTime::from_epoch(entry.time_s),
         entry.version,
-        or(&entry.client, "?"),
-        author(entry),
-    );
+        by_and_what(entry)
+    )
+}
+
+/// The same where its time is said already.
+pub(crate) fn told(entry: &HistoryEntry) -> String {
+    format!("{}: {}", entry.number, by_and_what(entry))
+}
+
+fn by_and_what(entry: &HistoryEntry) -> String {
+    let client = match entry.client.as_str() {
+        "" => "?",
+        client => client,
+    };
+    let mut out = format!("{client} by {}", author(entry));
     if !entry.node.is_empty() {
         out.push_str(&format!(" on {}", entry.node));
     }

@@ -14,13 +14,13 @@ use crate::{
 const DEEDS: usize = 3;
 
 /// One line.
-struct Line {
+pub(super) struct Line {
     name: String,
     transition: Option<i64>,
     time: String,
     version: String,
-    actions: usize,
-    deeds: Vec<String>,
+    pub(super) actions: usize,
+    pub(super) deeds: Vec<String>,
 }
 
 /// List them, or show something of them.
@@ -73,10 +73,8 @@ pub(super) fn list(shell: &mut Shell, last: usize, json: bool) -> Result<(), Fai
 pub(super) fn about(shell: &mut Shell, words: &[String]) -> Result<(), Failure> {
     let mut found = Vec::new();
     for mut line in lines(shell, &names()?) {
-        line.deeds.retain(|deed| {
-            let mut parts = deed.split(|c: char| c.is_whitespace() || "(),:'".contains(c));
-            parts.any(|part| words.iter().any(|word| word == part))
-        });
+        line.deeds
+            .retain(|deed| self::words(deed).any(|part| words.iter().any(|word| word == part)));
         if !line.deeds.is_empty() {
             found.push(as_text(&line, usize::MAX));
         }
@@ -87,6 +85,11 @@ pub(super) fn about(shell: &mut Shell, words: &[String]) -> Result<(), Failure> 
             .cure("crm history transitions shows all that is kept on this node"));
     }
     shell.say(&found.join("\n"))
+}
+
+/// Names and other words in what was done.
+pub(super) fn words(deed: &str) -> impl Iterator<Item = &str> {
+    deed.split(|c: char| c.is_whitespace() || "(),:'".contains(c))
 }
 
 fn lines(shell: &mut Shell, names: &[saved::Name]) -> Vec<Line> {
@@ -108,7 +111,8 @@ fn lines(shell: &mut Shell, names: &[saved::Name]) -> Vec<Line> {
     lines
 }
 
-fn line(kept: &saved::Saved) -> (i64, Line) {
+/// What began with one of them, and when.
+pub(super) fn line(kept: &saved::Saved) -> (i64, Line) {
     let cib = &kept.cib;
     let now_s = cib.get("execution-date").and_then(|text| text.parse().ok());
     let now_s = now_s.unwrap_or(0);

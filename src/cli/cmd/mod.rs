@@ -15,6 +15,7 @@ pub mod doctor;
 pub mod drill;
 mod edit;
 pub(crate) mod elsewhere;
+mod events;
 pub mod explain;
 pub mod history;
 pub mod import;

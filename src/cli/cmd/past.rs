@@ -2,7 +2,7 @@
 
 use regex::Regex;
 
-use super::{cib::lines_changed, explain, history};
+use super::{cib::lines_changed, events, explain, history};
 use crate::{
     cib::Cib,
     cli::{
@@ -111,7 +111,10 @@ pub(crate) fn run(shell: &mut Shell, past: Past) -> Result<(), Failure> {
             shell.past.deeds = Some(count);
             Ok(())
         }
-        Past::Log { input } => log(shell, input.as_deref()),
+        Past::Log { words, last, json } => {
+            let asked = events::Asked { words, last, json };
+            events::run(shell, &asked)
+        }
         Past::Refresh { words } => super::elsewhere::answer(shell, "history refresh", &words),
     }
 }
@@ -231,7 +234,10 @@ fn time_s(text: &str) -> Result<i64, Failure> {
 fn exclude(shell: &mut Shell, pattern: Option<&str>) -> Result<(), Failure> {
     let Some(pattern) = pattern.filter(|word| *word != "show") else {
         let lines: Vec<String> = shell.past.without.iter().map(ToString::to_string).collect();
-        return shell.say(&lines.join("\n"));
+        return match lines.as_slice() {
+            [] => shell.say("nothing is left out"),
+            lines => shell.say(&lines.join("\n")),
+        };
     };
     prompted(shell)?;
     if pattern == "clear" {
@@ -245,22 +251,9 @@ fn exclude(shell: &mut Shell, pattern: Option<&str>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The log is the journal's; what is known here is the time to ask it for.
-fn log(shell: &mut Shell, input: Option<&str>) -> Result<(), Failure> {
-    let view = &shell.past;
-    let since_s = match input {
-        Some(input) => Some(read(input)?.time_s),
-        None => view.from_s,
-    };
-    let mut line = "journalctl --unit=systole".to_owned();
-    for (option, time_s) in [("since", since_s), ("until", view.to_s)] {
-        if let Some(time_s) = time_s {
-            line.push_str(&format!(" --{option}=@{time_s}"));
-        }
-    }
-    shell.say(&format!(
-        "the daemons log to the journal of their machines:\n    {line}"
-    ))
+/// When a transition began.
+pub(super) fn time_of(input: &str) -> Result<i64, Failure> {
+    read(input).map(|kept| kept.time_s)
 }
 
 #[cfg(test)]
