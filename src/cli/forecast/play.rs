@@ -9,7 +9,7 @@ use crate::{
     graph::{ActionKind, Graph},
     policy::{Input, Outcome, facts::Facts, schedule},
     simulate::{self, Draft, Known},
-    terms::Role,
+    terms::{OpKey, Role},
     xml::Element,
 };
 
@@ -105,6 +105,28 @@ fn forget(cib: &mut Element, graph: &Graph) {
                         .and_then(|lrm| lrm.child_mut("lrm_resources"))
                     {
                         resources.retain_children(|entry| !of_rsc(entry));
+                    }
+                }
+            }
+            // A simulation adds the cancellation, and keeps what was cancelled.
+            "cancel" => {
+                let what = action.meta("operation").unwrap_or("monitor");
+                let is_over = |op: &Element| {
+                    let key = op
+                        .get("operation_key")
+                        .and_then(|key| key.parse::<OpKey>().ok());
+                    key.is_some_and(|key| {
+                        key.interval_ms == action.interval_ms()
+                            && (key.task == what || key.task == "cancel")
+                    })
+                };
+                for state in states {
+                    let resources = state
+                        .child_mut("lrm")
+                        .and_then(|lrm| lrm.child_mut("lrm_resources"));
+                    let entries = resources.into_iter().flat_map(Element::children_mut);
+                    for entry in entries.filter(|entry| of_rsc(entry)) {
+                        entry.retain_children(|op| !is_over(op));
                     }
                 }
             }

@@ -54,6 +54,18 @@ fn rails(forecast: &Forecast) -> Vec<String> {
 }
 
 #[test]
+fn another_interval_of_a_monitor_is_no_reason_to_think() {
+    let every = |interval: &str| {
+        let op =
+            format!("<operations><op id='m' name='monitor' interval='{interval}'/></operations>");
+        cib(NO_FENCING, &dummy("db", &op), "")
+    };
+    let told = becomes(&every("10s"), &every("12s"));
+    assert!(told.settles && told.rails.is_empty(), "{told:?}");
+    assert!(told.deeds.is_empty() && told.interruptions.is_empty());
+}
+
+#[test]
 fn a_move_interrupts_and_is_no_reason_to_think() {
     let near = "<rsc_location id='l' rsc='db' node='n2' score='100'/>";
     let old = cib(NO_FENCING, &dummy("db", ""), "");

@@ -19,17 +19,21 @@ pub(crate) fn as_text(forecast: &Forecast) -> String {
     out.push('\n');
     if forecast.due_anyway > 0 {
         out.push_str(&format!(
-            "The cluster is busy: {} actions are due without this change, too.\n",
-            forecast.due_anyway
+            "The cluster is busy: {} due without this change, too.\n",
+            match forecast.due_anyway {
+                1 => "1 action is".to_owned(),
+                n => format!("{n} actions are"),
+            }
         ));
     }
     match (forecast.deeds.as_slice(), forecast.actions) {
         ([], 0) => out.push_str("Nothing is started, stopped or moved.\n"),
         ([], n) => out.push_str(&format!(
-            "Nothing is started, stopped or moved ({n} actions, such as monitors that change).\n"
+            "Nothing is started, stopped or moved ({}, such as monitors that change).\n",
+            actions(n)
         )),
         (deeds, n) => {
-            out.push_str(&format!("What will be done ({n} actions):\n"));
+            out.push_str(&format!("What will be done ({}):\n", actions(n)));
             for deed in deeds {
                 out.push_str(&format!("  {deed}\n"));
             }
@@ -110,4 +114,11 @@ pub(crate) fn as_json(forecast: &Forecast) -> Value {
         "settles": forecast.settles,
         "due_anyway": forecast.due_anyway,
     })
+}
+
+fn actions(n: usize) -> String {
+    match n {
+        1 => "1 action".to_owned(),
+        n => format!("{n} actions"),
+    }
 }
