@@ -20,8 +20,8 @@ use systole::{cli, daemon, demo, vip};
         systole join --name host2 --address 192.0.2.12:5405 TOKEN\n  \
         systole daemon                                        run this node\n  \
         systole crm status                                    what runs where\n\n\
-        Exit codes are those of Pacemaker's tools: 0 done, 64 wrong usage, 78 wrong configuration, 105 no such\n\
-        object, 106 no quorum."
+        Exit codes are those of Pacemaker's tools: 0 done, 64 wrong usage, 78 wrong configuration,\n\
+        105 no such object, 106 no quorum."
 )]
 struct Systole {
     #[command(subcommand)]

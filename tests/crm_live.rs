@@ -179,10 +179,64 @@ fn crm_resource_works_on_a_running_cluster() {
     node.ok("crm_resource --wait");
     assert_eq!(node.ok("crm_resource -W -r d -Q"), "n1\n");
 
+    // A count that was set by hand goes, too.
+    node.ok("crm resource failcount d set n1 3");
+    assert!(
+        node.ok("crm resource failcount d show n1")
+            .ends_with("=3\n")
+    );
+    node.ok("crm resource failcount d delete n1");
+    assert!(
+        node.ok("crm resource failcount d show n1")
+            .ends_with("=0\n")
+    );
+
+    let nodes = node.ok("crm_node -l --output-as=xml");
+    assert!(
+        nodes.contains("<node id=\"1\" name=\"n1\" state=\"member\"/>"),
+        "{nodes}"
+    );
+    let file = node.dir.path().join("out");
+    assert_eq!(
+        node.ok(&format!("crm_resource -l --output-to={}", file.display())),
+        ""
+    );
+    assert_eq!(std::fs::read_to_string(file).expect("a file"), "d\n");
+
     node.ok("crm_ticket -t t -g --force");
     assert_eq!(node.ok("crm_ticket -t t -G granted"), "true\n");
     let (code, told) = node.refused("crm_ticket -t t -r");
     assert!(code == 4 && told.contains("--force"), "{code} {told}");
+}
+
+#[test]
+fn a_page_is_kept_in_the_background_and_whoever_asked_for_it_goes_on() {
+    let node = Node::start();
+    let path = |name: &str| node.dir.path().join(name).display().to_string();
+    let (page, pid) = (path("page.xml"), path("pid"));
+    // Standard output is read to its end here, which comes only when nobody holds it any more.
+    let line = format!("crm_mon -d -i 1 --output-as=xml --output-to={page} -p {pid}");
+    assert_eq!(node.ok(&line), "");
+    let pid: i32 = std::fs::read_to_string(pid)
+        .expect("it is there at once")
+        .trim()
+        .parse()
+        .expect("a number");
+    let shows = |text: &str| std::fs::read_to_string(&page).is_ok_and(|page| page.contains(text));
+    assert!(shows("<pacemaker-result") && !shows("id=\"late\""));
+    node.ok("crm -F configure primitive late ocf:systole:Dummy");
+    let end = Instant::now() + Duration::from_secs(20);
+    while !shows("id=\"late\"") {
+        assert!(Instant::now() < end, "the page is not painted again");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let pid = rustix::process::Pid::from_raw(pid).expect("a process");
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it still runs");
+    let (code, told) = node.refused("crm_mon -d --output-to=/nothing/there/page");
+    assert!(
+        code == 66 && told.contains("/nothing/there/page"),
+        "{code} {told}"
+    );
 }
 
 #[test]
@@ -214,6 +268,16 @@ fn what_was_done_is_kept_explained_and_replayed() {
         told.contains("start of d on n1\n       because: d is to run on n1"),
         "{told}"
     );
+
+    // What happened, in its order, from what the cluster itself records.
+    let log = node.ok("crm history log d");
+    let at = |what: &str| {
+        log.find(what)
+            .unwrap_or_else(|| panic!("no {what:?} in {log}"))
+    };
+    assert!(at("+d") < at("Start d (n1)") && at("Start d (n1)") < at("start of d on n1: ok"));
+    let (code, told) = node.refused("crm history log nothing");
+    assert!(code == 105 && told.contains("\"nothing\""), "{told}");
 
     let graph = node.dir.path().join("graph.xml");
     let file = kept.join(format!("{name}.bz2"));

@@ -12,6 +12,14 @@ use crate::{
     xml::{self, Element, Limits},
 };
 
+/// Daemons of Pacemaker, whose cluster options are described like an agent's parameters.
+const DAEMONS: [&str; 4] = [
+    "pacemaker-based",
+    "pacemaker-controld",
+    "pacemaker-fenced",
+    "pacemaker-schedulerd",
+];
+
 /// `crm ra`.
 pub(crate) fn ra(shell: &mut Shell, command: &Ra) -> Result<(), Failure> {
     match command {
@@ -40,6 +48,12 @@ pub(crate) fn ra(shell: &mut Shell, command: &Ra) -> Result<(), Failure> {
             "agents of class {class} have no provider"
         ))
         .cure("only those of class ocf have")),
+        Ra::Info { agent } if DAEMONS.contains(&agent.as_str()) => {
+            let text = tools::captured(shell, agent, &["metadata"])?;
+            let root = xml::parse(text.as_bytes(), &Limits::METADATA)
+                .map_err(|error| Failure::new(CrmExit::DATA, format!("{agent}: {error}")))?;
+            shell.say(&described(agent, &root))
+        }
         Ra::Info { agent } => {
             let name = full_name(shell, agent)?;
             let text = tools::captured(shell, "crm_resource", &["--show-metadata", &name])?;
@@ -91,11 +105,12 @@ fn described(name: &str, root: &Element) -> String {
         let found = owner.child(tag).map(Element::text);
         found.unwrap_or_default().trim().to_owned()
     };
-    let mut out = format!(
-        "{} ({name})\n\n{}\n",
-        text(root, "shortdesc"),
-        text(root, "longdesc")
-    );
+    let mut short = text(root, "shortdesc");
+    if short.is_empty() {
+        // Fence agents have it as an attribute.
+        root.get("shortdesc").unwrap_or(name).clone_into(&mut short);
+    }
+    let mut out = format!("{short} ({name})\n\n{}\n", text(root, "longdesc"));
     out.push_str("\nParameters (*: required, []: default):\n");
     let params = root.child("parameters").into_iter();
     for param in params.flat_map(|all| all.children_named("parameter")) {
@@ -118,6 +133,9 @@ fn described(name: &str, root: &Element) -> String {
         for line in text(param, "longdesc").lines() {
             out.push_str(&format!("    {}\n", line.trim()));
         }
+    }
+    if root.child("actions").is_none() {
+        return out;
     }
     out.push_str("\nOperations' defaults (advisory minimum):\n\n");
     let actions = root.child("actions").into_iter();
@@ -151,7 +169,8 @@ pub(crate) fn maintenance(shell: &mut Shell, command: Maintenance) -> Result<(),
         None => {
             let value = if on { "true" } else { "false" };
             let words = ["-n", "maintenance-mode", "-v", value];
-            tools::within(shell, "crm_attribute", &words)
+            tools::within(shell, "crm_attribute", &words)?;
+            waited_for(shell)
         }
     }
 }
@@ -197,7 +216,17 @@ pub(crate) fn site(shell: &mut Shell, command: &Site) -> Result<(), Failure> {
     if shell.force {
         words.push("--force");
     }
-    tools::within(shell, "crm_ticket", &words)
+    tools::within(shell, "crm_ticket", &words)?;
+    waited_for(shell)
+}
+
+/// A tool changed something, and what follows is waited for where that was asked.
+fn waited_for(shell: &mut Shell) -> Result<(), Failure> {
+    if shell.wait {
+        super::wait::idle(shell, 3600)
+    } else {
+        Ok(())
+    }
 }
 
 /// `crm resource operations`.
@@ -206,6 +235,15 @@ pub(crate) fn operations(
     id: Option<&str>,
     node: Option<&str>,
 ) -> Result<(), Failure> {
+    let cib = shell.cib()?;
+    let facts = super::facts_of(&cib);
+    // What is left of one that is not configured any more is shown, too.
+    if let Some(id) = id.filter(|id| facts.rsc_named(id).is_none()) {
+        let mut known = facts.history.iter().map(|entry| entry.recorded.id());
+        if !known.any(|known| known == id) {
+            return Err(resource::no_resource(cib.root(), id));
+        }
+    }
     let mut words = vec!["--list-operations"];
     words.extend(id.into_iter().flat_map(|id| ["--resource", id]));
     words.extend(node.into_iter().flat_map(|node| ["--node", node]));

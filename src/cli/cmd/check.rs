@@ -249,7 +249,59 @@ fn find(root: &Element, changed: &dyn Fn(&Element) -> bool, agents: &mut Agents)
             ));
         }
     }
+    doubtful(root, configuration, changed, &mut found);
     found
+}
+
+/// What may be a typing error, and may come true later.
+fn doubtful(
+    root: &Element,
+    configuration: &Element,
+    changed: &dyn Fn(&Element) -> bool,
+    found: &mut Vec<Finding>,
+) {
+    let section = |name: &str| {
+        let all = configuration.child(name).into_iter();
+        all.flat_map(Element::children)
+            .filter(move |element| changed(element))
+    };
+    let resources = configuration.child("resources");
+    // A configuration in a file has no cluster yet.
+    let members = root
+        .child("status")
+        .filter(|it| it.children().next().is_some());
+    for node in section("nodes").filter(|_| members.is_some()) {
+        let name = node.get("uname").unwrap_or_default();
+        let joined = members.is_some_and(|it| {
+            let mut states = it.children_named("node_state");
+            states.any(|state| state.get("uname") == Some(name))
+        });
+        if !joined && !node.has("type") && !is_remote(resources, name) {
+            found.push(Finding::warning(format!(
+                "no node {name:?} has joined yet: it is shown as offline until it does"
+            )));
+        }
+    }
+    for level in section("fencing-topology") {
+        let devices = level.get("devices").unwrap_or_default().split(',');
+        for device in devices.filter(|device| !device.is_empty()) {
+            let known = resources.is_some_and(|all| all.find_id(device).is_some());
+            if !known {
+                found.push(Finding::warning(format!(
+                    "fencing_topology: there is no fence device {device:?}"
+                )));
+            }
+        }
+    }
+    for alert in section("alerts") {
+        let path = alert.get("path").unwrap_or_default();
+        if !std::path::Path::new(path).exists() {
+            let id = alert.id().unwrap_or_default();
+            found.push(Finding::warning(format!(
+                "{id}: there is no program {path} on this machine"
+            )));
+        }
+    }
 }
 
 fn is_remote(resources: Option<&Element>, name: &str) -> bool {

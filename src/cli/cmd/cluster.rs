@@ -10,6 +10,7 @@ use crate::{
     raft::MemberRole,
     rpc::{AdminAnswer, AdminRequest, ClusterStatus},
     terms::{CrmExit, DateTime},
+    xml::Element,
 };
 
 use super::{change, elsewhere, node::say, resource::edit, wait};
@@ -173,7 +174,7 @@ fn status(shell: &mut Shell, json: bool) -> Result<(), Failure> {
 
 /// Take a node out: of the cluster, and with it of the CIB.
 pub(crate) fn remove(shell: &mut Shell, node: &str) -> Result<(), Failure> {
-    if shell.access.live() {
+    if shell.access.live() && !is_only_configured(shell, node)? {
         return say(
             shell,
             AdminRequest::Remove {
@@ -195,6 +196,18 @@ pub(crate) fn remove(shell: &mut Shell, node: &str) -> Result<(), Failure> {
         }
         Ok(())
     })
+}
+
+/// Whether it is in the configuration alone: it never joined, or is no member any more.
+fn is_only_configured(shell: &mut Shell, node: &str) -> Result<bool, Failure> {
+    let members = cluster_status(shell)?.members;
+    let root = shell.cib()?.into_root();
+    let entry = change::node(&root, node);
+    let id = entry.and_then(Element::id);
+    let is_member = members
+        .iter()
+        .any(|member| member.name == *node || id == Some(member.id.to_string().as_str()));
+    Ok(!is_member && entry.is_some_and(|entry| !entry.has("type")))
 }
 
 fn log(shell: &mut Shell, request: AdminRequest, with_patch: bool) -> Result<(), Failure> {

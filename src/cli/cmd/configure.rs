@@ -344,6 +344,9 @@ fn show(shell: &mut Shell, words: &[String]) -> Result<(), Failure> {
     if !shell.deferred {
         shell.session = None;
     }
+    if text.is_empty() {
+        return Ok(());
+    }
     shell.say(&text)
 }
 
@@ -411,10 +414,10 @@ fn rename(shell: &mut Shell, old: &str, new: &str) -> Result<(), Failure> {
     }
     change(shell, |session| {
         if session.document.find(old).is_none() {
-            return Err(Failure::new(
-                CrmExit::NO_SUCH,
-                format!("there is no object {old:?}"),
-            ));
+            return Err(
+                Failure::new(CrmExit::NO_SUCH, format!("there is no object {old:?}"))
+                    .cure("crm configure show lists all objects"),
+            );
         }
         if session.document.configuration().find_id(new).is_some() {
             return Err(
@@ -726,6 +729,7 @@ fn save(shell: &mut Shell, words: &[String]) -> Result<(), Failure> {
 fn verify(shell: &mut Shell) -> Result<(), Failure> {
     let session = shell.session()?;
     let root = session.changed();
+    let root = cib::upgrade::todays_words(&root).unwrap_or(root);
     check::all(shell, &root)
 }
 

@@ -10,6 +10,19 @@ use crate::{
 /// Operations that a resource has without being told.
 const USUAL: [&str; 3] = ["start", "stop", "monitor"];
 
+/// All that a cluster calls an agent for.
+const CALLED: [&str; 9] = [
+    "start",
+    "stop",
+    "monitor",
+    "promote",
+    "demote",
+    "notify",
+    "migrate_to",
+    "migrate_from",
+    "reload-agent",
+];
+
 /// Begin it, or end it.
 pub(crate) fn run(shell: &mut Shell, trace: &Trace, on: bool) -> Result<(), Failure> {
     let id = trace.id.as_str();
@@ -17,6 +30,7 @@ pub(crate) fn run(shell: &mut Shell, trace: &Trace, on: bool) -> Result<(), Fail
     resource::edit(shell, |root| {
         let (element, _) =
             change::resource(root, id).ok_or_else(|| resource::no_resource(root, id))?;
+        knows(element, id, trace)?;
         if !element.is("primitive") {
             return Err(Failure::usage(format!("{id} is a {}", element.tag()))
                 .cure("name a primitive: agents are its alone"));
@@ -39,6 +53,24 @@ pub(crate) fn run(shell: &mut Shell, trace: &Trace, on: bool) -> Result<(), Fail
         ))?;
     }
     Ok(())
+}
+
+/// What is neither usual nor configured is never called.
+fn knows(element: &Element, id: &str, trace: &Trace) -> Result<(), Failure> {
+    let Some(name) = trace.op.as_deref() else {
+        return Ok(());
+    };
+    let configured = element.child("operations").into_iter();
+    let mut configured = configured.flat_map(Element::children);
+    if CALLED.contains(&name) || configured.any(|op| op.get("name") == Some(name)) {
+        return Ok(());
+    }
+    Err(
+        Failure::usage(format!("{id} has no operation {name:?}")).cure(format!(
+            "its agent is called for {}, and for what is configured",
+            CALLED.join(", ")
+        )),
+    )
 }
 
 /// Set or take away the parameters; how many operations it was.

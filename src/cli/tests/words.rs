@@ -101,3 +101,34 @@ fn plans_are_drawn_and_scores_told() {
     let told = said(&["configure graph", "resource scores"]);
     assert!(told.contains("<svg") && told.contains("a"), "{told}");
 }
+
+#[test]
+fn a_multi_state_resource_is_what_todays_schema_calls_it() {
+    let made = said(&["configure ms m a", "configure show m", "resource promote m"]);
+    assert!(made.contains("clone m a"), "{made}");
+    assert!(
+        made.contains("promotable=true") && !made.contains('['),
+        "{made}"
+    );
+    let plain = said(&["resource promote a", "resource demote nothing"]);
+    assert!(plain.contains("a is not promotable"), "{plain}");
+    assert!(plain.contains("no resource \"nothing\""), "{plain}");
+}
+
+#[test]
+fn what_can_hardly_be_meant_is_told() {
+    let traced = said(&["resource trace a junk", "configure show a"]);
+    assert!(
+        traced.contains("a has no operation \"junk\"") && !traced.contains("trace_ra"),
+        "{traced}"
+    );
+    let unknown = said(&["resource operations nothing", "history exclude"]);
+    assert!(unknown.contains("no resource \"nothing\""), "{unknown}");
+    assert!(unknown.contains("nothing is left out"), "{unknown}");
+    let names = said(&[
+        "configure fencing_topology n1",
+        "configure alert al /nothing/there",
+    ]);
+    assert!(names.contains("no fence device \"n1\""), "{names}");
+    assert!(names.contains("no program /nothing/there"), "{names}");
+}

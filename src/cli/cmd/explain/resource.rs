@@ -255,6 +255,9 @@ pub(super) fn why_nowhere(outcome: &Outcome, rsc: RscIdx) -> String {
         let why = why.unwrap_or_else(|| "it can't be started now".to_owned());
         return format!("it should run on {}: {why}", words::name(outcome, target));
     }
+    if let Some(target) = placed {
+        return format!("it is to be started on {}", words::name(outcome, target));
+    }
     let scores = final_scores(outcome, rsc);
     let nodes: Vec<OfNode> = facts
         .node_order
@@ -554,16 +557,31 @@ fn preference(nodes: &[OfNode], chosen: &str) -> String {
     }
 }
 
-/// Why not, node by node.
+/// Why not; nodes with the same reason together.
 fn obstacles(nodes: &[OfNode]) -> String {
-    let of_node = |node: &OfNode| {
-        let (why, cure) = node.obstacle.as_ref()?;
+    let mut groups: Vec<(&str, String, Vec<&OfNode>)> = Vec::new();
+    for node in nodes {
+        let Some((why, cure)) = &node.obstacle else {
+            continue;
+        };
         let cure = cure
             .as_ref()
             .map(|cure| format!(" (`crm {cure}` ends that)"));
-        Some(format!("{}: {why}{}", node.name, cure.unwrap_or_default()))
+        let cure = cure.unwrap_or_default();
+        let why = why.split(words::LAST_AT).next().unwrap_or(why);
+        match groups.iter_mut().find(|it| it.0 == why && it.1 == cure) {
+            Some((.., alike)) => alike.push(node),
+            None => groups.push((why, cure, vec![node])),
+        }
+    }
+    let told = |(why, cure, alike): &(&str, String, Vec<&OfNode>)| {
+        let names: Vec<&str> = alike.iter().map(|node| node.name.as_str()).collect();
+        // When it was matters where it is about one node.
+        let alone = alike[0].obstacle.as_ref().filter(|_| alike.len() == 1);
+        let why = alone.map_or(*why, |(why, _)| why);
+        format!("{}: {why}{cure}", names.join(", "))
     };
-    let all: Vec<String> = nodes.iter().filter_map(of_node).collect();
+    let all: Vec<String> = groups.iter().map(told).collect();
     if all.is_empty() {
         String::new()
     } else {

@@ -217,17 +217,28 @@ pub(super) fn gives(cause: &str, score: Score) -> String {
 }
 
 fn threshold_reached(id: &str, count: Score, threshold: Score, last_failure_s: i64) -> String {
+    if count.is_infinite() {
+        // A start that fails is not tried again on the same node, unless start-failure-is-fatal says so.
+        return format!("{id} failed there for good{}", last_at(last_failure_s));
+    }
     let times = if count == Score::new(1) {
         "once".to_owned()
     } else {
         format!("{count} times")
     };
-    let last = if last_failure_s > 0 {
-        format!(", last at {}", DateTime::from_epoch(last_failure_s))
+    let last = last_at(last_failure_s);
+    format!("migration-threshold {threshold} is reached: {id} failed {times}{last}")
+}
+
+/// What nodes have in common ends before this.
+pub(super) const LAST_AT: &str = ", last at ";
+
+fn last_at(time_s: i64) -> String {
+    if time_s > 0 {
+        format!("{LAST_AT}{}", DateTime::from_epoch(time_s))
     } else {
         String::new()
-    };
-    format!("migration-threshold {threshold} is reached: {id} failed {times}{last}")
+    }
 }
 
 /// What a place means, and what speaks for it.

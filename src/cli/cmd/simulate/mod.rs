@@ -5,6 +5,7 @@
 
 mod args;
 mod decide;
+mod doubts;
 mod input;
 mod profile;
 mod report;
@@ -203,6 +204,12 @@ fn simulate(options: &Options, report: &mut Report, left: &mut Left) -> Result<C
 
     report.time(time_line.as_deref());
     let mut facts = facts::read(&cib, &policy_input);
+    if options.format == args::Format::Text {
+        // A document is for programs, which know what they ask for.
+        report
+            .errors
+            .extend(doubts::doubts(options, &facts, wall_s));
+    }
     let wanted = Wanted {
         inactive: true,
         pending: true,

@@ -80,6 +80,31 @@ fn drawings_are_written_with_numbers_if_wanted() {
 }
 
 #[test]
+fn names_that_nobody_knows_are_told() {
+    let told = |options: &str| {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        called(CIB, options, folder.path()).2
+    };
+    for (options, about) in [
+        (
+            "-x CIB -S -d nobody",
+            "--node-down nobody: there is no such node",
+        ),
+        ("-x CIB -S -t junk", "--set-datetime junk: no point of time"),
+        ("-x CIB -S -q maybe", "--quorum maybe: taken for false"),
+        (
+            "-x CIB -S -F junk",
+            "--op-fail junk: expected RESOURCE_TASK",
+        ),
+        ("-x CIB -S -F b_start_0@h1=1", "there is no resource b"),
+    ] {
+        let errors = told(options);
+        assert!(errors.contains(about), "{options}: {errors}");
+    }
+    assert_eq!(told("-x CIB -S -F a_start_0@h1=0"), "");
+}
+
+#[test]
 fn every_option_of_the_help_is_known() {
     let words = args::HELP
         .split_whitespace()
