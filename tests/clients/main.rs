@@ -27,6 +27,7 @@ use systole::demo::enclose::{Side, enclose};
 mod agents;
 mod crmsh;
 mod lab;
+mod operator;
 mod pcs;
 mod session;
 
@@ -41,6 +42,7 @@ fn scenarios() -> Vec<Scenario> {
         crmsh::SCENARIOS,
         pcs::SCENARIOS,
         agents::SCENARIOS,
+        operator::SCENARIOS,
     ]
     .concat()
 }
