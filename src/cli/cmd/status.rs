@@ -422,6 +422,8 @@ fn live(shell: &mut Shell, status: &Status) -> Result<(), Failure> {
                 shown = text;
             }
         }
-        waiting.pause(pause)?;
+        if waiting.pause(pause).is_err() {
+            return Ok(());
+        }
     }
 }
