@@ -19,6 +19,9 @@ use crate::{clock::Mono, terms::CrmExit};
 /// What a shell says of a program that was ended with Ctrl-C.
 const INTERRUPTED: CrmExit = CrmExit(128 + 2);
 
+/// Ctrl-C is noticed within this time.
+const STEP: Duration = Duration::from_millis(100);
+
 /// Somebody waits, until this goes.
 pub(crate) struct Waiting {
     began: Mono,
@@ -56,12 +59,19 @@ impl Waiting {
 
     /// Until the next look; Ctrl-C ends it.
     pub(crate) fn pause(&self, pause: Duration) -> Result<(), Failure> {
-        std::thread::sleep(pause);
-        if ctrl_c::was_pressed() {
-            return Err(Failure::new(INTERRUPTED, "not waited for any longer")
-                .cure("what the cluster has begun goes on: see crm status"));
+        let mut left = pause;
+        loop {
+            let now = left.min(STEP);
+            std::thread::sleep(now);
+            left -= now;
+            if ctrl_c::was_pressed() {
+                return Err(Failure::new(INTERRUPTED, "not waited for any longer")
+                    .cure("what the cluster has begun goes on: see crm status"));
+            }
+            if left.is_zero() {
+                return Ok(());
+            }
         }
-        Ok(())
     }
 }
 
