@@ -1,5 +1,7 @@
 //! `crm cib`: the history of the configuration, as every node remembers it, and the way back.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 use similar::TextDiff;
 
@@ -69,11 +71,28 @@ pub fn run(shell: &mut Shell, command: Cib) -> Result<(), Failure> {
     }
 }
 
-fn entries(shell: &mut Shell, request: AdminRequest) -> Result<Vec<HistoryEntry>, Failure> {
-    match shell.access.ask(request)? {
-        AdminAnswer::History(entries) => Ok(entries),
-        other => Err(unexpected(&other)),
+/// What is remembered. Nodes are called by their names, which no number is.
+pub(super) fn entries(
+    shell: &mut Shell,
+    request: AdminRequest,
+) -> Result<Vec<HistoryEntry>, Failure> {
+    let mut entries = match shell.access.ask(request)? {
+        AdminAnswer::History(entries) => entries,
+        other => return Err(unexpected(&other)),
+    };
+    let root = shell.cib()?.into_root();
+    let nodes = root.descend(&["configuration", "nodes"]).into_iter();
+    let names: BTreeMap<&str, &str> = nodes
+        .flat_map(Element::children)
+        .filter_map(|node| Some((node.id()?, node.get("uname")?)))
+        .collect();
+    let objects = entries.iter_mut().flat_map(|entry| &mut entry.objects);
+    for touched in objects {
+        if let Some(name) = names.get(touched.id.as_str()) {
+            touched.id = (*name).to_owned();
+        }
     }
+    Ok(entries)
 }
 
 fn entry(shell: &mut Shell, number: u64) -> Result<HistoryEntry, Failure> {

@@ -14,7 +14,7 @@ use crate::{
     cli::{failure::Failure, saved, shell::Shell, show::Fencing},
     fencer::{Action, Record},
     raft::HistoryEntry,
-    rpc::{AdminAnswer, AdminRequest, Paths},
+    rpc::{AdminRequest, Paths},
     terms::{CrmExit, DateTime, ExecStatus, OcfExit},
     xml::Element,
 };
@@ -147,11 +147,8 @@ fn collect(shell: &mut Shell, last: usize) -> Result<Vec<Event>, Failure> {
     let mut events = transitions(shell, last, &mut operations);
     events.extend(operations.into_values());
     if shell.access.live() {
-        if let AdminAnswer::History(entries) =
-            shell.access.ask(AdminRequest::Log { last: CHANGES })?
-        {
-            events.extend(entries.iter().map(change));
-        }
+        let changes = cib::entries(shell, AdminRequest::Log { last: CHANGES })?;
+        events.extend(changes.iter().map(change));
         let status = cluster::cluster_status(shell)?;
         let fencing = Fencing::of(Some(&status));
         events.extend(fencing.records().iter().filter_map(fenced));
