@@ -3,6 +3,7 @@
 
 use thiserror::Error;
 
+use super::forget::{forget_older, unite};
 use crate::terms::FEATURE_SET;
 use crate::xml::{Element, Node, digest};
 
@@ -12,6 +13,9 @@ pub struct Draft {
     cib: Element,
     /// Nodes which are touched get an entry in the configuration when they have none.
     pub adds_nodes: bool,
+    /// What a cluster forgets when it is told to is forgotten: what is deleted, cancelled or cleared, a guest that went with
+    /// its host, a node that leaves. crm_simulate keeps all that. (spec 4 §10)
+    pub forgets: bool,
     now_s: i64,
 }
 
@@ -58,6 +62,7 @@ impl Draft {
         Draft {
             cib: cib.clone(),
             adds_nodes: false,
+            forgets: false,
             now_s,
         }
     }
@@ -252,7 +257,7 @@ impl Draft {
         node: (&str, Option<&str>),
         history: &History<'_>,
     ) -> Result<(), Error> {
-        let now_s = self.now_s;
+        let (now_s, forgets) = (self.now_s, self.forgets);
         let state = self.node_state(node.0, node.1)?;
         let id = state.id().unwrap_or(node.0).to_owned();
         let lrm = match state.child("lrm") {
@@ -260,6 +265,13 @@ impl Draft {
             None => child_with_id(state, "lrm", &id),
         };
         let resources = lrm.child_or_new("lrm_resources");
+        if forgets {
+            let names = [Some(history.entry), Some(history.rsc), history.known_as];
+            names
+                .into_iter()
+                .flatten()
+                .for_each(|id| unite(resources, id));
+        }
         let count = |id: &str| {
             let same = resources
                 .children_named("lrm_resource")
@@ -297,7 +309,11 @@ impl Draft {
             .filter_map(|op| op.get("call-id")?.parse::<i64>().ok());
         let last = calls.max().filter(|_| found == 1);
         let call = last.unwrap_or(0).max(0) + 1;
-        for id in history.entry_ids() {
+        let ids = history.entry_ids();
+        if forgets {
+            forget_older(rsc, &history, &ids);
+        }
+        for id in ids {
             let op = child_with_id(rsc, "lrm_rsc_op", &id);
             history.fill(op, call, node.0, now_s);
         }
@@ -306,9 +322,9 @@ impl Draft {
 }
 
 impl History<'_> {
-    /// `reload` is recorded as the start that it replaces.
-    fn recorded_task(&self) -> &str {
-        if matches!(self.task, "reload" | "reload-agent") {
+    /// `reload` is recorded as the start that it replaces, unless it recurs and replaces none.
+    pub(super) fn recorded_task(&self) -> &str {
+        if matches!(self.task, "reload" | "reload-agent") && self.interval_ms == 0 {
             "start"
         } else {
             self.task
@@ -366,7 +382,7 @@ impl History<'_> {
 }
 
 /// Copy the operations of all further entries with this id into the first one.
-fn merge_duplicates(resources: &mut Element, id: &str) {
+pub(super) fn merge_duplicates(resources: &mut Element, id: &str) {
     let same = resources
         .children_named("lrm_resource")
         .filter(|rsc| rsc.id() == Some(id));

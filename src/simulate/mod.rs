@@ -4,6 +4,7 @@
 //! May touch: nothing; pure.
 
 mod draft;
+mod forget;
 mod inject;
 mod pretend;
 mod render;

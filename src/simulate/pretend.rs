@@ -196,6 +196,11 @@ impl Run<'_> {
         let node = action.node.as_ref().map(|node| node.name.to_string());
         match action.kind {
             ActionKind::Pseudo => {
+                let guest = action.node.as_ref().filter(|_| action.task == "stonith");
+                if let Some(guest) = guest.filter(|_| self.draft.forgets) {
+                    let at = (guest.name.as_str(), Some(guest.uuid.as_str()));
+                    self.draft.forget_guest(at)?;
+                }
                 self.steps.push(Step::Pseudo {
                     key: action.key.clone(),
                     node,
@@ -217,6 +222,9 @@ impl Run<'_> {
                         }
                     }
                     None => {
+                        if self.draft.forgets {
+                            self.forget(action)?;
+                        }
                         let rsc = action.rsc.as_ref().map(|rsc| rsc.id.to_string());
                         self.steps.push(Step::Cluster {
                             task: action.task.clone(),
@@ -251,6 +259,10 @@ impl Run<'_> {
             interval_ms,
             node: node.name.to_string(),
         });
+        if self.draft.forgets && matches!(action.task.as_str(), "delete" | "cancel") {
+            self.forget(action)?;
+            return Ok(true);
+        }
         if without_history {
             return Ok(true);
         }
@@ -304,6 +316,21 @@ impl Run<'_> {
             },
         )?;
         Ok(failure.is_none())
+    }
+
+    /// What this action takes out of the status.
+    fn forget(&mut self, action: &Action) -> Result<(), Error> {
+        let Some(node) = &action.node else {
+            return Ok(());
+        };
+        let at = (node.name.as_str(), Some(node.uuid.as_str()));
+        match (action.task.as_str(), &action.rsc) {
+            ("do_shutdown", _) => self.draft.take_down(at.0, at.1),
+            ("delete" | "lrm_delete", Some(rsc)) => self.draft.forget_history(at, rsc),
+            ("cancel", Some(rsc)) => self.draft.forget_operation(at, rsc, action),
+            ("clear_failcount", Some(rsc)) => self.draft.forget_failures(at, rsc),
+            _ => Ok(()),
+        }
     }
 
     /// The exit status that somebody wants to see of this action.

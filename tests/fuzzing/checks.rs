@@ -10,7 +10,7 @@ use systole::policy::{self, Kept, Outcome};
 use systole::simulate::{Draft, Ending, Known, execute};
 use systole::xml::{Element, write};
 
-use crate::generate::{forget_cancelled, forget_deleted, input};
+use crate::generate::input;
 use crate::orders;
 
 /// Plans that may follow each other before the cluster must be at rest.
@@ -144,17 +144,9 @@ fn obeys(graph: &Graph, cib: &Element, contradictory: bool) -> Result<(), Proble
 
 /// What would really be done.
 fn deeds(graph: &Graph) -> Vec<String> {
-    // The simulation, as the reference's, leaves alone what these would remove.
-    let real = |action: &&Action| {
-        let idle = matches!(
-            action.task.as_str(),
-            "delete" | "clear_failcount" | "lrm_delete" | "lrm_refresh"
-        );
-        action.kind != ActionKind::Pseudo && !idle
-    };
     let mut deeds: Vec<String> = graph
         .actions()
-        .filter(real)
+        .filter(|action| action.kind != ActionKind::Pseudo)
         .map(|action| {
             let node = action.node.as_ref().map(|node| node.name.as_str());
             format!("{} on {}", action.key, node.unwrap_or("-"))
@@ -177,6 +169,7 @@ fn settles(cib: &Element, first: Outcome, kept: &mut Kept) -> Result<(), Problem
         seen.push(now);
         // What was done at one time is in no order where call ids say nothing, on different nodes.
         let mut draft = Draft::new(&cib, crate::status::NOW_S + 1 + round);
+        draft.forgets = true;
         let known = Known::of(&outcome.facts);
         let circle = has_circle(&outcome.graph);
         match execute(&outcome.graph, &mut draft, &known, &[]) {
@@ -192,9 +185,7 @@ fn settles(cib: &Element, first: Outcome, kept: &mut Kept) -> Result<(), Problem
             }
             Ok(_) => {}
         }
-        let before = std::mem::replace(&mut cib, draft.cib().clone());
-        forget_cancelled(&mut cib);
-        forget_deleted(&before, &mut cib, &outcome.graph);
+        cib = draft.cib().clone();
         outcome = policy::schedule(&cib, &input(&cib));
         // With what the decision before left, the same comes out.
         let again = policy::schedule_again(&cib, &input(&cib), kept);

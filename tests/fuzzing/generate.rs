@@ -1,13 +1,12 @@
 //! One seed, one CIB. Three ways lead to one: a status thrown together, a status that the cluster lived through, and a
 //! recorded case that was changed.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
-use systole::graph::{ActionKind, Graph};
+use systole::graph::ActionKind;
 use systole::policy::{self, Input};
 use systole::simulate::{Draft, Injections, Known, OpSpec, execute, inject};
-use systole::xml::{self, Element, Limits, Node, write};
+use systole::xml::{self, Element, Limits, Node};
 
 use crate::config::{self, Flavour};
 use crate::dice::Dice;
@@ -94,7 +93,7 @@ fn live(dice: &mut Dice, cib: Element) -> Element {
 }
 
 /// The simulation writes a cancellation down as a result; a node forgets the monitor instead.
-pub(crate) fn forget_cancelled(cib: &mut Element) {
+fn forget_cancelled(cib: &mut Element) {
     for at in places(cib) {
         let Some(entry) = cib.at_mut(&at).filter(|element| element.is("lrm_resource")) else {
             continue;
@@ -111,73 +110,6 @@ pub(crate) fn forget_cancelled(cib: &mut Element) {
             });
         }
     }
-}
-
-/// Nor does it remove history, as a node does that is told to: what was there before is forgotten then, and what came of it is of
-/// the agent that is configured.
-pub(crate) fn forget_deleted(before: &Element, cib: &mut Element, graph: &Graph) {
-    let deleted = |node: &str, entry: &str| {
-        let mut actions = graph.actions().filter(|action| action.task == "delete");
-        actions.find_map(|action| {
-            let (there, rsc) = (action.node.as_ref()?, action.rsc.as_ref()?);
-            let names = [Some(&rsc.id), rsc.long_id.as_ref()];
-            let named = names.iter().flatten().any(|id| id.as_str() == entry);
-            (there.name.as_str() == node && named).then_some(rsc)
-        })
-    };
-    let mut old: BTreeSet<(String, String, String)> = BTreeSet::new();
-    for (node, entry, row) in rows(before) {
-        old.insert((node.to_owned(), entry.to_owned(), write::pretty(row)));
-    }
-    for at in places(cib) {
-        let Some(entry) = cib.at(&at).filter(|element| element.is("lrm_resource")) else {
-            continue;
-        };
-        let (Some(node), Some(id)) = (node_of(cib, &at), entry.id()) else {
-            continue;
-        };
-        let (node, id) = (node.to_owned(), id.to_owned());
-        let Some(rsc) = deleted(&node, &id) else {
-            continue;
-        };
-        let Some(entry) = cib.at_mut(&at) else {
-            continue;
-        };
-        entry.retain_children(|row| !old.contains(&(node.clone(), id.clone(), write::pretty(row))));
-        if entry.children().next().is_none() {
-            entry.set("gone", "true");
-        }
-        entry.set("class", &rsc.class);
-        entry.set("type", &rsc.kind);
-        if let Some(provider) = &rsc.provider {
-            entry.set("provider", provider);
-        } else {
-            entry.unset("provider");
-        }
-    }
-    for at in places(cib) {
-        if let Some(list) = cib.at_mut(&at).filter(|e| e.is("lrm_resources")) {
-            list.retain_children(|entry| !entry.has("gone"));
-        }
-    }
-}
-
-/// The name of the node whose state holds the element at this place.
-fn node_of<'a>(cib: &'a Element, at: &[usize]) -> Option<&'a str> {
-    let mut above = (0..at.len()).filter_map(|depth| cib.at(&at[..depth]));
-    above.find(|e| e.is("node_state"))?.get("uname")
-}
-
-/// All results with the names of their node and entry.
-fn rows(cib: &Element) -> impl Iterator<Item = (&str, &str, &Element)> {
-    let states = cib.child("status").into_iter().flat_map(Element::children);
-    states.flat_map(|state| {
-        let entries = state.descendants().filter(|e| e.is("lrm_resource"));
-        entries.flat_map(move |entry| {
-            let rows = entry.children_named("lrm_rsc_op");
-            rows.filter_map(move |row| Some((state.get("uname")?, entry.id()?, row)))
-        })
-    })
 }
 
 fn node_names(cib: &Element) -> Vec<String> {

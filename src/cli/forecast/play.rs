@@ -3,13 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use super::times::base;
 use crate::{
     cli::cmd::explain,
-    graph::{ActionKind, Graph},
+    graph::ActionKind,
     policy::{Input, Outcome, facts::Facts, schedule},
     simulate::{self, Draft, Known},
-    terms::{OpKey, Role},
+    terms::Role,
     xml::Element,
 };
 
@@ -81,76 +80,6 @@ pub(crate) fn standing(facts: &Facts) -> Standing {
     found
 }
 
-/// What a simulation of a single transition leaves undone, because nothing in it depends on it: histories and fail counts
-/// that the cluster itself removes.
-fn forget(cib: &mut Element, graph: &Graph) {
-    for action in graph.actions() {
-        let (Some(node), Some(rsc)) = (&action.node, &action.rsc) else {
-            continue;
-        };
-        let states = cib.child_or_new("status").children_mut();
-        let states = states.filter(|state| {
-            state.get("uname") == Some(node.name.as_str()) || state.id() == Some(&node.uuid)
-        });
-        let of_rsc = |entry: &Element| {
-            entry
-                .id()
-                .is_some_and(|id| base(id) == base(rsc.id.as_str()))
-        };
-        match action.task.as_str() {
-            "lrm_delete" | "delete" => {
-                for state in states {
-                    if let Some(resources) = state
-                        .child_mut("lrm")
-                        .and_then(|lrm| lrm.child_mut("lrm_resources"))
-                    {
-                        resources.retain_children(|entry| !of_rsc(entry));
-                    }
-                }
-            }
-            // A simulation adds the cancellation, and keeps what was cancelled.
-            "cancel" => {
-                let what = action.meta("operation").unwrap_or("monitor");
-                let is_over = |op: &Element| {
-                    let key = op
-                        .get("operation_key")
-                        .and_then(|key| key.parse::<OpKey>().ok());
-                    key.is_some_and(|key| {
-                        key.interval_ms == action.interval_ms()
-                            && (key.task == what || key.task == "cancel")
-                    })
-                };
-                for state in states {
-                    let resources = state
-                        .child_mut("lrm")
-                        .and_then(|lrm| lrm.child_mut("lrm_resources"));
-                    let entries = resources.into_iter().flat_map(Element::children_mut);
-                    for entry in entries.filter(|entry| of_rsc(entry)) {
-                        entry.retain_children(|op| !is_over(op));
-                    }
-                }
-            }
-            "clear_failcount" => {
-                let counts = |pair: &Element| {
-                    let name = pair.get("name").unwrap_or_default();
-                    let rest = name
-                        .strip_prefix("fail-count-")
-                        .or_else(|| name.strip_prefix("last-failure-"));
-                    rest.is_some_and(|rest| rest.split('#').next() == Some(base(rsc.id.as_str())))
-                };
-                for set in states
-                    .flat_map(Element::children_mut)
-                    .filter(|part| part.is("transient_attributes"))
-                    .flat_map(Element::children_mut)
-                {
-                    set.retain_children(|pair| !counts(pair));
-                }
-            }
-            _ => {}
-        }
-    }
-}
-
 /// Carry it out.
 pub(crate) fn play(cib: &Element, input: &Input) -> Result<Played, simulate::Error> {
     let mut cib = cib.clone();
@@ -169,9 +98,9 @@ pub(crate) fn play(cib: &Element, input: &Input) -> Result<Played, simulate::Err
             break (outcome, false);
         }
         let mut draft = Draft::new(&cib, input.now_s);
+        draft.forgets = true;
         simulate::execute(&outcome.graph, &mut draft, &Known::of(&outcome.facts), &[])?;
         cib = draft.cib().clone();
-        forget(&mut cib, &outcome.graph);
         rounds.push(Round { outcome });
     };
     let first = rounds.first().map_or(&last, |round| &round.outcome);
