@@ -69,7 +69,8 @@ pub(in super::super) fn triggers(plan: &mut Plan, facts: &Facts, then: ActIdx, a
         return false;
     }
     // What a lost node remembers goes with its fencing: nobody tells it to forget that.
-    if first.runnable() && first.task == Task::DELETE && !in_graph(plan, facts, input.first) {
+    let forgets = matches!(first.task, Task::DELETE | Task::CLEAR);
+    if first.runnable() && forgets && !in_graph(plan, facts, input.first) {
         return false;
     }
     if first.migratable() && (kinds.has(Kinds::IF_UNMIGRATABLE) || (kinds == Kinds::ORD && is_stop))

@@ -242,7 +242,18 @@ fn compare_by(a: &HistoryOp, b: &HistoryOp, same_node: bool) -> Ordering {
             () => Ordering::Equal,
         };
     }
+    match (lost_its_number(a), lost_its_number(b)) {
+        (true, false) => return Ordering::Less,
+        (false, true) => return Ordering::Greater,
+        _ => {}
+    }
     compare_pending(a, b)
+}
+
+/// Something that has ended has a number. The specification takes what has none for under way, and so for newer than all that
+/// was recorded since: a stop would seem older than the monitor before it, and be asked for again and again.
+fn lost_its_number(op: &HistoryOp) -> bool {
+    op.call_id == -1 && op.status.is_some_and(|status| status >= 0)
 }
 
 fn compare_pending(a: &HistoryOp, b: &HistoryOp) -> Ordering {

@@ -134,6 +134,17 @@ fn find(facts: &mut Facts, id: &str, node: NodeIdx) -> Option<RscIdx> {
         found
     };
     let it = &facts.rscs[found];
+    // An instance that this node knows by another name too, as stopped, goes by the name under which more is said of it;
+    // by the other one it would be stopped there and stay active here, for ever. (not in the specification)
+    let two_names = |entry: &HistoryEntry| entry.node == node && entry.rsc == Some(found);
+    if it.id == *id
+        && it.history_id.is_some()
+        && it.active.is_empty()
+        && facts.history.iter().any(two_names)
+    {
+        facts.rscs[found].history_id = None;
+        return Some(found);
+    }
     if it.id != *id && it.history_id.as_ref().is_none_or(|known| *known != *id) {
         facts.rscs[found].history_id = Some(RscId::from(id));
         facts

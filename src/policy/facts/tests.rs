@@ -131,6 +131,24 @@ fn a_failed_monitor_asks_for_a_stop_and_a_failed_stop_for_fencing() {
 }
 
 #[test]
+fn what_has_ended_without_a_number_is_older_than_what_has_one() {
+    let watched = op("monitor", 10_000, 9, 0, 0).replace(r#"call-id="9""#, "");
+    let stopped = entry("db", &[watched, op("stop", 0, 4, 0, 0)]);
+    let facts = facts_of(&cib(&[], DB, [&stopped, ""]));
+    assert_eq!(table(&facts), "db Stopped [] n1=0 n2=0\n");
+}
+
+#[test]
+fn an_instance_goes_by_the_name_under_which_it_is_active() {
+    let clone = format!(r#"<clone id="c">{DB}</clone>"#);
+    let stopped = entry("db", &[op("stop", 0, 4, 0, 0)]);
+    let started = entry("db:0", &[op("start", 0, 3, 0, 0)]);
+    let facts = facts_of(&cib(&[], &clone, [&format!("{stopped}{started}"), ""]));
+    let db = &facts.rscs[facts.rsc_by_id("db:0").expect("the first instance")];
+    assert_eq!((db.active.len(), db.history_id.as_ref()), (1, None));
+}
+
+#[test]
 fn what_is_not_managed_stays_where_it_is() {
     let started = entry("db", &[op("start", 0, 3, 0, 0)]);
     let facts = facts_of(&cib(&[("maintenance-mode", "true")], DB, [&started, ""]));

@@ -434,3 +434,24 @@ fn a_probe_that_is_under_way_is_no_changed_definition() {
         ["Restart a ( n1 ) due to resource definition change"]
     );
 }
+
+#[test]
+fn nothing_waits_until_a_lost_node_forgets_failures() {
+    let text = r#"<cib validate-with="pacemaker-4.0" have-quorum="1" dc-uuid="1"><configuration><crm_config/>
+        <nodes><node id="1" uname="h1"/><node id="2" uname="h2"/></nodes><resources/><constraints/></configuration><status>
+        <node_state id="1" uname="h1" in_ccm="true" expected="member"><transient_attributes id="1"><instance_attributes id="a">
+          <nvpair id="f" name="fail-count-gone#monitor_5000" value="1"/></instance_attributes></transient_attributes></node_state>
+        <node_state id="2" uname="h2" in_ccm="true" crmd="online" join="member" expected="member"><lrm id="2"><lrm_resources>
+          <lrm_resource id="gone" class="ocf" provider="x" type="D"><lrm_rsc_op id="gone_last_0" operation="start"
+            call-id="1" rc-code="0" op-status="0" interval="0" transition-key="1:1:0:u"/></lrm_resource>
+          <lrm_resource id="fence" class="stonith" type="x"><lrm_rsc_op id="fence_last_0" operation="start"
+            call-id="1" rc-code="0" op-status="0" interval="0" transition-key="1:1:0:u"/></lrm_resource>
+        </lrm_resources></lrm></node_state></status></cib>"#;
+    let cib = read::parse(text, &read::Limits::default()).expect("well-formed");
+    let outcome = schedule(&cib, &Input::at(1_700_000_000));
+    let keys: Vec<&str> = outcome.graph.actions().map(|a| a.key.as_str()).collect();
+    assert!(keys.contains(&"stonith-h1-reboot") && keys.contains(&"gone_stop_0"));
+    assert!(!keys.contains(&"gone_clear_failcount_0"));
+    let broken = graph::check(&outcome.graph, None);
+    assert!(broken.is_empty(), "{broken:?}");
+}
