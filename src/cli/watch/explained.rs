@@ -34,7 +34,7 @@ struct Explained {
     touches: fn(&Case<'_>) -> Tops,
 }
 
-const EXPLAINED: [Explained; 11] = [
+const EXPLAINED: [Explained; 12] = [
     Explained {
         what: "preferences are merged otherwise for negative scores, along chains, in groups and clones",
         spec: "spec 2 §10.5.1, §13.4, §22",
@@ -61,7 +61,7 @@ const EXPLAINED: [Explained; 11] = [
         touches: expired,
     },
     Explained {
-        what: "an instance stays when the places that it likes better are kept for others",
+        what: "an instance stays, or its members stop, when the places that it likes better are kept for others",
         spec: "spec 2 §13.4 step 4",
         touches: stays,
     },
@@ -89,6 +89,11 @@ const EXPLAINED: [Explained; 11] = [
         what: "instances of a clone with clone-node-max above 1 are unique unless it says otherwise",
         spec: "spec 1 §11.3",
         touches: several_to_a_node,
+    },
+    Explained {
+        what: "of two blocks of transient attributes the last says how often a resource failed, and when",
+        spec: "spec 1 §4.2, §8.3",
+        touches: counted_twice,
     },
 ];
 
@@ -171,15 +176,20 @@ impl<'c> Case<'c> {
             if theirs == ours {
                 return true;
             }
-            if !ties || theirs.scores != ours.scores {
+            if !ties {
                 return false;
             }
+            // What is placed with it has other scores then; its own must be the same.
+            let weighed = |rsc: &str| {
+                let [there, here] = [&theirs, &ours].map(|answer| scores_of(rsc, &answer.scores));
+                theirs.scores == ours.scores || (!here.is_empty() && there == here)
+            };
             let other =
                 |line: &&String| !(theirs.summary.contains(*line) && ours.summary.contains(*line));
             let lines = theirs.summary.iter().chain(&ours.summary).filter(other);
             let tied: Tops = lines
                 .filter_map(|line| of_summary(line))
-                .filter(|rsc| self.has_equals(rsc, &ours.scores))
+                .filter(|rsc| weighed(rsc) && self.has_equals(rsc, &ours.scores))
                 .filter_map(|rsc| self.top(rsc))
                 .map(str::to_owned)
                 .collect();
@@ -192,10 +202,7 @@ impl<'c> Case<'c> {
 
     /// Whether two nodes are the best for it among those that can run something. What instances think of nodes is not compared, so it is not looked at.
     fn has_equals(&self, rsc: &str, scores: &[String]) -> bool {
-        let score = |line: &String| {
-            let rest = line
-                .strip_prefix(rsc)?
-                .strip_prefix(" allocation score on ")?;
+        let score = |rest: &str| {
             let (node, score) = rest.split_once(": ")?;
             if !self.usable(node) {
                 return None;
@@ -207,7 +214,10 @@ impl<'c> Case<'c> {
             };
             Some((node.to_owned(), score))
         };
-        let best: BTreeMap<String, i64> = scores.iter().filter_map(score).collect();
+        let best: BTreeMap<String, i64> = scores_of(rsc, scores)
+            .into_iter()
+            .filter_map(score)
+            .collect();
         let most = best.values().max();
         best.is_empty() || best.values().filter(|value| Some(*value) == most).count() > 1
     }
@@ -268,17 +278,32 @@ impl<'c> Case<'c> {
 
     fn graph(&self, rows: &[String], touched: &Tops) -> Vec<String> {
         let untouched = |action: &str| {
+            if let Some(order) = self.of_order(action) {
+                return self.named_in(order).is_disjoint(touched);
+            }
             let top = of_action(action).and_then(|rsc| self.top(rsc));
             top.is_none_or(|top| !touched.contains(top))
         };
         let rows = rows.iter().filter_map(|row| {
             let (action, inputs) = split(row)?;
-            untouched(action).then(|| {
+            // A node that leaves waits until nothing runs on it, or does not leave.
+            let leaves = action.starts_with("crm_event do_shutdown-");
+            let stays = leaves && !inputs.iter().all(|input| untouched(input));
+            (untouched(action) && !stays).then(|| {
                 let inputs: Vec<&str> = inputs.into_iter().filter(|one| untouched(one)).collect();
                 join(action, &inputs)
             })
         });
         rows.collect()
+    }
+
+    /// The order of `pseudo_event clone-one-or-more:ord-1 ...`, and of the same for one of its sets.
+    fn of_order(&self, action: &str) -> Option<&Element> {
+        let key = action.split(' ').nth(1)?;
+        let (_, id) = key.split_once("one-or-more:")?;
+        let mut orders = self.cib.descendants().filter(|e| e.is("rsc_order"));
+        orders
+            .find(|order| order.id() == Some(id) || order.descendants().any(|e| e.id() == Some(id)))
     }
 
     /// Whether a node can run anything.
@@ -437,7 +462,7 @@ fn expired(case: &Case<'_>) -> Tops {
         .collect()
 }
 
-/// Clones of which an instance goes elsewhere there, and not here.
+/// Clones of which an instance goes elsewhere there, and not here; when none may run, it shows in which one probes a node.
 fn stays(case: &Case<'_>) -> Tops {
     let clones: Tops = case
         .clones()
@@ -445,9 +470,22 @@ fn stays(case: &Case<'_>) -> Tops {
         .collect();
     let goes = |line: &&String| line.contains(" -> ") && !case.ours.summary.contains(line);
     let gone = case.theirs.summary.iter().filter(goes);
-    let tops = gone
-        .filter_map(|line| of_summary(line))
-        .filter_map(|rsc| case.top(rsc));
+    let probed = |rows: &[String]| -> BTreeSet<(String, String)> {
+        let probe = |row: &String| {
+            let (rsc, node) = row.strip_prefix("rsc_op ")?.split_once("_monitor_0 ")?;
+            Some((rsc.to_owned(), node.split(" <- ").next()?.to_owned()))
+        };
+        rows.iter().filter_map(probe).collect()
+    };
+    let (there, here) = (probed(&case.theirs.graph), probed(&case.ours.graph));
+    let base = |rsc: &str| rsc.split(':').next().unwrap_or_default().to_owned();
+    let by_another = there.difference(&here).filter(|(rsc, node)| {
+        let mut others = here.difference(&there);
+        others.any(|(other, at)| at == node && base(other) == base(rsc))
+    });
+    let rscs = gone.filter_map(|line| of_summary(line));
+    let rscs = rscs.chain(by_another.map(|(rsc, _)| rsc.as_str()));
+    let tops = rscs.filter_map(|rsc| case.top(rsc));
     tops.filter(|top| clones.contains(*top))
         .map(str::to_owned)
         .collect()
@@ -493,6 +531,41 @@ fn several_to_a_node(case: &Case<'_>) -> Tops {
         .collect()
 }
 
+/// What a node counts the failures of in two blocks that don't say the same: 2.1 takes the first of them.
+fn counted_twice(case: &Case<'_>) -> Tops {
+    let failures = |name: &str| {
+        let kinds = ["fail-count-", "last-failure-"];
+        let counted = kinds.iter().find_map(|kind| name.strip_prefix(kind));
+        counted.and_then(|counted| Some(counted.split_once('#')?.0.to_owned()))
+    };
+    let mut rscs = Tops::new();
+    let all = case.cib.descendants();
+    for attributes in all.filter(|e| e.is("transient_attributes")) {
+        let mut said: BTreeMap<&str, &str> = BTreeMap::new();
+        for block in attributes.children_named("instance_attributes") {
+            for pair in block.children() {
+                let (Some(name), Some(value)) = (pair.get("name"), pair.get("value")) else {
+                    continue;
+                };
+                if *said.entry(name).or_insert(value) != value {
+                    rscs.extend(failures(name));
+                }
+            }
+        }
+    }
+    let tops = rscs.iter().filter_map(|rsc| case.top(rsc));
+    tops.map(str::to_owned).collect()
+}
+
+/// What lines like `r-1 allocation score on n1: 5` say of a resource: `n1: 5`.
+fn scores_of<'a>(rsc: &str, lines: &'a [String]) -> Vec<&'a str> {
+    let score = |line: &'a String| {
+        line.strip_prefix(rsc)?
+            .strip_prefix(" allocation score on ")
+    };
+    lines.iter().filter_map(score).collect()
+}
+
 /// The resource of `* Move r-1 ( n1 -> n2 )`.
 fn of_summary(line: &str) -> Option<&str> {
     let mut words = line.split(' ').skip(1);
@@ -510,8 +583,8 @@ fn of_action(action: &str) -> Option<&str> {
         Some((rsc, _)) => Some(rsc),
         None => {
             let (key, _interval) = key.rsplit_once('_')?;
-            let migrates = ["_migrate_to", "_migrate_from"];
-            let base = migrates.iter().find_map(|task| key.strip_suffix(task));
+            let of_two_words = ["_migrate_to", "_migrate_from", "_clear_failcount"];
+            let base = of_two_words.iter().find_map(|task| key.strip_suffix(task));
             base.or_else(|| Some(key.rsplit_once('_')?.0))
         }
     }
@@ -544,7 +617,11 @@ fn without_probes(rows: &[String]) -> Vec<String> {
 /// Rows and inputs that only one series has, and that nothing else depends on:
 ///
 /// - a member's stop before the start of the one in front of it, and edges within ordered clones (spec 3 §9.2 rule 7, §20);
-/// - the start of a group or clone that nothing waits for, since nothing of it starts (spec 3 §9.3, §9.7);
+/// - the start of a group or clone that nothing waits for, since nothing of it starts, and its announcement
+///   (spec 3 §9.3, §9.7, §16.1);
+/// - instances of one clone in front of those of another, where an order of kind Serialize is between the two, which then
+///   wait for each other as a whole (spec 3 §1.4, §14.8);
+/// - a lost node's failures that 2.1 waits to be cleared and nobody clears (our own rule, spec 3 §17.2);
 /// - the cancellation of a member's monitor that its stop ends anyway: without a place from a tentative assignment, its
 ///   actions are left as they are (spec 2 §13.4 step 4d, §11.4).
 pub fn rows(cib: &Element, rows: Vec<String>) -> Vec<String> {
@@ -567,6 +644,17 @@ pub fn rows(cib: &Element, rows: Vec<String>) -> Vec<String> {
     let cloned: BTreeSet<String> = clones().flat_map(ids_in).collect();
     let cloned_groups = || clones().filter(|clone| clone.child("group").is_some());
     let in_cloned_groups: BTreeSet<String> = cloned_groups().flat_map(ids_in).collect();
+    let apart = serialized_clones(cib);
+    let inner = |clone: &str, rsc: &str| {
+        let clone = clones().find(|one| one.id() == Some(clone));
+        clone.is_some_and(|one| one.descendants().skip(1).any(|e| e.id() == Some(rsc)))
+    };
+    let is_of_instances = |rsc: &str, input: &str| {
+        let first = parts(input).map(|(first, _)| first).unwrap_or_default();
+        let mut pairs = apart.iter();
+        pairs.any(|[one, two]| inner(one, first) && inner(two, rsc))
+    };
+    let never_cleared = never_cleared(&rows);
     let idle = idle_starts(&rows);
     let needless = |action: &str| idle.contains(action);
     let is_new = |rsc: &str, task: &str, input: &str| match parts(input) {
@@ -593,16 +681,49 @@ pub fn rows(cib: &Element, rows: Vec<String>) -> Vec<String> {
         {
             return None;
         }
-        inputs.retain(|input| !needless(input));
+        inputs.retain(|input| !needless(input) && !never_cleared.contains(*input));
         if let Some((rsc, task)) = parts(action) {
-            inputs.retain(|input| !is_new(rsc, task, input));
+            inputs.retain(|input| !is_new(rsc, task, input) && !is_of_instances(rsc, input));
         }
         Some(join(action, &inputs))
     };
     rows.into_iter().filter_map(change).collect()
 }
 
-/// Pseudo-events `start` that no action waits for, however indirectly.
+/// First and then of orders of kind Serialize, in sets too.
+fn serialized_clones(cib: &Element) -> Vec<[&str; 2]> {
+    let orders = cib.descendants().filter(|e| e.is("rsc_order"));
+    let serial = orders.filter(|order| order.get("kind") == Some("Serialize"));
+    let mut pairs = Vec::new();
+    for order in serial {
+        let in_sets = order
+            .descendants()
+            .filter(|e| e.is("resource_ref"))
+            .filter_map(Element::id);
+        let ends = ["first", "then"].into_iter();
+        let all: Vec<&str> = ends
+            .filter_map(|end| order.get(end))
+            .chain(in_sets)
+            .collect();
+        for (at, first) in all.iter().enumerate() {
+            pairs.extend(all[at + 1..].iter().map(|then| [*first, *then]));
+        }
+    }
+    pairs
+}
+
+/// What is waited for that clears failures, and is in no row itself.
+fn never_cleared(rows: &[String]) -> BTreeSet<String> {
+    let done: BTreeSet<&str> = rows.iter().filter_map(|row| Some(split(row)?.0)).collect();
+    let inputs = rows.iter().filter_map(|row| split(row));
+    inputs
+        .flat_map(|(_, inputs)| inputs)
+        .filter(|input| input.contains("_clear_failcount_0 ") && !done.contains(input))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Pseudo-events `start` that no action waits for, however indirectly, and what announces these and nobody hears.
 fn idle_starts(rows: &[String]) -> BTreeSet<String> {
     let mut idle: BTreeSet<String> = BTreeSet::new();
     loop {
@@ -613,8 +734,20 @@ fn idle_starts(rows: &[String]) -> BTreeSet<String> {
             .iter()
             .flat_map(|(_, inputs)| inputs.iter().copied())
             .collect();
+        let announces = |action: &str| {
+            let phases = ["_confirmed-pre_notify_start_0", "_pre_notify_start_0"];
+            let mut clones = phases.iter().filter_map(|phase| {
+                let key = action.split(' ').nth(1)?;
+                key.strip_suffix(phase)
+            });
+            clones.any(|clone| {
+                let start = format!("pseudo_event {clone}_start_0 ");
+                idle.iter().any(|other| other.starts_with(&start))
+            })
+        };
         let starts = live.iter().map(|(action, _)| *action).filter(|action| {
-            action.starts_with("pseudo_event ") && action.contains("_start_0 start on ")
+            let starts = action.contains("_start_0 start on ") || announces(action);
+            action.starts_with("pseudo_event ") && starts
         });
         let more: Vec<String> = starts
             .filter(|action| !waited_for.contains(action))
@@ -632,4 +765,57 @@ fn parts(identity: &str) -> Option<(&str, &str)> {
     let key = identity.split_whitespace().nth(1)?.strip_suffix("_0")?;
     let (rsc, task) = key.rsplit_once('_')?;
     Some((rsc.split(':').next().unwrap_or(rsc), task))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::xml::{Limits, parse};
+
+    fn left(cib: &str, given: &[&str]) -> Vec<String> {
+        let cib = parse(cib, &Limits::default()).expect("well-formed");
+        rows(&cib, given.iter().map(|row| (*row).to_owned()).collect())
+    }
+
+    #[test]
+    fn the_resource_of_an_action_stands_in_its_key() {
+        for key in ["db_start_0", "db_migrate_to_0", "db_clear_failcount_0"] {
+            let row = format!("crm_event {key} x on n1 via -");
+            assert_eq!(of_action(&row), Some("db"), "{row}");
+        }
+    }
+
+    #[test]
+    fn a_start_that_nothing_waits_for_goes_with_its_announcement() {
+        let pre = "pseudo_event c_pre_notify_start_0 notify on - via -";
+        let told = "pseudo_event c_confirmed-pre_notify_start_0 notified on - via -";
+        let start = "pseudo_event c_start_0 start on - via -";
+        let rows = [
+            format!("{pre} <- []"),
+            format!("{told} <- [{pre}]"),
+            format!("{start} <- [{told}]"),
+        ];
+        let mut rows: Vec<&str> = rows.iter().map(String::as_str).collect();
+        assert!(left("<cib/>", &rows).is_empty());
+        let waits = format!("rsc_op db_start_0 start on n1 via - <- [{start}]");
+        rows.push(&waits);
+        assert_eq!(left("<cib/>", &rows), rows);
+    }
+
+    #[test]
+    fn instances_of_clones_in_series_need_not_wait_for_each_other() {
+        let cib = |kind| {
+            format!(
+                r#"<cib><clone id="a"><group id="g"/></clone><clone id="b"><primitive id="r"/></clone>
+                <rsc_order first="a" then="b" kind="{kind}"/></cib>"#
+            )
+        };
+        let rows = [
+            "rsc_op r:0_start_0 start on n1 via - <- [pseudo_event b_start_0 start on - via -; pseudo_event g:0_running_0 running on - via -]",
+        ];
+        let alone =
+            "rsc_op r:0_start_0 start on n1 via - <- [pseudo_event b_start_0 start on - via -]";
+        assert_eq!(left(&cib("Serialize"), &rows), [alone]);
+        assert_eq!(left(&cib("Mandatory"), &rows), rows);
+    }
 }
