@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use systole::cib::{Cib, schema};
-use systole::graph::{self, Action, ActionKind, Graph, Rule};
+use systole::graph::{self, ActionKind, Graph, Rule};
 use systole::policy::{self, Kept, Outcome};
 use systole::simulate::{Draft, Ending, Known, execute};
 use systole::xml::{Element, write};
