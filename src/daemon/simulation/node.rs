@@ -62,6 +62,8 @@ pub(super) struct Node {
     pub(super) ppm: i64,
     /// Since when this daemon runs without having been paused.
     pub(super) well_since: Option<u64>,
+    /// When it last began to act alone.
+    pub(super) alone_since: u64,
     pub(super) calls: i64,
     pub(super) raft: Raft,
     /// Two nodes without a witness.
@@ -135,6 +137,7 @@ impl Node {
             life: 0,
             paused_until: 0,
             well_since: None,
+            alone_since: 0,
             offset: 0,
             ppm: 0,
             calls: 0,
@@ -585,6 +588,7 @@ impl World {
         let alone = matches!(authority, Authority::Alone(_));
         if alone && !matches!(was, Authority::Alone(_)) {
             node.overlay = true;
+            node.alone_since = self.now;
             let belonged = words::belongs(&node.state, node.id, node.knowledge.life);
             let may_keep = node.presence.view(mono).may_keep && belonged;
             node.cib = words::alone(&node.state, node.id, may_keep);
