@@ -150,6 +150,10 @@ pub fn run(tool: &mut Tool, args: &[String]) -> Result<(), Failure> {
         Form::Nothing => tool.output_as("none")?,
         _ => {}
     }
+    if asked.daemonize {
+        // The document is in the file; to whoever started it there is nothing to say.
+        tool.output_as("text")?;
+    }
     if asked.daemonize && !asked.foreground {
         return detach(tool, &asked, args);
     }
