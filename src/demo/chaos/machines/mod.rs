@@ -245,8 +245,9 @@ impl<'a> Machines<'a> {
             stop.store(true, Ordering::Relaxed);
             done
         })?;
-        let more =
-            |to: &AtomicU64, by: AtomicU64| drop(to.fetch_add(by.into_inner(), Ordering::Relaxed));
+        let more = |to: &AtomicU64, by: AtomicU64| {
+            to.fetch_add(by.into_inner(), Ordering::Relaxed);
+        };
         more(&self.acknowledged, counts.0);
         more(&self.in_doubt, counts.1);
         self.settle()
