@@ -416,19 +416,20 @@ fn what_is_not_managed_passes_on_what_it_waits_for() {
 
 #[test]
 fn a_probe_that_is_under_way_is_no_changed_definition() {
-    let with = |status: i32, rc: i32| {
+    let with = |status: i32, rc: i32, call: i32| {
         format!(
             r#"<lrm_resource id="a" class="ocf" provider="x" type="D"><lrm_rsc_op id="a_last_0" operation_key="a_start_0"
             operation="start" transition-key="5:-1:0:u" transition-magic="0:0;5:-1:0:u" call-id="5" rc-code="0" op-status="0"
             interval="0" op-digest="f2317cad3d54cec5d7d7aa7d0bf35cf8"/><lrm_rsc_op id="a_monitor_0" operation_key="a_monitor_0"
             operation="monitor" transition-key="1:1:7:v" transition-magic="{status}:{rc};1:1:7:v" rc-code="{rc}"
-            op-status="{status}" interval="0"/></lrm_resource>"#
+            op-status="{status}" call-id="{call}" interval="0"/></lrm_resource>"#
         )
     };
-    let under_way = on_two_nodes(&primitive("a"), "", &with(-1, 193), &row("a", "monitor", 7));
+    let probed = row("a", "monitor", 7);
+    let under_way = on_two_nodes(&primitive("a"), "", &with(-1, 193, -1), &probed);
     assert_eq!(lines(&under_way), [""; 0]);
     // One that is done, and nobody knows with which parameters, is.
-    let done = on_two_nodes(&primitive("a"), "", &with(0, 0), &row("a", "monitor", 7));
+    let done = on_two_nodes(&primitive("a"), "", &with(0, 0, 6), &probed);
     assert_eq!(
         lines(&done),
         ["Restart a ( n1 ) due to resource definition change"]
