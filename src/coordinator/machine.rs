@@ -45,8 +45,6 @@ pub struct Machine {
     cib: Cib,
     members: BTreeMap<NodeId, NodeName>,
     peers: BTreeMap<NodeId, Peer>,
-    /// In which life each node was heard last.
-    lives: BTreeMap<NodeId, u64>,
     /// The life of each node that fencing has ended, known here before it is recorded.
     ended: BTreeMap<NodeId, u64>,
     /// What nodes said that they do without a lease.
@@ -80,27 +78,8 @@ struct Transition {
     leave_last: Option<TransitionKey>,
     /// Nodes that actions of this graph, already begun, take down.
     downed: Vec<String>,
-    /// Which lives of its node each fencing that has begun is to end.
-    shots: BTreeMap<ActionId, Lives>,
-}
-
-/// In which life a node is, as far as a coordinator knows. What it has heard of before it orders a shot is dead after it.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-struct Lives {
-    /// As its entry has it.
-    recorded: Option<u64>,
-    /// As it was heard, which is perhaps not recorded yet.
-    heard: Option<u64>,
-}
-
-impl Lives {
-    fn include(self, life: Option<u64>) -> bool {
-        life == self.recorded || life.is_some() && life == self.heard
-    }
-
-    fn last(self) -> Option<u64> {
-        self.heard.or(self.recorded)
-    }
+    /// Which life of its node each fencing that has begun is to end.
+    shots: BTreeMap<ActionId, Option<u64>>,
 }
 
 /// Why a write was made.
@@ -128,7 +107,6 @@ impl Machine {
             cib: Cib::empty(),
             members: BTreeMap::new(),
             peers: BTreeMap::new(),
-            lives: BTreeMap::new(),
             ended: BTreeMap::new(),
             pledges: BTreeMap::new(),
             state: State::Idle,
@@ -152,7 +130,7 @@ impl Machine {
             Event::Members(members) => {
                 self.members = members.into_iter().collect();
                 self.peers.retain(|id, _| self.members.contains_key(id));
-                self.lives.retain(|id, _| self.members.contains_key(id));
+                self.ended.retain(|id, _| self.members.contains_key(id));
                 self.ensure_nodes(effects);
             }
             Event::Peer(id, peer) => self.on_peer(id, peer, effects),
@@ -237,7 +215,6 @@ impl Machine {
         match authority {
             Authority::None => {
                 self.peers.clear();
-                self.lives.clear();
                 self.ended.clear();
                 self.pledges.clear();
             }

@@ -47,9 +47,6 @@ impl Machine {
     pub(super) fn on_peer(&mut self, id: NodeId, peer: Peer, effects: &mut Vec<Effect>) {
         let name = self.name_of(id);
         let before = self.peers.insert(id, peer);
-        if let Peer::Alive { incarnation } = peer {
-            self.lives.insert(id, incarnation);
-        }
         match (before, peer) {
             (Some(Peer::Alive { .. }) | None, Peer::Silent { heard: true }) => {
                 effects.push(Effect::Say(format!("does not hear {name} any more")));
@@ -264,14 +261,6 @@ impl Machine {
     pub(super) fn life_of(&self, name: &NodeName) -> Option<u64> {
         let state = join::state_of(&self.cib, self.id_of(name)?)?;
         state.get("incarnation")?.parse().ok()
-    }
-
-    /// All that is known of the life in which a node is.
-    pub(super) fn lives_of(&self, name: &NodeName) -> Lives {
-        Lives {
-            recorded: self.life_of(name),
-            heard: self.id_of(name).and_then(|id| self.lives.get(&id).copied()),
-        }
     }
 
     /// A life is over: from now on its last words count for nothing here, also before that is recorded.

@@ -521,28 +521,6 @@ fn last_words_count_for_nothing_before_the_death_is_recorded() {
 }
 
 #[test]
-fn a_shot_ends_also_the_life_that_was_heard_before_it_and_not_recorded_yet() {
-    let mut w = World::new(&[("stonith-enabled", "true")]);
-    w.lead();
-    w.plan(vec![]);
-    w.step(Event::Peer(NodeId(2), Peer::Silent { heard: true }));
-    w.slow = Some(Vec::new());
-    w.step(Event::Peer(NodeId(2), Peer::Alive { incarnation: 21 }));
-    w.step(Event::Peer(NodeId(2), Peer::Silent { heard: true }));
-    w.plan(vec![synapse(1, ActionKind::Cluster, "stonith", 2, &[])]);
-    let (key, _) = w.fenced.pop().expect("fencing was asked for");
-    w.commit_slow();
-    w.step(Event::Fenced {
-        key,
-        result: Ok("power".into()),
-    });
-    assert_eq!(w.state("2", "fenced-incarnation").as_deref(), Some("21"));
-    assert_eq!(w.condemned, [(NodeId(2), 21)]);
-    w.step(Event::Peer(NodeId(2), Peer::Alive { incarnation: 21 }));
-    assert_eq!(w.state("2", "in_ccm").as_deref(), Some("0"));
-}
-
-#[test]
 fn a_new_leader_grants_nothing_to_a_life_that_was_fenced_before_it_led() {
     let mut w = World::new(&[("stonith-enabled", "true")]);
     w.lead();
