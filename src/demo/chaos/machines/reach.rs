@@ -1,19 +1,22 @@
 //! How another machine is told to do something: a program that runs a shell there, usually ssh, is given a script.
 
-use std::io::{self, Read, Write};
-use std::process::{Command, Stdio};
-use std::thread;
+use std::future::pending;
 use std::time::Duration;
 
-use crate::clock::Mono;
+use tokio::runtime::Runtime;
+
+use crate::process::{self, How, Spec};
 
 /// What a machine can do.
 const SCRIPT: &str = include_str!("machine.sh");
+/// A CIB and a status fit.
+const ANSWER_BYTES: usize = 64 << 20;
 
 /// The way to a machine: words of which `{}` is its name.
 #[derive(Debug)]
 pub(super) struct Reach {
     words: Vec<String>,
+    runtime: Runtime,
 }
 
 impl Reach {
@@ -26,7 +29,11 @@ impl Reach {
                 "--reach `{template}` does not say which machine: put {{}} where its name belongs, as in `ssh root@{{}}`"
             ));
         }
-        Ok(Self { words })
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|e| e.to_string())?;
+        Ok(Self { words, runtime })
     }
 
     /// Does something on a machine; its standard output.
@@ -45,56 +52,27 @@ impl Reach {
         if let Some(odd) = words.iter().find(|word| !word.chars().all(plain)) {
             return Err(failed(format!("`{odd}` is no word for a shell")));
         }
-        let argv: Vec<String> = self.words.iter().map(|w| w.replace("{}", host)).collect();
-        let mut child = Command::new(&argv[0])
-            .args(&argv[1..])
-            .args(["sh", "-s", "--"])
-            .args(words)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(|e| failed(format!("{}: {e}", argv[0])))?;
-        let (Some(mut stdin), Some(stdout), Some(stderr)) =
-            (child.stdin.take(), child.stdout.take(), child.stderr.take())
-        else {
-            return Err(failed("no pipes".to_owned()));
-        };
-        let writer = thread::spawn(move || stdin.write_all(SCRIPT.as_bytes()));
-        let (out, err) = (read(stdout), read(stderr));
-        let until = Mono::now().plus(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX));
-        let status = loop {
-            match child.try_wait() {
-                Ok(Some(status)) => break status,
-                Ok(None) if Mono::now() < until => thread::sleep(Duration::from_millis(5)),
-                Ok(None) => {
-                    // It is not waited for what it may have left behind: that would hold its pipes.
-                    let _ = child.kill();
-                    let _ = child.wait();
-                    return Err(failed(format!("no answer within {} s", limit.as_secs())));
-                }
-                Err(e) => return Err(failed(e.to_string())),
+        let mut way = self.words.iter().map(|word| word.replace("{}", host));
+        let mut spec = Spec::new(way.next().unwrap_or_default()).timeout(limit);
+        spec.args.extend(way.map(Into::into));
+        spec.args.extend(["sh", "-s", "--"].map(Into::into));
+        spec.args.extend(words.iter().map(Into::into));
+        // ssh finds its keys and its agent by these.
+        spec.env = std::env::vars_os().collect();
+        spec.stdin = Some(SCRIPT.into());
+        spec.output_limit = ANSWER_BYTES;
+        let ended = self.runtime.block_on(process::run(spec, pending()));
+        match ended.how {
+            How::Exited(0) => Ok(ended.stdout.text()),
+            How::TimedOut => Err(failed(format!("no answer within {} s", limit.as_secs()))),
+            How::CannotExec(_, why) => Err(failed(why)),
+            How::Exited(_) | How::Signaled(_) | How::Stopped => {
+                let err = ended.stderr.text();
+                let why = err.lines().last().unwrap_or("it says nothing").trim();
+                Err(failed(why.to_owned()))
             }
-        };
-        // A machine that fails at once does not read its script to the end.
-        let _ = writer.join();
-        let text = |reader: thread::JoinHandle<io::Result<String>>| {
-            reader.join().ok().and_then(Result::ok).unwrap_or_default()
-        };
-        let (out, err) = (text(out), text(err));
-        if status.success() {
-            return Ok(out);
         }
-        let why = err.lines().last().unwrap_or("it says nothing").trim();
-        Err(failed(why.to_owned()))
     }
-}
-
-fn read(mut from: impl Read + Send + 'static) -> thread::JoinHandle<io::Result<String>> {
-    thread::spawn(move || {
-        let mut text = String::new();
-        from.read_to_string(&mut text).map(|_| text)
-    })
 }
 
 #[cfg(test)]
