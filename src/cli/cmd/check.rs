@@ -1,7 +1,10 @@
 //! What can be known to be wrong before anything is written: agents that do not exist, parameters that are missing or
 //! unknown to the agent, nodes that nobody has heard of, options with unreadable values.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use crate::{
     agents,
@@ -293,9 +296,15 @@ fn doubtful(
             }
         }
     }
+    // A daemon lays these out when it starts.
+    let own = place().own_agents.join("alert");
+    let comes = |path: &Path| {
+        let mut names = agents::ALERT.iter().map(|(name, _)| own.join(name));
+        names.any(|known| known == path)
+    };
     for alert in section("alerts") {
         let path = alert.get("path").unwrap_or_default();
-        if !std::path::Path::new(path).exists() {
+        if !Path::new(path).exists() && !comes(Path::new(path)) {
             let id = alert.id().unwrap_or_default();
             found.push(Finding::warning(format!(
                 "{id}: there is no program {path} on this machine"
