@@ -1,5 +1,8 @@
 //! Chaos on machines of one's own: a cluster that exists already is broken over ssh, watched, and audited. What lasts is
 //! healed by each machine itself, so that a lost connection leaves nothing broken.
+//! Enters: names of hosts, and how a shell there is reached.
+//! Leaves: a report like that of the laboratory.
+//! May touch: those hosts, as `machine.sh` says, through a program like ssh.
 //!
 //! What is different from the laboratory: nobody switches hosts on or starts daemons but the machines themselves, the
 //! resources are whatever is configured there, and less than half of the hosts are broken at once.
