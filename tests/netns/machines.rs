@@ -36,6 +36,7 @@ fn chaos_breaks_a_cluster_that_is_there() {
         let report: serde_json::Value = serde_json::from_str(&report).unwrap();
         assert_eq!(report["violations"], serde_json::json!([]), "{report}");
         assert_eq!(report["rounds"], 1, "{report}");
+        assert_eq!(report["fencing"], true, "{report}");
         assert!(report["writes_acknowledged"].as_u64() > Some(5), "{report}");
         assert!(
             !report["faults"].as_object().unwrap().is_empty(),

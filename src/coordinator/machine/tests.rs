@@ -129,6 +129,17 @@ impl World {
         }
     }
 
+    /// h2 has fallen silent, and the shot is under way.
+    fn shooting_h2() -> (Self, TransitionKey) {
+        let mut w = Self::new(&[("stonith-enabled", "true")]);
+        w.lead();
+        w.plan(vec![]);
+        w.step(Event::Peer(NodeId(2), Peer::Silent { heard: true }));
+        w.plan(vec![synapse(1, ActionKind::Cluster, "stonith", 2, &[])]);
+        let (key, _) = w.fenced.pop().expect("fencing was asked for");
+        (w, key)
+    }
+
     /// The policy's answer to the last question.
     fn plan(&mut self, synapses: Vec<Synapse>) {
         let plan = *self.asked.last().expect("the policy was asked");
@@ -480,12 +491,7 @@ fn with_fencing_a_silent_node_is_lost_at_once_and_recovered_after_the_proof() {
 
 #[test]
 fn a_shot_says_nothing_of_a_life_that_began_after_it() {
-    let mut w = World::new(&[("stonith-enabled", "true")]);
-    w.lead();
-    w.plan(vec![]);
-    w.step(Event::Peer(NodeId(2), Peer::Silent { heard: true }));
-    w.plan(vec![synapse(1, ActionKind::Cluster, "stonith", 2, &[])]);
-    let (key, _) = w.fenced.pop().expect("fencing was asked for");
+    let (mut w, key) = World::shooting_h2();
     w.step(Event::Peer(NodeId(2), Peer::Alive { incarnation: 21 }));
     let questions = w.asked.len();
     w.step(Event::Fenced {
@@ -500,12 +506,7 @@ fn a_shot_says_nothing_of_a_life_that_began_after_it() {
 
 #[test]
 fn last_words_count_for_nothing_before_the_death_is_recorded() {
-    let mut w = World::new(&[("stonith-enabled", "true")]);
-    w.lead();
-    w.plan(vec![]);
-    w.step(Event::Peer(NodeId(2), Peer::Silent { heard: true }));
-    w.plan(vec![synapse(1, ActionKind::Cluster, "stonith", 2, &[])]);
-    let (key, _) = w.fenced.pop().expect("fencing was asked for");
+    let (mut w, key) = World::shooting_h2();
     w.slow = Some(Vec::new());
     w.step(Event::Fenced {
         key,

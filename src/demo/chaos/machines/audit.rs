@@ -1,7 +1,6 @@
 //! What must be so on machines of one's own once all faults are over: as status tells it, and as the agents themselves do.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
 
 use super::{ANSWER, Machines};
 use crate::demo::chaos::audit::Sample;
@@ -15,7 +14,9 @@ impl Machines<'_> {
     pub(super) fn never(&self) -> Option<String> {
         self.resources.iter().find_map(|resource| {
             let on = self.active_on(resource);
-            (on.len() > 1).then(|| format!("{resource} is active on {}", on.join(" and ")))
+            // Hosts are asked one after the other: one that just moves is found on both, but not twice.
+            let twice = on.len() > 1 && self.active_on(resource) == on;
+            twice.then(|| format!("{resource} is active on {}", on.join(" and ")))
         })
     }
 
@@ -84,8 +85,8 @@ impl Machines<'_> {
 
     /// No acknowledged write is lost, and none counts twice.
     fn counted(&self, cib: &str) -> Option<String> {
-        let acknowledged = self.acknowledged.load(Ordering::Relaxed);
-        let in_doubt = self.in_doubt.load(Ordering::Relaxed);
+        let (acknowledged, in_doubt) =
+            (self.report.writes_acknowledged, self.report.writes_in_doubt);
         let root = parse(cib, &Limits::default()).ok()?;
         let pair = root
             .descendants()
@@ -101,6 +102,14 @@ impl Machines<'_> {
     pub(super) fn alone(&self) -> Result<Vec<String>, String> {
         let status = self.status(&self.hosts[0])?;
         Ok(placed(&status).into_keys().collect())
+    }
+
+    /// As status has it.
+    pub(super) fn fencing_is_enabled(&self) -> bool {
+        let status = self.status(&self.hosts[0]);
+        let status = status.as_ref().ok();
+        let options = status.and_then(|status| status.descend(&["summary", "cluster_options"]));
+        options.is_some_and(|options| options.get("stonith-enabled") == Some("true"))
     }
 
     /// Entries in the fencing history.

@@ -60,13 +60,14 @@ look) # Can this machine do what is asked?
     [ -x "$tools/crm" ] || fail "there is no $tools/crm: is a node set up here? (SYSTOLE_DIR says where it is)"
     [ -n "$(pid)" ] || fail "no daemon answers: systemctl start systole"
     for program; do
-        command -v "$program" >/dev/null || fail "there is no program $program"
+        command -v "$program" >/dev/null || fail "there is no program $program: install it, or leave out with --only what takes it"
     done
     ;;
 status) status ;;
 kill-daemon)
     pid=$(pid)
-    [ -n "$pid" ] && kill -KILL "$pid"
+    [ -n "$pid" ] || fail "no daemon answers"
+    kill -KILL "$pid"
     ;;
 pause) # MS
     pid=$(pid)

@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use clap::ValueEnum;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
@@ -44,8 +45,6 @@ struct Machines<'a> {
     begun: Mono,
     /// Until when each host is broken.
     broken: BTreeMap<String, Mono>,
-    acknowledged: AtomicU64,
-    in_doubt: AtomicU64,
     report: Report,
 }
 
@@ -55,14 +54,10 @@ pub(super) fn chaos(args: &Args) -> Result<bool, ChaosError> {
     machines.ask_first()?;
     machines.ask(&machines.hosts[0], &["begin"])?;
     let done = machines.run();
-    for host in &machines.hosts.clone() {
-        let online = machines.somewhere(&["crm", "node", "online", host]);
-        online.map_err(ChaosError::Machine)?;
-    }
-    machines.somewhere(&["end"]).map_err(ChaosError::Machine)?;
+    // Whatever went wrong, both are tried.
+    let (online, ended) = (machines.take_back(), machines.somewhere(&["end"]));
     done?;
-    machines.report.writes_acknowledged = machines.acknowledged.load(Ordering::Relaxed);
-    machines.report.writes_in_doubt = machines.in_doubt.load(Ordering::Relaxed);
+    online.and(ended).map_err(ChaosError::Machine)?;
     machines.report.tell(args.json)
 }
 
@@ -79,9 +74,13 @@ impl<'a> Machines<'a> {
             .map(|fault| fault.name())
             .collect();
         if !never.is_empty() {
+            let all = Fault::value_variants().iter();
+            let can = all.filter(|fault| fault.is_for_machines());
+            let can: Vec<String> = can.map(|fault| fault.name()).collect();
             return Err(ChaosError::Machine(format!(
-                "these faults are for the laboratory only: {}; see `systole lab chaos --list`",
-                never.join(", ")
+                "these faults are for the laboratory only: {}; machines can have --only {}",
+                never.join(", "),
+                can.join(",")
             )));
         }
         let mut machines = Self {
@@ -95,8 +94,6 @@ impl<'a> Machines<'a> {
             dice: StdRng::seed_from_u64(args.seed),
             begun: Mono::now(),
             broken: BTreeMap::new(),
-            acknowledged: AtomicU64::new(0),
-            in_doubt: AtomicU64::new(0),
             report: Report {
                 seed: args.seed,
                 hosts: u8::try_from(args.on.len()).unwrap_or(u8::MAX),
@@ -121,7 +118,7 @@ impl<'a> Machines<'a> {
                 "the cluster is not well, and is not broken further: {wrong}"
             )));
         }
-        machines.report.fencing = machines.fencings() > 0;
+        machines.report.fencing = machines.fencing_is_enabled();
         Ok(machines)
     }
 
@@ -163,7 +160,9 @@ impl<'a> Machines<'a> {
     fn ask_first(&self) -> Result<(), ChaosError> {
         let faults: Vec<String> = self.faults.iter().map(|fault| fault.name()).collect();
         self.say(&format!(
-            "breaks {} for {} min: {}. Their services will be interrupted, nodes put into standby and perhaps fenced.",
+            "breaks {} for {} min: {}. Their services will be interrupted, nodes put into standby and perhaps fenced. \
+             Should this end before it says so: `crm node online HOST` for each of them, and \
+             `cibadmin --delete -o crm_config -X '<cluster_property_set id=\"systole-chaos\"/>'`.",
             self.hosts.join(", "),
             self.args.minutes,
             faults.join(", ")
@@ -209,6 +208,14 @@ impl<'a> Machines<'a> {
         Err(last)
     }
 
+    /// The operator takes back what was done.
+    fn take_back(&self) -> Result<String, String> {
+        let mut hosts = self.hosts.iter();
+        hosts.try_fold(String::new(), |_, host| {
+            self.somewhere(&["crm", "node", "online", host])
+        })
+    }
+
     fn below(&mut self, n: usize) -> usize {
         self.dice.random_range(0..n.max(1))
     }
@@ -248,11 +255,8 @@ impl<'a> Machines<'a> {
             stop.store(true, Ordering::Relaxed);
             done
         })?;
-        let more = |to: &AtomicU64, by: AtomicU64| {
-            to.fetch_add(by.into_inner(), Ordering::Relaxed);
-        };
-        more(&self.acknowledged, counts.0);
-        more(&self.in_doubt, counts.1);
+        self.report.writes_acknowledged += counts.0.into_inner();
+        self.report.writes_in_doubt += counts.1.into_inner();
         self.settle()
     }
 
@@ -306,13 +310,13 @@ impl<'a> Machines<'a> {
     /// Everything has healed, and then the cluster has to be as if nothing had been.
     fn settle(&mut self) -> Result<(), ChaosError> {
         let since = Mono::now();
-        for host in self.hosts.clone() {
-            let online = self.somewhere(&["crm", "node", "online", &host]);
-            online.map_err(ChaosError::Machine)?;
-        }
+        self.take_back().map_err(ChaosError::Machine)?;
         let until = since.plus(SETTLED_MS);
         let wrong = loop {
-            let wrong = self.never().or_else(|| self.settled());
+            if let Some(never) = self.never() {
+                break Some(never);
+            }
+            let wrong = self.settled();
             if wrong.is_none() || Mono::now() >= until {
                 break wrong;
             }
