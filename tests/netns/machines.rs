@@ -3,10 +3,9 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use systole::demo::lab::Lab;
 
@@ -70,13 +69,24 @@ fn way(lab: &Lab) -> String {
 fn open_door(lab: &Lab, host: &str) {
     let mark = format!("86400.{}", host.trim_start_matches("host"));
     lab.start(host, "door", &["sleep", &mark], &[]).unwrap();
-    let pid = fs::read_dir("/proc").unwrap().flatten().find_map(|entry| {
+    // Started, it is not yet the program that it is to be.
+    let until = Instant::now() + Duration::from_secs(10);
+    let pid = loop {
+        match process_of(&format!("sleep\0{mark}\0")) {
+            Some(pid) => break pid,
+            None => assert!(Instant::now() < until, "{host} has no door"),
+        }
+        thread::sleep(Duration::from_millis(10));
+    };
+    fs::write(lab.dir().join(format!("{host}.door")), pid).unwrap();
+}
+
+fn process_of(line: &str) -> Option<String> {
+    fs::read_dir("/proc").unwrap().flatten().find_map(|entry| {
         let name = entry.file_name().into_string().ok()?;
-        let line = fs::read_to_string(entry.path().join("cmdline")).ok()?;
-        let alive = Path::new("/proc").join(&name).join("exe").exists();
-        (alive && line == format!("sleep\0{mark}\0")).then_some(name)
-    });
-    fs::write(lab.dir().join(format!("{host}.door")), pid.unwrap()).unwrap();
+        let known = fs::read_to_string(entry.path().join("cmdline")).ok()?;
+        (known == line).then_some(name)
+    })
 }
 
 /// Runs it, and does meanwhile what machines do by themselves; what it printed.
