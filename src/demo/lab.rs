@@ -20,6 +20,7 @@ use rustix::process::{Pid, Signal};
 
 use super::fence::Switch;
 use super::init::{News, Order};
+use super::rough::{Laid, Rough};
 use super::wires::Wires;
 use crate::clock;
 
@@ -114,6 +115,8 @@ pub struct Lab {
     runtime: tokio::runtime::Runtime,
     hosts: BTreeMap<String, Host>,
     switch: Arc<Switch>,
+    /// Cables that are not as they should be.
+    rough: Mutex<BTreeMap<String, Laid>>,
     next_key: Mutex<u64>,
 }
 
@@ -164,6 +167,7 @@ impl Lab {
             runtime,
             hosts: BTreeMap::new(),
             switch,
+            rough: Mutex::default(),
             next_key: Mutex::new(1),
             plan,
         };
@@ -340,6 +344,7 @@ impl Lab {
         let pid = self.wait_for(name, "boot", BOOT_TIMEOUT, |state| {
             state.pid.filter(|_| state.ready)
         })?;
+        self.smooth(name)?;
         let mut cards = vec![(
             LAN,
             name.to_owned(),
@@ -419,12 +424,26 @@ impl Lab {
         broken(&format!("switch the cable of {port}"), done)
     }
 
-    /// Lost, late, doubled, throttled packets towards a host, in the words of `tc qdisc` (`netem loss 10%`); an empty text
-    /// ends it. False when the program tc is not there, or the kernel knows no such discipline.
-    pub fn shape(&self, name: &str, words: &str) -> bool {
-        let what = if words.is_empty() { "del" } else { "replace" };
-        let line = format!("qdisc {what} dev {name} root {words}");
-        self.iproute("tc", &line)
+    /// Makes the host's cable to the other hosts a rough one for what is sent to it, instead of whatever it was; the
+    /// same `seed` draws the same fates.
+    ///
+    /// # Errors
+    /// The kernel gives no tap device: no `/dev/net/tun`, or not for us.
+    pub fn roughen(&self, name: &str, how: Rough, seed: u64) -> Result<(), LabError> {
+        self.smooth(name)?;
+        let laid = self.runtime.block_on(Laid::lay(LAN, name, how, seed));
+        let laid = broken(&format!("lay a rough cable to {name}"), laid)?;
+        lock(&self.rough).insert(name.to_owned(), laid);
+        Ok(())
+    }
+
+    /// The end of [`Lab::roughen`], if there was one.
+    pub fn smooth(&self, name: &str) -> Result<(), LabError> {
+        let Some(laid) = lock(&self.rough).remove(name) else {
+            return Ok(());
+        };
+        let done = self.runtime.block_on(laid.take_away(LAN, name));
+        broken(&format!("take the rough cable to {name} away"), done)
     }
 
     /// Nothing arrives at a host any more, and what it sends still does; or the end of that. False when the program ip is

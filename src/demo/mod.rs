@@ -8,6 +8,7 @@ pub mod lab;
 
 pub mod cluster;
 pub mod prober;
+pub mod rough;
 pub mod service;
 
 mod chaos;

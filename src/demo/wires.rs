@@ -63,6 +63,11 @@ impl Wires {
             port,
             self.handle.link().set(far_end).execute().await,
         )?;
+        self.plug_into(bridge, port).await
+    }
+
+    /// Plugs a link into a bridge, out of the one where it is.
+    pub(super) async fn plug_into(&self, bridge: &str, port: &str) -> io::Result<()> {
         let bridge = self.index(bridge).await?;
         let near = LinkUnspec::new_with_index(self.index(port).await?)
             .controller(bridge)
@@ -71,6 +76,16 @@ impl Wires {
             "plug in cable",
             port,
             self.handle.link().set(near.build()).execute().await,
+        )
+    }
+
+    /// Takes a link away.
+    pub(super) async fn remove(&self, link: &str) -> io::Result<()> {
+        let index = self.index(link).await?;
+        told(
+            "remove",
+            link,
+            self.handle.link().del(index).execute().await,
         )
     }
 

@@ -22,6 +22,7 @@ mod cluster;
 mod machines;
 mod paths;
 mod remote;
+mod rough;
 mod service;
 mod two_nodes;
 mod vip;
@@ -44,6 +45,7 @@ fn scenarios() -> Vec<Scenario> {
         remote::SCENARIOS,
         certificates::SCENARIOS,
         machines::SCENARIOS,
+        rough::SCENARIOS,
     ]
     .concat()
 }

@@ -7,6 +7,7 @@ use nix::mount::{MsFlags, mount};
 use rustix::process::Signal;
 
 use super::super::lab::CLIENT;
+use super::super::rough::Rough;
 use super::{Chaos, ChaosError};
 use crate::clock::Mono;
 
@@ -90,15 +91,25 @@ impl Fault {
         }
     }
 
-    /// What it does to packets, in the words of `tc qdisc`; `part` of 100.
-    pub(super) fn shape(self, part: u64) -> String {
-        match self {
-            Self::Loss => format!("netem loss {}%", 1 + part * 3 / 10),
-            Self::Delay => format!("netem delay {}ms {}ms reorder 25%", 5 + part, part / 2),
-            Self::Duplicate => format!("netem duplicate {}%", 1 + part / 2),
-            Self::Slow => format!("tbf rate {}kbit burst 16kb latency 400ms", 100 + 20 * part),
-            _ => String::new(),
-        }
+    /// What it does to packets; `part` of 100.
+    pub(super) fn rough(self, part: u64) -> Option<Rough> {
+        Some(match self {
+            Self::Loss => Rough::Lost {
+                percent: 1 + part * 3 / 10,
+            },
+            Self::Delay => Rough::Late {
+                ms: 5 + part,
+                spread_ms: part / 2,
+                ahead_percent: 25,
+            },
+            Self::Duplicate => Rough::Twice {
+                percent: 1 + part / 2,
+            },
+            Self::Slow => Rough::Narrow {
+                kbit: 100 + 20 * part,
+            },
+            _ => return None,
+        })
     }
 
     /// How often it is drawn, relative to the others.
@@ -123,7 +134,8 @@ impl Chaos<'_> {
         if !self.is_well(&host) || self.lasting.iter().any(busy) {
             return Ok(());
         }
-        let words = fault.shape(part);
+        let rough = fault.rough(part);
+        let words = rough.map(|rough| rough.to_string()).unwrap_or_default();
         self.say(&match fault {
             Fault::Blackout => "blackout".to_owned(),
             Fault::PowerOff | Fault::KillDaemon | Fault::FailResource => {
@@ -149,7 +161,13 @@ impl Chaos<'_> {
                 let _ = self.lab.deafen(&host, true);
             }
             Fault::Loss | Fault::Delay | Fault::Duplicate | Fault::Slow => {
-                let _ = self.lab.shape(&host, &words);
+                let seed = self.below(u64::MAX);
+                // It may lose its power, and with it its cable, at this very moment.
+                if let Some(rough) = rough
+                    && let Err(e) = self.lab.roughen(&host, rough, seed)
+                {
+                    self.say(&e.to_string())?;
+                }
             }
             Fault::DiskFull => self.fill(&host)?,
             Fault::ReadOnly => {
@@ -197,24 +215,20 @@ impl Chaos<'_> {
             some => some,
         };
         let lab = self.lab;
-        let works = |fault: &Fault| {
-            let done = match fault {
-                Fault::Loss => lab.shape(CLIENT, "netem loss 1%"),
-                Fault::Delay => lab.shape(CLIENT, "netem delay 5ms 2ms reorder 25%"),
-                Fault::Duplicate => lab.shape(CLIENT, "netem duplicate 1%"),
-                Fault::Slow => lab.shape(CLIENT, "tbf rate 100mbit burst 64kb latency 400ms"),
-                Fault::Deaf => lab.deafen(CLIENT, true) && lab.deafen(CLIENT, false),
-                _ => return true,
-            };
-            let _ = lab.shape(CLIENT, "");
-            done
+        let works = |fault: &Fault| match fault {
+            Fault::Deaf => lab.deafen(CLIENT, true) && lab.deafen(CLIENT, false),
+            _ => match fault.rough(1) {
+                Some(rough) => lab.roughen(CLIENT, rough, 1).is_ok(),
+                None => true,
+            },
         };
         self.possible = asked.iter().copied().filter(works).collect();
+        self.lab.smooth(CLIENT)?;
         let left_out = asked.iter().filter(|fault| !self.possible.contains(fault));
         let left_out: Vec<String> = left_out.map(|fault| fault.name()).collect();
         if !left_out.is_empty() {
             self.say(&format!(
-                "LEFT OUT, because this machine cannot do it (iproute2, and the kernel's sch_netem and sch_tbf): {}",
+                "LEFT OUT, because this machine cannot do it (needed: iproute2, /dev/net/tun): {}",
                 left_out.join(", ")
             ))?;
         }
@@ -244,9 +258,10 @@ impl Chaos<'_> {
             Fault::Deaf => {
                 let _ = self.lab.deafen(host, false);
             }
-            // Without one there is none to be taken away: it was fenced, and came back.
             Fault::Loss | Fault::Delay | Fault::Duplicate | Fault::Slow => {
-                let _ = self.lab.shape(host, "");
+                if let Err(e) = self.lab.smooth(host) {
+                    self.say(&e.to_string())?;
+                }
             }
             _ => {}
         }

@@ -49,7 +49,7 @@ const TICK: Duration = Duration::from_millis(25);
     after_help = "Examples:\n  systole lab chaos --minutes 10\n  systole lab chaos --minutes 120 --seed 7 --hosts 5\n  systole lab chaos --minutes 2 --no-fencing --only power-off,pause\n  systole lab chaos --list\n  systole lab chaos --on h1,h2,h3 --minutes 30\n  systole lab chaos --on h1,h2,h3 --only power-off,cut --reach \"ssh -l admin {} sudo\"\n\nExit status 0: every audit passed. 1: one did not; the seed and what was seen are told.\nNothing leaves the laboratory's own namespaces, unless --on names machines: their daemons are killed and paused, their cluster's \
 ports are cut off, resources are made to fail, and with --only more is broken (power-off, loss, delay, duplicate, slow, disk-full). \
 What lasts is ended by each machine itself, fewer than half are broken at once, and audits ask the resources' agents where they run. \
-A power cut is `b` in /proc/sysrq-trigger: the machine has to start again by itself, and its daemon with it.\n\nThe laboratory needs root or user namespaces, and iproute2 and the kernel's netem for lost and late packets."
+A power cut is `b` in /proc/sysrq-trigger: the machine has to start again by itself, and its daemon with it.\n\nThe laboratory needs root or user namespaces, iproute2, and /dev/net/tun for lost and late packets."
 )]
 struct Args {
     /// How long

@@ -275,7 +275,8 @@ impl<'a> Machines<'a> {
         let peer = self.addresses.iter().find(|(name, _)| **name != host);
         let peer = peer.map(|(_, ip)| ip.clone()).unwrap_or_default();
         let name = fault.name();
-        let shape = fault.shape(part as u64);
+        let rough = fault.rough(part as u64);
+        let shape = rough.map(|rough| rough.to_string()).unwrap_or_default();
         let resource = self.resources.get(which).cloned();
         let words: Vec<&str> = match fault {
             Fault::KillDaemon | Fault::PowerOff => vec![&name],
