@@ -13,6 +13,7 @@ use crate::executor::{self, Invocation, RunId};
 use crate::fencer;
 use crate::graph::{self, Graph};
 use crate::policy;
+use crate::terms::NodeId;
 use crate::terms::{ExecStatus, OcfExit};
 
 /// How an agent ends.

@@ -263,9 +263,10 @@ impl World {
         node.knowledge = knowledge(mono);
         node.authority = Authority::None;
         // The log is applied anew from the snapshot on; what is committed is learnt from the leader.
-        let known = |snapshot: &&Snapshot| snapshot.applied <= node.raft.log.len();
-        let start = node.snapshot.as_ref().filter(known).cloned();
-        let start = start.unwrap_or(Snapshot {
+        // A snapshot of what the disk has lost does not come back with it.
+        let kept = node.raft.log.len();
+        node.snapshot = node.snapshot.take().filter(|it| it.applied <= kept);
+        let start = node.snapshot.clone().unwrap_or(Snapshot {
             state: first,
             applied: 0,
         });
