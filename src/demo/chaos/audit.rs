@@ -15,6 +15,10 @@ use crate::xml::{Limits, parse};
 /// The cluster has to settle within this time.
 const SETTLED_MS: u64 = 120_000;
 
+/// Whether the counter runs, by its file `$1`, as a shell sees it; then `$pid` is its process. The file outlives a power
+/// cut, and by then its number may be another process's.
+pub(super) const IT_COUNTS: &str = "read -r pid since < \"$1\" && read -r line < \"/proc/$pid/stat\" && set -- ${line##*) } && [ \"${20}\" = \"$since\" ]";
+
 /// What earlier audits saw.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
@@ -146,10 +150,9 @@ impl Chaos<'_> {
             held.last().is_some_and(|held| held.until_us.is_none())
         };
         let counts = |host: &&String| {
-            let script = "read -r pid _ < \"$1\" && kill -0 \"$pid\"";
             let file = self.counter(host);
             self.cluster
-                .run(host, &["sh", "-c", script, "sh", &file])
+                .run(host, &["sh", "-c", IT_COUNTS, "sh", &file])
                 .is_ok_and(|o| o.code == 0)
         };
         let holders: Vec<&String> = names.iter().filter(holds).collect();

@@ -8,6 +8,7 @@ use rustix::process::Signal;
 
 use super::super::lab::CLIENT;
 use super::super::rough::Rough;
+use super::audit::IT_COUNTS;
 use super::{Chaos, ChaosError};
 use crate::clock::Mono;
 
@@ -180,10 +181,10 @@ impl Chaos<'_> {
                 std::fs::write(self.cluster.clock(&host), ahead_s.to_string())?;
             }
             Fault::FailResource => {
-                let script = "read -r pid _ < \"$1\" && kill -KILL \"$pid\"";
+                let script = format!("{IT_COUNTS} && kill -KILL \"$pid\"");
                 let file = self.counter(&host);
                 // Where it does not run, nothing happens.
-                let _ = self.cluster.run(&host, &["sh", "-c", script, "sh", &file]);
+                let _ = self.cluster.run(&host, &["sh", "-c", &script, "sh", &file]);
             }
         }
         if !matches!(
