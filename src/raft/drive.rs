@@ -83,6 +83,19 @@ pub(super) async fn run(inner: Arc<Inner>) {
     }
 }
 
+/// A write of the leader failed that openraft takes for written: the next one, which is a vote, fails as well and ends it.
+pub(super) async fn end_with_the_disk(inner: Arc<Inner>) {
+    let mut stop = inner.stop.subscribe();
+    let failed = tokio::select! {
+        () = inner.log.failed() => true,
+        _ = stop.wait_for(|stop| *stop) => false,
+    };
+    if failed {
+        // If raft has stopped meanwhile, that is what was wanted.
+        let _ = inner.core().trigger().elect().await;
+    }
+}
+
 /// The leader makes raft's voters follow the members. Every node keeps the transport informed.
 pub(super) async fn keep_members(inner: Arc<Inner>) {
     let mut state = inner.machine.state();

@@ -137,6 +137,8 @@ impl Raft {
         let lines = Lines {
             transport: Arc::clone(&transport),
             acks: Acks::default(),
+            log: log.clone(),
+            patience_ms: config.timing.lease_ms,
         };
         let acks = lines.acks.clone();
         let core = Core::new(
@@ -184,6 +186,7 @@ impl Raft {
         tokio::spawn(super::survivor::run(Arc::clone(&raft.inner), todo));
         tokio::spawn(Arc::clone(&raft.inner).batcher(queue));
         tokio::spawn(super::drive::run(Arc::clone(&raft.inner)));
+        tokio::spawn(super::drive::end_with_the_disk(Arc::clone(&raft.inner)));
         tokio::spawn(super::drive::keep_members(Arc::clone(&raft.inner)));
         Ok(raft)
     }

@@ -1,5 +1,9 @@
 //! The log as openraft wants it: appended entries are readable at once from memory, and reported back
 //! when the store's thread has them on disk.
+//!
+//! A leader's own entries are reported back at once, so that its disk and its followers' work side by side: openraft
+//! would wait for the one before it asks the others. Nothing is committed before it is on the leader's disk all the
+//! same, since no follower's word is passed on before that (`network.rs`), and without one there is no majority.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -11,11 +15,13 @@ use openraft::storage::{LogFlushed, RaftLogStorage};
 use openraft::{
     AnyError, ErrorSubject, ErrorVerb, LogState, OptionalSend, RaftLogReader, StorageIOError,
 };
+use tokio::sync::watch;
 
 use super::store::{Contents, Store, Write};
 use super::two_node::next_term;
 use super::types::{Entry, LogId, StorageError, TypeConfig, Vote};
 use super::vocab::Error;
+use crate::clock::Mono;
 use crate::terms::NodeId;
 
 /// The newest entries stay in memory up to these bounds; followers rarely need older ones.
@@ -31,6 +37,18 @@ pub(crate) struct Log {
     shared: Arc<Mutex<Shared>>,
     /// The newest term that this node knows or may be about to vote in.
     highest_term: Arc<AtomicU64>,
+    disk: Arc<watch::Sender<Disk>>,
+}
+
+/// How far the disk is.
+#[derive(Default)]
+struct Disk {
+    /// Entries up to here are on it.
+    durable: Option<u64>,
+    /// Since when something is being written and nothing gets done.
+    busy_since: Option<Mono>,
+    /// A write failed that was reported back already.
+    failed: bool,
 }
 
 #[derive(Default)]
@@ -40,8 +58,9 @@ struct Shared {
     last: Option<LogId>,
     cache: BTreeMap<u64, (Entry, usize)>,
     cached_bytes: usize,
-    /// Entries up to here are on disk, so the cache may forget them.
-    durable: Option<u64>,
+    /// Where the newest membership stands, and whether another node than the leader belongs to each majority of it.
+    /// None when it is not known, which costs time and nothing else.
+    seats: Option<(u64, bool)>,
 }
 
 impl Log {
@@ -51,13 +70,18 @@ impl Log {
             vote: contents.vote,
             purged: contents.purged,
             last: contents.last,
-            durable: contents.log.map(|(_, last)| last),
+            seats: contents.seats,
             ..Shared::default()
+        };
+        let disk = Disk {
+            durable: contents.log.map(|(_, last)| last),
+            ..Disk::default()
         };
         Self {
             store,
             shared: Arc::new(Mutex::new(shared)),
             highest_term: Arc::new(AtomicU64::new(term)),
+            disk: Arc::new(watch::Sender::new(disk)),
         }
     }
 
@@ -68,7 +92,25 @@ impl Log {
 
     /// Entries up to here are on this node's disk.
     pub(crate) fn durable(&self) -> Option<u64> {
-        self.shared().durable
+        self.disk.borrow().durable
+    }
+
+    /// Completes when the entry with this index is on this node's disk.
+    pub(crate) async fn on_disk(&self, index: u64) {
+        let mut disk = self.disk.subscribe();
+        // The sender lives as long as this log.
+        let _ = disk.wait_for(|disk| disk.durable >= Some(index)).await;
+    }
+
+    /// For how long the disk has been busy without getting anything done, in milliseconds.
+    pub(crate) fn busy_ms(&self, now: Mono) -> u64 {
+        self.disk.borrow().busy_since.map_or(0, |at| now.since(at))
+    }
+
+    /// Completes when a write has failed about which openraft has heard otherwise. Whatever it writes next fails, too.
+    pub(crate) async fn failed(&self) {
+        let mut disk = self.disk.subscribe();
+        let _ = disk.wait_for(|disk| disk.failed).await;
     }
 
     pub(crate) fn last(&self) -> Option<LogId> {
@@ -126,7 +168,9 @@ impl Log {
         let mut shared = self.shared();
         shared.vote = Some(vote);
         shared.put(entry, content.len());
-        shared.durable = Some(log_id.index);
+        drop(shared);
+        self.disk
+            .send_modify(|disk| disk.durable = Some(log_id.index));
         Ok(log_id)
     }
 
@@ -138,19 +182,33 @@ impl Log {
 impl Shared {
     fn put(&mut self, entry: Entry, bytes: usize) {
         self.last = Some(entry.log_id);
+        self.seats = seats(&entry).or(self.seats);
         self.cached_bytes += bytes;
         if let Some((_, old)) = self.cache.insert(entry.log_id.index, (entry, bytes)) {
             self.cached_bytes -= old;
         }
     }
 
+    /// Whether these, just put here, are entries of this node as leader that no majority can do without another node.
+    fn need_others(&self, me: NodeId, from: u64) -> bool {
+        let leads = |vote: &Vote| {
+            let term = self.last.map(|last| last.leader_id.term);
+            vote.committed
+                && vote.leader_id.voted_for == Some(me)
+                && term == Some(vote.leader_id.term)
+        };
+        // Who votes about a change of voters is openraft's affair.
+        let apart = |(at, others): (u64, bool)| others && at < from;
+        self.vote.as_ref().is_some_and(leads) && self.seats.is_some_and(apart)
+    }
+
     /// Forgets the oldest entries that are on disk anyway.
-    fn shrink(&mut self) {
+    fn shrink(&mut self, durable: Option<u64>) {
         while self.cache.len() > CACHE_ENTRIES || self.cached_bytes > CACHE_BYTES {
             let Some(first) = self.cache.first_entry() else {
                 return;
             };
-            if self.durable.is_none_or(|durable| *first.key() > durable) {
+            if durable.is_none_or(|durable| *first.key() > durable) {
                 return;
             }
             let (_, bytes) = first.remove();
@@ -159,6 +217,7 @@ impl Shared {
     }
 
     fn drop_from(&mut self, index: u64) {
+        self.seats = self.seats.filter(|(at, _)| *at < index);
         for (_, bytes) in self.cache.split_off(&index).into_values() {
             self.cached_bytes -= bytes;
         }
@@ -308,19 +367,46 @@ impl RaftLogStorage<TypeConfig> for Log {
                 records.push((index, content));
             }
         }
-        let last = records.last().map(|(index, _)| *index);
-        let shared = Arc::clone(&self.shared);
+        let (Some(first), Some(last)) = (records.first(), records.last()) else {
+            callback.log_io_completed(Ok(()));
+            return Ok(());
+        };
+        let (first, last) = (first.0, last.0);
+        let at_once = self.shared().need_others(self.store.identity().node, first);
+        let (at_once, later) = match at_once {
+            true => (Some(callback), None),
+            false => (None, Some(callback)),
+        };
+        self.disk.send_if_modified(|disk| {
+            disk.busy_since.get_or_insert(Mono::now());
+            false
+        });
+        let (shared, disk) = (Arc::clone(&self.shared), Arc::clone(&self.disk));
         self.store.write(
             Write::Append(records),
             Box::new(move |result| {
-                if result.is_ok() && last.is_some() {
+                let written = result.is_ok();
+                {
                     let mut shared = shared.lock().expect("no panic while held");
-                    shared.durable = shared.durable.max(last);
-                    shared.shrink();
+                    let newest = shared.last.map(|last| last.index);
+                    disk.send_modify(|disk| {
+                        disk.failed |= !written && later.is_none();
+                        if written {
+                            disk.durable = disk.durable.max(Some(last));
+                            disk.busy_since = (disk.durable < newest).then(Mono::now);
+                        }
+                    });
+                    shared.shrink(disk.borrow().durable);
                 }
-                callback.log_io_completed(result.map_err(|e| std::io::Error::other(e.to_string())));
+                if let Some(callback) = later {
+                    let result = result.map_err(|e| std::io::Error::other(e.to_string()));
+                    callback.log_io_completed(result);
+                }
             }),
         );
+        if let Some(callback) = at_once {
+            callback.log_io_completed(Ok(()));
+        }
         Ok(())
     }
 
@@ -336,9 +422,13 @@ impl RaftLogStorage<TypeConfig> for Log {
             let mut shared = self.shared();
             shared.drop_from(log_id.index);
             shared.last = before.or(shared.purged);
-            shared.durable = shared.durable.min(log_id.index.checked_sub(1));
         }
         let result = self.store.write_wait(Write::Truncate(log_id.index)).await;
+        // What was still on its way when this was asked for has told of itself by now.
+        self.disk.send_modify(|disk| {
+            disk.durable = disk.durable.min(log_id.index.checked_sub(1));
+            disk.busy_since = None;
+        });
         result.map_err(|e| io(ErrorSubject::Logs, ErrorVerb::Delete, &e))
     }
 
@@ -346,12 +436,28 @@ impl RaftLogStorage<TypeConfig> for Log {
         {
             let mut shared = self.shared();
             shared.drop_upto(log_id.index);
+            // A snapshot came instead of entries: who votes is written in it, and not looked up there.
+            if Some(log_id.index) > shared.last.map(|last| last.index) {
+                shared.seats = None;
+            }
             shared.purged = shared.purged.max(Some(log_id));
             shared.last = shared.last.max(Some(log_id));
         }
         let result = self.store.write_wait(Write::Purge(log_id)).await;
         result.map_err(|e| io(ErrorSubject::Logs, ErrorVerb::Delete, &e))
     }
+}
+
+/// Where a membership stands, and whether another node than the leader belongs to each majority of it.
+pub(crate) fn seats(entry: &Entry) -> Option<(u64, bool)> {
+    let openraft::EntryPayload::Membership(membership) = &entry.payload else {
+        return None;
+    };
+    let groups = membership.get_joint_config();
+    Some((
+        entry.log_id.index,
+        groups.iter().any(|group| group.len() > 1),
+    ))
 }
 
 /// An error that stops raft on this node.

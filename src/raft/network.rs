@@ -20,6 +20,7 @@ use openraft::{AnyError, EmptyNode, OptionalSend};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::task::JoinHandle;
 
+use super::log::Log;
 use super::two_node::Hello;
 use super::types::{LogId, SnapshotMeta, TypeConfig, Vote};
 use super::vocab::{Answer, ClientWrite, Transport, TransportError};
@@ -196,6 +197,9 @@ impl Long {
 pub(crate) struct Lines {
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) acks: Acks,
+    pub(crate) log: Log,
+    /// A leader whose disk does nothing for so long falls silent, in milliseconds.
+    pub(crate) patience_ms: u64,
 }
 
 /// The line to one node.
@@ -203,6 +207,8 @@ pub(crate) struct Line {
     to: NodeId,
     transport: Arc<dyn Transport>,
     acks: Acks,
+    log: Log,
+    patience_ms: u64,
     /// Kept when openraft gives up and asks again.
     long: Option<Long>,
 }
@@ -212,11 +218,12 @@ impl RaftNetworkFactory<TypeConfig> for Lines {
 
     async fn new_client(&mut self, to: NodeId, _: &EmptyNode) -> Line {
         let transport = Arc::clone(&self.transport);
-        let acks = self.acks.clone();
         Line {
             to,
             transport,
-            acks,
+            acks: self.acks.clone(),
+            log: self.log.clone(),
+            patience_ms: self.patience_ms,
             long: None,
         }
     }
@@ -284,7 +291,13 @@ impl RaftNetwork<TypeConfig> for Line {
         rpc: AppendEntriesRequest<TypeConfig>,
         _: RPCOption,
     ) -> Result<AppendEntriesResponse<NodeId>, RpcError> {
-        let vote = rpc.vote;
+        // Others may write what it can't.
+        let busy_ms = self.log.busy_ms(Mono::now());
+        if busy_ms > self.patience_ms {
+            let why = format!("nothing is said to others: this node's disk hangs for {busy_ms} ms");
+            return Err(Unreachable::new(&AnyError::error(why)).into());
+        }
+        let (vote, before) = (rpc.vote, rpc.prev_log_id);
         let wanted = rpc.entries.last().map(|entry| entry.log_id);
         // A heartbeat goes past what is on its way.
         let beat = rpc.entries.is_empty();
@@ -294,7 +307,7 @@ impl RaftNetwork<TypeConfig> for Line {
         let (asked, last, reply) = if !beat && self.long.is_some() {
             self.end_of_long().await
         } else {
-            let (before, asked) = (rpc.prev_log_id, Mono::now());
+            let asked = Mono::now();
             let bytes = encode(&Message::Append(rpc), &[]);
             if bytes.len() < LONG_BYTES {
                 let reply = deliver(self.transport.as_ref(), self.to, bytes).await;
@@ -317,6 +330,13 @@ impl RaftNetwork<TypeConfig> for Line {
             Ok(Reply::Append(Ok(response))) => {
                 if !matches!(response, AppendEntriesResponse::HigherVote(_)) {
                     self.acks.note(self.to, vote.leader_id.term, asked);
+                }
+                // What a follower has counts when it is on the leader's disk, too (`log.rs`).
+                if let AppendEntriesResponse::Success | AppendEntriesResponse::PartialSuccess(_) =
+                    response
+                    && let Some(last) = last.or(before)
+                {
+                    self.log.on_disk(last.index).await;
                 }
                 Ok(match response {
                     // More was asked for meanwhile.

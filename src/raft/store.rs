@@ -65,6 +65,8 @@ pub(crate) struct Contents {
     /// Index of the first and the last entry.
     pub(crate) log: Option<(u64, u64)>,
     pub(crate) last: Option<LogId>,
+    /// The newest membership, if it is in the log (`log::seats`).
+    pub(crate) seats: Option<(u64, bool)>,
     pub(crate) snapshot: Option<(SnapshotMeta, Vec<u8>)>,
     /// How the peer's death was known, when this node last went on alone or was about to.
     pub(crate) peer_dead: Option<serde_json::Value>,
@@ -109,6 +111,8 @@ struct Inner {
     writer: Mutex<Option<std::thread::JoinHandle<()>>>,
     /// Goes to disk with the next commit; losing it costs nothing but a later start.
     committed: Arc<Mutex<Option<LogId>>>,
+    #[cfg(test)]
+    health: Arc<tests::Health>,
 }
 
 impl std::fmt::Debug for Store {
@@ -191,6 +195,8 @@ impl Store {
         let db = Arc::new(db);
         let committed = Arc::new(Mutex::new(contents.committed));
         let (jobs, queue) = mpsc::channel();
+        #[cfg(test)]
+        let health = Arc::<tests::Health>::default();
         let writer = Writer {
             db: Arc::clone(&db),
             path: path.clone(),
@@ -198,6 +204,8 @@ impl Store {
             at,
             tail,
             committed: Arc::clone(&committed),
+            #[cfg(test)]
+            health: Arc::clone(&health),
         };
         let thread = std::thread::Builder::new()
             .name("raft-store".into())
@@ -210,6 +218,8 @@ impl Store {
             jobs: Mutex::new(Some(jobs)),
             writer: Mutex::new(Some(thread)),
             committed,
+            #[cfg(test)]
+            health,
         };
         let inner = Arc::new(inner);
         Ok((Self { inner }, contents))
@@ -296,6 +306,8 @@ struct Writer {
     at: u64,
     tail: File,
     committed: Arc<Mutex<Option<LogId>>>,
+    #[cfg(test)]
+    health: Arc<tests::Health>,
 }
 
 impl Writer {
@@ -327,6 +339,10 @@ impl Writer {
     }
 
     fn commit(&mut self, writes: &[Write]) -> Result<(), Error> {
+        #[cfg(test)]
+        self.health
+            .wait_or_fail()
+            .map_err(|e| disk("write to", &self.path, &e))?;
         let committed = *self.committed.lock().expect("no panic while held");
         let number = self.at + 1;
         let write = || commit(&self.db, number, writes, None, committed.as_ref());
@@ -454,6 +470,7 @@ fn load(path: &Path) -> Result<(Database, Identity, u64, Contents), Error> {
         }
         let entry = entry(path, index, value.value())?;
         contents.last = Some(entry.log_id);
+        contents.seats = super::log::seats(&entry).or(contents.seats);
         let first = contents.log.map_or(index, |(first, _)| first);
         contents.log = Some((first, index));
         next = Some(index + 1);
@@ -600,5 +617,40 @@ fn unreadable(path: &Path, e: &redb::Error) -> Error {
             disk("open", path, io)
         }
         other => damaged(path, "its structure", &other.to_string()),
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    //! A disk that hangs, or fails.
+
+    use std::io;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::Duration;
+
+    use super::Store;
+
+    #[derive(Default)]
+    pub(in super::super) struct Health {
+        pub(in super::super) hangs: AtomicBool,
+        pub(in super::super) fails: AtomicBool,
+    }
+
+    impl Health {
+        pub(super) fn wait_or_fail(&self) -> io::Result<()> {
+            while self.hangs.load(Ordering::SeqCst) {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            match self.fails.load(Ordering::SeqCst) {
+                true => Err(io::Error::other("on purpose")),
+                false => Ok(()),
+            }
+        }
+    }
+
+    impl Store {
+        pub(in super::super) fn health(&self) -> &Health {
+            &self.inner.health
+        }
     }
 }

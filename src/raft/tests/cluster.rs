@@ -354,6 +354,72 @@ async fn what_takes_longer_than_a_lease_arrives_and_the_leader_stays() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_counts_before_it_is_on_the_leaders_disk_and_one_that_hangs_costs_the_lead() {
+    let cluster = Cluster::of_three().await;
+    let old = cluster.wait_leader().await;
+    let node = cluster.node(old);
+    let first = node.propose(set("count", "0")).await;
+    assert!(done(&first.expect("written")));
+    let before = node.inner.log.last();
+    let hangs = &node.inner.store.health().hangs;
+    hangs.store(true, Ordering::SeqCst);
+    let writer = node.clone();
+    let writing = tokio::spawn(async move { writer.propose(count()).await });
+    let others = (1..=3).map(NodeId).filter(|id| *id != old);
+    let others: Vec<Raft> = others.map(|id| cluster.node(id)).collect();
+    let have = || others.iter().all(|other| other.inner.log.last() > before);
+    cluster.until("the others have the entry", have).await;
+    // Time enough for their word to arrive, and far too little for an election.
+    sleep(Duration::from_millis(300)).await;
+    let counted = Some("1".to_owned());
+    assert!(
+        !writing.is_finished() && others.iter().all(|other| value(other, "count") != counted),
+        "counted before it is on the leader's disk"
+    );
+    cluster
+        .until("another leader", || {
+            others.iter().any(|other| other.leadership().borrow().mine)
+        })
+        .await;
+    cluster
+        .until("the old one sees that nobody follows", || {
+            !node.leadership().borrow().mine
+        })
+        .await;
+    let new = others.iter().find(|other| other.leadership().borrow().mine);
+    let written = new.expect("one leads").propose(count()).await;
+    assert!(done(&written.expect("written without the one that hangs")));
+    hangs.store(false, Ordering::SeqCst);
+    writing.await.expect("no panic").expect("written");
+    for node in others.iter().chain([&node]) {
+        node.barrier().await.expect("all are there");
+        assert_eq!(value(node, "count"), Some("2".into()), "each once");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_whose_disk_fails_stops_and_says_why() {
+    let cluster = Cluster::of_three().await;
+    let old = cluster.wait_leader().await;
+    let node = cluster.node(old);
+    node.inner
+        .store
+        .health()
+        .fails
+        .store(true, Ordering::SeqCst);
+    let writer = node.clone();
+    let writing = tokio::spawn(async move { writer.propose(set("word", "lost?")).await });
+    let why = tokio::time::timeout(Duration::from_secs(5), node.stopped()).await;
+    let why = why.expect("it stops at once");
+    assert!(why.contains("on purpose"), "{why}");
+    assert!(writing.await.expect("no panic").is_err());
+    cluster.kill(old).await;
+    let new = cluster.wait_leader().await;
+    let written = cluster.node(new).propose(set("word", "after")).await;
+    assert!(done(&written.expect("written")));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_write_is_applied_once_although_it_is_repeated_over_changes_of_leader() {
     let cluster = Cluster::of_three().await;
     let first = cluster.any();
