@@ -6,7 +6,10 @@
 //! They print: so we keep the head and the tail of a stream and drain the rest. They leave a daemon behind
 //! that holds their end of the pipe: so the end of the *child* ends the run, not the end of the pipe.
 
+mod holder;
 pub mod secrets;
+
+pub use holder::cannot_listen;
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};

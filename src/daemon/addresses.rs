@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::service::{Failure, Service, accepted, unwritten};
+use crate::process::cannot_listen;
 use crate::raft::{ClusterChange, Member, Raft, State, usable};
 use crate::rpc::{NodeConfig, PORT, Paths, PeerAnswer, PeerRequest, lease_address, parse_address};
 use crate::terms::{CrmExit, NodeId};
@@ -71,8 +72,9 @@ impl Addresses {
                 continue;
             }
             for bound in [*address, lease_address(*address)] {
-                std::net::TcpListener::bind(bound)
-                    .map_err(|e| format!("this machine can't listen on {bound}: {e}"))?;
+                std::net::TcpListener::bind(bound).map_err(|e| {
+                    format!("this machine can't listen on {}", cannot_listen(bound, &e))
+                })?;
             }
         }
         self.listen(wanted, true);

@@ -16,6 +16,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::shell::Tls;
 use super::vocab::{Event, Grant, Renewal};
+use crate::process::cannot_listen;
 use crate::terms::NodeId;
 
 /// Largest message: a renewal is a few dozen bytes.
@@ -111,9 +112,9 @@ impl Entrances {
                 self.open.insert(address, task.abort_handle());
             }
             Err(e) => {
-                let why = e.to_string();
+                let why = cannot_listen(address, &e);
                 if self.told.get(&address) != Some(&why) {
-                    tracing::warn!("failed to listen for leases on {address}: {why}");
+                    tracing::warn!("failed to listen for leases: {why}");
                 }
                 self.told.insert(address, why);
             }

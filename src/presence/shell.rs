@@ -15,6 +15,7 @@ use super::machine::Machine;
 use super::timing::Timing;
 use super::vocab::{Effect, Event, Renewal, View};
 use crate::clock::Mono;
+use crate::process::cannot_listen;
 use crate::terms::{NodeId, Term};
 
 /// Connections made with a former certificate are used for so long beside the new ones.
@@ -92,7 +93,7 @@ pub fn spawn(settings: Settings) -> std::io::Result<(Handle, mpsc::UnboundedRece
     for address in settings.listen.borrow().iter() {
         match links::listen(*address) {
             Ok(listener) => opened.push((*address, listener)),
-            Err(e) => failed.push(format!("{address}: {e}")),
+            Err(e) => failed.push(cannot_listen(*address, &e)),
         }
     }
     if opened.is_empty() {

@@ -102,6 +102,14 @@ pub enum Error {
         /// Each address with what happened.
         detail: String,
     },
+    /// None of this node's addresses can be listened on.
+    #[error("failed to listen for {whom}: {detail}")]
+    Listen {
+        /// For whom.
+        whom: &'static str,
+        /// Each address with what is in the way, and what helps.
+        detail: String,
+    },
     /// The daemon on this machine does not answer.
     #[error("failed to reach the daemon at {socket}: {detail}; is `systole daemon` running?")]
     NoDaemon {
@@ -132,6 +140,7 @@ impl Error {
             Self::BadToken(_) => CrmExit::USAGE,
             Self::ExpiredToken(_) => CrmExit::EXPIRED,
             Self::NoDaemon { .. } | Self::Unreachable { .. } => CrmExit::DISCONNECTED,
+            Self::Listen { .. } => CrmExit::OS,
             Self::Config { .. } => CrmExit::CONFIG,
             Self::Joined { .. } => CrmExit::EXISTS,
             Self::Raft(crate::raft::Error::NoLeader(_)) => CrmExit::QUORUM,

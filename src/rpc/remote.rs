@@ -365,9 +365,9 @@ pub async fn serve_remote(
     let mut bound = Vec::new();
     for address in addresses {
         let listener = TcpListener::bind(address).await;
-        let listener = listener.map_err(|e| Error::Unreachable {
-            to: format!("listen on {address}"),
-            detail: e.to_string(),
+        let listener = listener.map_err(|e| Error::Listen {
+            whom: "the cluster",
+            detail: crate::process::cannot_listen(*address, &e),
         })?;
         bound.extend(listener.local_addr());
         tokio::spawn(accept(

@@ -27,6 +27,7 @@ use super::wire::peer_server::{Peer, PeerServer};
 use super::{
     Error, Keyring, MESSAGE_BYTES, PeerAnswer, PeerRequest, PeerService, convert, path, tls,
 };
+use crate::process::cannot_listen;
 use crate::raft::Raft;
 use crate::terms::NodeId;
 
@@ -81,10 +82,9 @@ pub async fn serve(
     };
     entrances.adjust(&wanted.borrow());
     if entrances.open.is_empty() {
-        let failed = entrances.told.iter();
-        let failed: Vec<String> = failed.map(|(to, why)| format!("{to}: {why}")).collect();
-        return Err(Error::Unreachable {
-            to: "listen for peers".into(),
+        let failed: Vec<String> = entrances.told.into_values().collect();
+        return Err(Error::Listen {
+            whom: "peers",
             detail: failed.join("; "),
         });
     }
@@ -160,9 +160,9 @@ impl Entrances {
                     self.open.insert(*address, entrance.abort_handle());
                 }
                 Err(e) => {
-                    let why = e.to_string();
+                    let why = cannot_listen(*address, &e);
                     if self.told.get(address) != Some(&why) {
-                        tracing::warn!("failed to listen for peers on {address}: {why}");
+                        tracing::warn!("failed to listen for peers: {why}");
                     }
                     self.told.insert(*address, why);
                 }
