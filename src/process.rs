@@ -160,6 +160,12 @@ impl Captured {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
+    /// The same as bytes, with nothing said of what is missing.
+    pub fn bytes(&self) -> Vec<u8> {
+        let tail = self.tail.iter().copied();
+        self.head.iter().copied().chain(tail).collect()
+    }
+
     /// Whether bytes were left out.
     pub fn truncated(&self) -> bool {
         self.dropped > 0

@@ -15,6 +15,7 @@ mod housekeeping;
 mod inputs;
 mod log;
 mod outside;
+mod part;
 pub mod remote;
 mod renewal;
 mod reports;

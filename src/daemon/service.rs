@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 
 use super::deliver::{self, Teller};
 use super::route::{Ask, Shared};
-use super::{addresses, certificates, checkup, reports};
+use super::{addresses, certificates, checkup, part, reports};
 use crate::cib::status::node_state::NodeState;
 use crate::cib::{self, Cib, Command};
 use crate::clock::wall_s;
@@ -46,6 +46,7 @@ pub(super) struct Service {
     pub(super) feeder: Arc<std::sync::Mutex<super::guard::Feeder>>,
     pub(super) addresses: Arc<super::addresses::Addresses>,
     pub(super) certificates: Arc<super::certificates::Certificates>,
+    pub(super) parts: part::Parts,
 }
 
 #[async_trait::async_trait]
@@ -130,6 +131,11 @@ impl PeerService for Service {
                     }
                     Err(e) => PeerAnswer::Refused(format!("the question can't be read: {e}")),
                 }
+            }
+            PeerRequest::Call(name, body) if name == rpc::PART => {
+                let asked = serde_json::from_value(body);
+                let answer = asked.and_then(|ask| serde_json::to_value(self.parts.answer(ask)));
+                answer.map_or_else(|e| PeerAnswer::Refused(e.to_string()), PeerAnswer::Json)
             }
             PeerRequest::Call(name, body) if name == certificates::NAME => {
                 match serde_json::from_value(body) {
@@ -350,6 +356,9 @@ impl Service {
                 serde_json::to_value(checkup::all(self, request).await)
                     .map(AdminAnswer::Json)
                     .map_err(unread)
+            }
+            (None, AdminRequest::Call(name, body)) if name == rpc::PART => {
+                part::ask(self, body).await.map(AdminAnswer::Json)
             }
             (None, AdminRequest::Call(name, body)) if name == fencer::NAME => {
                 let unread = |e: serde_json::Error| (CrmExit::USAGE, e.to_string());

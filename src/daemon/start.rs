@@ -187,6 +187,7 @@ async fn node(options: &Options) -> anyhow::Result<()> {
         feeder: Arc::clone(&feeder),
         addresses: Arc::clone(&addresses),
         certificates,
+        parts: super::part::Parts::new(paths.clone()),
     });
     let for_remotes =
         remote::serve_tools(Arc::clone(&service), config.admin_group.clone(), asked_in);

@@ -14,6 +14,7 @@ mod health;
 mod join;
 mod keyring;
 mod node;
+mod part;
 mod path;
 mod peers;
 mod remote;
@@ -34,6 +35,7 @@ pub use enrol::{RemoteConfig, enrol};
 pub use join::{Doorkeeper, Founding, Joining, LIFETIME, good_until, init, join};
 pub use keyring::{Keyring, renew_if_ended};
 pub use node::{ADMIN_GROUP, NodeConfig, PORT, Paths, Profile, lease_address, parse_address};
+pub use part::{PART, PartAnswer, PartAsk, PartRequest, PartWanted};
 pub use peers::Peers;
 pub use remote::{
     FromRemote, Incoming, Line, REMOTE_PORT, RemoteKeys, Shown, Stamp, ToRemote, call_remote,

@@ -22,6 +22,7 @@ mod cluster;
 mod machines;
 mod paths;
 mod remote;
+mod report;
 mod rough;
 mod service;
 mod two_nodes;
@@ -45,6 +46,7 @@ fn scenarios() -> Vec<Scenario> {
         remote::SCENARIOS,
         certificates::SCENARIOS,
         machines::SCENARIOS,
+        report::SCENARIOS,
         rough::SCENARIOS,
     ]
     .concat()

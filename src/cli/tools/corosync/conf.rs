@@ -1,5 +1,6 @@
 //! The members in the form of a `corosync.conf`. Clients read the cluster's name and its nodes there, and some of them
-//! do nothing without it. The daemon keeps it in its directory; nothing here reads it.
+//! do nothing without it. The daemon keeps it in its directory, and `crm_report` reads it when
+//! there is no daemon.
 
 use crate::raft::Member;
 
@@ -32,6 +33,20 @@ pub(crate) fn text<'m>(
     )
 }
 
+/// Names and first addresses of the nodes in such a text.
+#[must_use]
+pub(crate) fn nodes(text: &str) -> Vec<(String, String)> {
+    let (mut nodes, mut address) = (Vec::new(), String::new());
+    for line in text.lines() {
+        match line.trim().split_once(": ") {
+            Some(("ring0_addr", value)) => address = value.to_owned(),
+            Some(("name", value)) => nodes.push((value.to_owned(), std::mem::take(&mut address))),
+            _ => {}
+        }
+    }
+    nodes
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -55,5 +70,6 @@ mod tests {
                     name: n3\n        nodeid: 3\n    }\n";
         assert!(text.contains(node), "{text}");
         assert!(text.contains("cluster_name: web\n"), "{text}");
+        assert_eq!(nodes(&text), [("n3".to_owned(), "192.0.2.3".to_owned())]);
     }
 }

@@ -9,8 +9,7 @@ use regex::Regex;
 use crate::{
     cli::{failure::Failure, saved, tools::Tool},
     process::{self, How, Spec},
-    rpc::Paths,
-    terms::DateTime,
+    rpc::{NodeConfig, Paths},
     xml::{self, Limits, write},
 };
 
@@ -59,28 +58,35 @@ const FILES: &[&str] = &[
 ];
 
 /// All parts, by their names below the top of the report.
+#[derive(Debug)]
 pub(super) struct Collected {
-    pub(super) node: String,
     pub(super) files: Vec<(String, Vec<u8>)>,
 }
 
-/// Collects.
+/// The name of this node, also when its daemon is down.
+pub(super) fn own_name(tool: &mut Tool, paths: &Paths) -> String {
+    if let Ok(name) = crate::cli::tools::local_node(tool) {
+        return name;
+    }
+    match NodeConfig::load(paths) {
+        Ok(config) => config.name.to_string(),
+        Err(_) => rustix::system::uname()
+            .nodename()
+            .to_string_lossy()
+            .into_owned(),
+    }
+}
+
+/// Collects what this node has.
 pub(super) fn all(
-    tool: &mut Tool,
+    node: &str,
     asked: &Asked,
     period: &Period,
     masks: &Masks,
     paths: &Paths,
 ) -> Result<Collected, Failure> {
-    let name = crate::cli::tools::local_node(tool);
-    let node = name.unwrap_or_else(|_| {
-        rustix::system::uname()
-            .nodename()
-            .to_string_lossy()
-            .into_owned()
-    });
     let mut report = Report {
-        node,
+        node: node.to_owned(),
         masks,
         period,
         files: Vec::new(),
@@ -108,10 +114,8 @@ pub(super) fn all(
     let logs = report.logs(asked, &runtime);
     report.analysis(asked, &logs)?;
     report.summary();
-    Ok(Collected {
-        node: report.node,
-        files: report.files,
-    })
+    let files = report.files;
+    Ok(Collected { files })
 }
 
 /// Standard output of a program under the first word's name, with what it said besides if it failed.
@@ -270,11 +274,10 @@ impl Report<'_> {
 
     fn summary(&mut self) {
         let mut text = format!(
-            "Report of {} by systole {}\nFrom {}\nTo   {}\n",
+            "Report of {} by systole {}\n{}",
             self.node,
             env!("CARGO_PKG_VERSION"),
-            DateTime::from_epoch(self.period.from_s),
-            DateTime::from_epoch(self.period.to_s),
+            self.period.text(),
         );
         text.push_str("\nValues of passwords and the like are masked.\n");
         if !self.missing.is_empty() {

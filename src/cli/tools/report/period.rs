@@ -2,7 +2,7 @@
 
 use jiff::{Timestamp, civil, tz::TimeZone};
 
-use crate::{cli::failure::Failure, clock};
+use crate::{cli::failure::Failure, clock, terms::DateTime};
 
 /// From then to then, in seconds since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,6 +12,12 @@ pub(super) struct Period {
 }
 
 impl Period {
+    /// In words, a line for each end.
+    pub(super) fn text(&self) -> String {
+        let of = DateTime::from_epoch;
+        format!("From {}\nTo   {}\n", of(self.from_s), of(self.to_s))
+    }
+
     /// The lines of a log that fall into it. A line without a time belongs to the one before; a log without times is
     /// taken whole.
     pub(super) fn lines(&self, log: &str) -> String {
@@ -42,7 +48,9 @@ pub(super) fn moment(text: &str, now_s: i64) -> Result<i64, Failure> {
     if text == "now" {
         return Ok(now_s);
     }
-    read(text, now_s).ok_or_else(|| {
+    // As nodes tell each other: they may be in several time zones.
+    let exact = text.strip_prefix('@').and_then(|text| text.parse().ok());
+    exact.or_else(|| read(text, now_s)).ok_or_else(|| {
         Failure::usage(format!("`{text}` is no time"))
             .cure("\"YYYY-M-D H:M:S\"; seconds, the time or the date may be left out")
     })
@@ -98,6 +106,7 @@ mod tests {
         assert_eq!(of("2026-11-27 3:4:5"), day_s + 3 * 3600 + 4 * 60 + 5);
         assert_eq!(of("2026-11-27"), day_s);
         assert_eq!(moment("now", now_s), Ok(now_s));
+        assert_eq!(moment("@1795780800", 0), Ok(now_s));
         for wrong in ["", "yesterday", "2026-13-01", "2026-11", "25:00"] {
             assert!(moment(wrong, now_s).is_err(), "{wrong}");
         }
