@@ -107,6 +107,21 @@ fn commands_reach_the_cluster_and_come_true() {
     node.ok("crm configure verify");
 }
 
+#[test]
+fn what_is_left_of_a_deleted_resource_can_be_cleaned_up() {
+    let node = Node::start();
+    node.ok("crm configure property stonith-enabled=false stop-orphan-resources=false");
+    node.ok("crm -w configure primitive gone ocf:systole:Dummy");
+    node.ok("crm -F -w configure delete gone");
+    let history = "//lrm_resource[@id='gone']";
+    node.ok(&format!("cibadmin -Q --xpath {history}"));
+    let said = node.ok("crm resource refresh gone");
+    assert_eq!(said, "cleaned up 1 history\n");
+    node.refused(&format!("cibadmin -Q --xpath {history}"));
+    let (code, told) = node.refused("crm resource refresh gone");
+    assert!(code == 105 && told.contains("no resource"), "{told}");
+}
+
 /// That it runs nowhere is said on standard error, as Pacemaker's does.
 fn nowhere(node: &Node) {
     let told = node.run(&["crm_resource", "-W", "-r", "d"]);

@@ -596,10 +596,7 @@ impl Service {
             None => node.map(|n| self.member(n)).transpose()?,
         };
         if let Some(rsc) = rsc
-            && cib
-                .section("resources")
-                .and_then(|r| r.find_id(rsc))
-                .is_none()
+            && !is_known(&cib, rsc)
         {
             return Err((
                 CrmExit::NO_SUCH,
@@ -773,6 +770,16 @@ fn cleanup_key() -> TransitionKey {
     }
 }
 
+/// Whether a resource is configured, or was, and something is still known of it.
+fn is_known(cib: &Cib, rsc: &str) -> bool {
+    let configured = cib.section("resources").and_then(|r| r.find_id(rsc));
+    let states = cib.status().into_iter().flat_map(|s| s.children());
+    let mut left = states
+        .filter_map(|state| state.descend(&["lrm", "lrm_resources"]))
+        .filter(|known| known.child_by_id("lrm_resource", rsc).is_some());
+    configured.is_some() || left.next().is_some()
+}
+
 /// The histories of a resource on a node: those of clone instances, too. All for no resource.
 fn histories<'a>(
     cib: &'a Cib,
@@ -781,6 +788,10 @@ fn histories<'a>(
 ) -> impl Iterator<Item = &'a crate::xml::Element> {
     let wanted: Option<Vec<String>> = rsc.map(|rsc| {
         let element = cib.section("resources").and_then(|r| r.find_id(rsc));
+        if element.is_none() {
+            // It is not configured any more, and left something behind.
+            return vec![rsc.to_owned()];
+        }
         element
             .into_iter()
             .flat_map(|e| e.descendants())
