@@ -136,7 +136,7 @@ pub(crate) fn drill(
     let played = play(draft.cib(), &input)?;
     let fates = standing
         .iter()
-        .filter(|(_, nodes)| !nodes.is_empty())
+        .filter(|(rsc, nodes)| !nodes.is_empty() && !super::play::is_left_over(&before, rsc))
         .map(|(rsc, nodes)| (rsc.clone(), fate(rsc, nodes, &played)));
     Ok(Verdict {
         failure: failure.clone(),

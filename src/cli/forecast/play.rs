@@ -80,6 +80,12 @@ pub(crate) fn standing(facts: &Facts) -> Standing {
     found
 }
 
+/// Whether it is not configured any more and runs all the same: nobody counts on it.
+pub(crate) fn is_left_over(facts: &Facts, rsc: &str) -> bool {
+    let mut all = facts.rscs.iter();
+    all.any(|it| it.flags.removed && it.xml_id.as_str() == rsc)
+}
+
 /// Carry it out.
 pub(crate) fn play(cib: &Element, input: &Input) -> Result<Played, simulate::Error> {
     let mut cib = cib.clone();

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use super::play::{Played, Standing};
+use super::play::{Played, Standing, is_left_over};
 use crate::{
     cli::cmd::explain,
     policy::{
@@ -173,7 +173,7 @@ fn places(without: &Played, with: &Played, new: &Element) -> Vec<Rail> {
     for rsc in without.standing.keys() {
         let (now, then) = (active(&without.standing, rsc), active(&with.ends, rsc));
         let stays_without = !active(&without.ends, rsc).is_empty();
-        if now.is_empty() || !stays_without {
+        if now.is_empty() || !stays_without || is_left_over(&without.first().facts, rsc) {
             continue;
         }
         if !configured(rsc) {

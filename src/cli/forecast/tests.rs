@@ -128,6 +128,14 @@ fn the_last_instance_and_what_is_deleted_while_it_runs_are_told() {
         told,
         ["deletes web, which runs on n1 and n2: it is stopped"]
     );
+    // What was deleted before, and runs all the same, is nobody's business any more.
+    let keep = "<nvpair id='k' name='stop-removed-resources' value='false'/>";
+    let options = format!("{NO_FENCING}{keep}");
+    let without = cib(&options, "", "");
+    let mut left = settled(&cib(&options, &dummy("web", ""), ""));
+    *left.child_or_new("configuration") = without.child("configuration").expect("there").clone();
+    let told = rails(&becomes(&left, &cib(&options, &dummy("db", ""), "")));
+    assert_eq!(told, [""; 0]);
 }
 
 #[test]
