@@ -195,13 +195,11 @@ fn instance(item: &Item, host: &str, model: &mut Model, draft: &mut Draft) -> Re
     };
     let it = &mut model.instances[at];
     it.router_id = it.router_id.or(id);
-    if it.name != name {
-        draft.became(
-            &item.at,
-            item.text(),
-            format!("the same as {}, by its virtual_router_id", it.name),
-        );
-    }
+    let what = match it.name == name {
+        true => "its addresses, which move together".to_owned(),
+        false => format!("the same as {}, by its virtual_router_id", it.name),
+    };
+    draft.became(&item.at, item.text(), what);
     for line in lines {
         instance_line(line, host, it, draft)?;
     }

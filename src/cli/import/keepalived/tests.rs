@@ -155,6 +155,7 @@ fn instances_of_a_sync_group_are_one_group() {
         "{text}"
     );
     assert_eq!(told(&read, "on_fault"), ["22 no equivalent"]);
+    assert_eq!(told(&read, "vrrp_instance out"), ["16 became"]);
 }
 
 #[test]
