@@ -34,7 +34,7 @@ struct Explained {
     touches: fn(&Case<'_>) -> Tops,
 }
 
-const EXPLAINED: [Explained; 12] = [
+const EXPLAINED: [Explained; 13] = [
     Explained {
         what: "preferences are merged otherwise for negative scores, along chains, in groups and clones",
         spec: "spec 2 §10.5.1, §13.4, §22",
@@ -94,6 +94,11 @@ const EXPLAINED: [Explained; 12] = [
         what: "of two blocks of transient attributes the last says how often a resource failed, and when",
         spec: "spec 1 §4.2, §8.3",
         touches: counted_twice,
+    },
+    Explained {
+        what: "fail counts name the operation; 2.1 looks for other names where the feature set is below 3.0.13",
+        spec: "spec 1 §25.1",
+        touches: counted_by_operation,
     },
 ];
 
@@ -224,7 +229,12 @@ impl<'c> Case<'c> {
 
     fn top(&self, rsc: &str) -> Option<&str> {
         let base = rsc.split(':').next().unwrap_or(rsc);
-        self.top.get(base).map(String::as_str)
+        // Parts of bundles stand in no CIB.
+        let implied = || {
+            let root = self.facts.root_of(self.facts.rsc_by_id(rsc)?);
+            self.top.get(self.facts.rscs[root].id.as_str())
+        };
+        self.top.get(base).or_else(implied).map(String::as_str)
     }
 
     /// With everything that constraints link to it, however indirectly.
@@ -555,6 +565,21 @@ fn counted_twice(case: &Case<'_>) -> Tops {
     }
     let tops = rscs.iter().filter_map(|rsc| case.top(rsc));
     tops.map(str::to_owned).collect()
+}
+
+/// Resources with fail counts of operations in a CIB whose feature set is so old that 2.1 does not read these.
+fn counted_by_operation(case: &Case<'_>) -> Tops {
+    let set = case.cib.get("crm_feature_set").unwrap_or_default();
+    let numbers: Vec<u32> = set.split('.').map_while(|it| it.parse().ok()).collect();
+    if numbers >= vec![3, 0, 13] {
+        return Tops::new();
+    }
+    let pairs = case.cib.descendants().filter(|e| e.is("nvpair"));
+    let names = pairs.filter_map(|pair| pair.get("name")?.strip_prefix("fail-count-"));
+    names
+        .filter_map(|name| case.top(name.split_once('#')?.0))
+        .map(str::to_owned)
+        .collect()
 }
 
 /// What lines like `r-1 allocation score on n1: 5` say of a resource: `n1: 5`.
