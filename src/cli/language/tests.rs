@@ -125,6 +125,7 @@ fn wrong_words_are_named() {
         "xml <primitive id=\"q\"",
         "xml <foo id=\"q\"/>",
         "role r1 see ref:p1",
+        "role r1 deny xpath://nvpair[@name=ip]",
         "rsc_ticket t1 T p1",
     ] {
         writeln!(out, "{line}\n    {}", refused(line)).expect("a string takes all");

@@ -193,7 +193,17 @@ fn permission(cursor: &mut Cursor<'_>, kind: &str) -> Result<Element, SyntaxErro
             None => (word.text.as_str(), None),
         };
         match (name, rest) {
-            ("xpath", Some(path)) => element.set("xpath", path),
+            ("xpath", Some(path)) => {
+                if let Some(bare) = without_quotes(path) {
+                    let text = format!(
+                        "`{bare}` compares an attribute with an element, which is never equal: its quotes are gone"
+                    );
+                    return Err(SyntaxError::at(word.span.clone(), text).cure(
+                        "a shell takes one pair of quotes away and crm the next: \"xpath:\\\"//nvpair[@name='ip']\\\"\"",
+                    ));
+                }
+                element.set("xpath", path);
+            }
             ("ref", Some(id)) => element.set("reference", id),
             ("tag" | "type", Some(tag)) => element.set("object-type", tag),
             ("attr" | "attribute", Some(attribute)) => element.set("attribute", attribute),
@@ -214,6 +224,19 @@ fn permission(cursor: &mut Cursor<'_>, kind: &str) -> Result<Element, SyntaxErro
         return Err(cursor.missing("what the right holds for, for example ref:ID"));
     }
     Ok(element)
+}
+
+/// A comparison of an attribute with a word that is not quoted, if there is one: `@name=ip` asks for an element `<ip>`.
+fn without_quotes(path: &str) -> Option<&str> {
+    let is_name = |c: char| c.is_alphanumeric() || "_-.".contains(c);
+    path.match_indices('@').find_map(|(begin, _)| {
+        let rest = &path[begin + 1..];
+        let (_, rest) = rest.split_at(rest.find(|c| !is_name(c))?);
+        let value = rest.trim_start().strip_prefix('=')?.trim_start();
+        let end = value.find(|c| !is_name(c)).unwrap_or(value.len());
+        let bare = value.starts_with(char::is_alphabetic) && !value[end..].starts_with('(');
+        bare.then(|| &path[begin..path.len() - value.len() + end])
+    })
 }
 
 /// The XPath behind a short name.
