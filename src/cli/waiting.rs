@@ -84,6 +84,24 @@ impl Drop for Waiting {
     }
 }
 
+/// A change was made for a while only: until this goes it has to be taken back, and nothing ends the program before that
+/// but a person who insists.
+pub(crate) struct Borrowed;
+
+impl Borrowed {
+    /// From now on.
+    pub(crate) fn begin() -> Self {
+        ctrl_c::borrowed(true);
+        Self
+    }
+}
+
+impl Drop for Borrowed {
+    fn drop(&mut self) {
+        ctrl_c::borrowed(false);
+    }
+}
+
 /// Another program has the terminal, and with it Ctrl-C, until this goes.
 pub(crate) struct Elsewhere;
 
@@ -101,9 +119,11 @@ impl Drop for Elsewhere {
     }
 }
 
-/// What Ctrl-C means; nothing is known of it before somebody waits for the first time.
+/// What Ctrl-C means, and a terminal that is closed; nothing is known of either before somebody waits for the first time.
 mod ctrl_c {
-    use super::{AtomicBool, AtomicU8, INTERRUPTED, OnceLock, Ordering, SignalKind, mpsc, signal};
+    use super::{
+        AtomicBool, AtomicU8, OnceLock, Ordering, SignalKind, Write, mpsc, signal, stderr,
+    };
 
     /// What it means.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,57 +137,89 @@ mod ctrl_c {
     }
 
     static MEANING: AtomicU8 = AtomicU8::new(Meaning::End as u8);
-    static PRESSED: AtomicBool = AtomicBool::new(false);
+    /// How often it was pressed since somebody began to wait, or to borrow.
+    static PRESSED: AtomicU8 = AtomicU8::new(0);
+    static BORROWED: AtomicBool = AtomicBool::new(false);
     static LISTENS: OnceLock<()> = OnceLock::new();
 
     pub(super) fn to(meaning: Meaning) {
         LISTENS.get_or_init(listen);
-        PRESSED.store(false, Ordering::SeqCst);
+        // Who borrowed something wants to know also what came between two waits.
+        if !BORROWED.load(Ordering::SeqCst) {
+            PRESSED.store(0, Ordering::SeqCst);
+        }
         MEANING.store(meaning as u8, Ordering::SeqCst);
     }
 
+    pub(super) fn borrowed(is: bool) {
+        LISTENS.get_or_init(listen);
+        PRESSED.store(0, Ordering::SeqCst);
+        BORROWED.store(is, Ordering::SeqCst);
+    }
+
     pub(super) fn was_pressed() -> bool {
-        PRESSED.load(Ordering::SeqCst)
+        PRESSED.load(Ordering::SeqCst) > 0
     }
 
     /// Whoever started us in the background may have it ignored, and it stays so.
-    fn is_ignored() -> bool {
+    fn is_ignored(kind: SignalKind) -> bool {
         let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
         let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
         let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-        let bit = 1 << (SignalKind::interrupt().as_raw_value() - 1);
+        let bit = 1 << (kind.as_raw_value() - 1);
         mask.is_some_and(|mask| mask & bit != 0)
     }
 
     fn listen() {
-        if is_ignored() {
-            return;
+        let wanted = [
+            SignalKind::interrupt(),
+            SignalKind::terminate(),
+            SignalKind::hangup(),
+        ];
+        for kind in wanted.into_iter().filter(|kind| !is_ignored(*kind)) {
+            let (ready, listening) = mpsc::channel();
+            std::thread::spawn(move || listen_to(kind, ready));
+            // Also when the thread has ended already.
+            let _ = listening.recv();
         }
-        let (ready, listening) = mpsc::channel();
-        std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_io()
-                .build();
-            // Without it, Ctrl-C ends the program, as it always does.
-            let Ok(runtime) = runtime else { return };
-            runtime.block_on(async move {
-                let Ok(mut pressed) = signal(SignalKind::interrupt()) else {
-                    return;
-                };
-                // Whoever waits for this is there.
-                let _ = ready.send(());
-                while pressed.recv().await.is_some() {
-                    let again = PRESSED.swap(true, Ordering::SeqCst);
-                    let meaning = MEANING.load(Ordering::SeqCst);
-                    let ends =
-                        meaning == Meaning::End as u8 || again && meaning == Meaning::Enough as u8;
-                    if ends {
-                        std::process::exit(INTERRUPTED.0);
-                    }
+    }
+
+    fn listen_to(kind: SignalKind, ready: mpsc::Sender<()>) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .build();
+        // Without it, Ctrl-C ends the program, as it always does.
+        let Ok(runtime) = runtime else { return };
+        runtime.block_on(async move {
+            let Ok(mut pressed) = signal(kind) else {
+                return;
+            };
+            // Whoever waits for this is there.
+            let _ = ready.send(());
+            while pressed.recv().await.is_some() {
+                let before = PRESSED.fetch_add(1, Ordering::SeqCst);
+                if ends(kind, before) {
+                    std::process::exit(128 + kind.as_raw_value());
                 }
-            });
+            }
         });
-        // Also when the thread has ended already.
-        let _ = listening.recv();
+    }
+
+    /// Whether the program ends with it, when there was so much before.
+    fn ends(kind: SignalKind, before: u8) -> bool {
+        if BORROWED.load(Ordering::SeqCst) {
+            if before == 1 {
+                let told = "\r\x1b[Ktaking back what was begun; once more, and it stays as it is\n";
+                // Nobody is there to read it when the terminal is gone.
+                let _ = stderr().write_all(told.as_bytes());
+            }
+            return before >= 2;
+        }
+        let meaning = MEANING.load(Ordering::SeqCst);
+        if meaning == Meaning::Nothing as u8 {
+            // The other program decides about its Ctrl-C, not about our end.
+            return kind != SignalKind::interrupt();
+        }
+        meaning == Meaning::End as u8 || before >= 1
     }
 }

@@ -9,7 +9,7 @@ use crate::{
         shell::Shell,
         show::Wish,
         tools,
-        waiting::Waiting,
+        waiting::{Borrowed, Waiting},
     },
     clock,
     policy::facts::Facts,
@@ -172,6 +172,7 @@ fn restart(shell: &mut Shell, ids: &[String]) -> Result<(), Failure> {
         ));
     }
     let wait = std::mem::replace(&mut shell.wait, false);
+    let borrowed = Borrowed::begin();
     let stopped = target_role(shell, ids, "Stopped").and_then(|()| stopped(shell, ids));
     // Whatever came of it, nothing stays stopped because of us.
     let edited = edit(shell, |root| {
@@ -184,6 +185,7 @@ fn restart(shell: &mut Shell, ids: &[String]) -> Result<(), Failure> {
             )
         })
     });
+    drop(borrowed);
     shell.wait = wait;
     stopped.and(edited).and_then(|()| started(shell, ids))
 }

@@ -14,7 +14,7 @@ use crate::{
         failure::Failure,
         forecast::{self, Interruption, Verdict},
         shell::Shell,
-        waiting::Waiting,
+        waiting::{Borrowed, Waiting},
     },
     clock::{self, Mono},
     fencer,
@@ -76,16 +76,21 @@ pub(super) fn run(
     let expected = expected(cib, verdict, &node, drill.fence)?;
     let began = Mono::now();
     let fencing = drill.fence.then(|| Fencing::begin(&node));
-    if !drill.fence {
-        standby(shell, &node, true)?;
-    }
-    let seen = watch(shell, cib, began, fencing.as_ref());
-    // Whatever was seen, the node is let in again.
-    let back = if drill.fence || drill.keep {
+    let lent = !drill.fence && !drill.keep;
+    let borrowed = lent.then(Borrowed::begin);
+    let begun = if drill.fence {
         Ok(())
     } else {
-        standby(shell, &node, false)
+        standby(shell, &node, true)
     };
+    let seen = begun.and_then(|()| watch(shell, cib, began, fencing.as_ref()));
+    // Whatever was seen, and also when it is not known whether it was written, the node is let in again.
+    let back = if lent {
+        standby(shell, &node, false)
+    } else {
+        Ok(())
+    };
+    drop(borrowed);
     let seen = seen?;
     back?;
     let fenced_ms = fencing.map(Fencing::end).transpose()?;
