@@ -36,6 +36,24 @@ pub trait Access {
         Ok((cib, status))
     }
 
+    /// The newest CIB for those who work out from it what the cluster does. Of a part of it something else would follow.
+    fn deciding(&mut self) -> Result<Cib, Failure> {
+        let cib = self.cib()?;
+        let hidden = hidden(&cib);
+        if hidden.is_empty() || !self.live() {
+            return Ok(cib);
+        }
+        Err(Failure::new(
+            CrmExit::INSUFFICIENT_PRIV,
+            format!(
+                "the ACLs hide a part of the CIB from this user ({}), and of the rest something else would follow than the \
+                 cluster decides",
+                hidden.join(", ")
+            ),
+        )
+        .cure("run it as root, or have a role with `read xpath:/cib`"))
+    }
+
     /// One atomic change.
     fn write(&mut self, command: Command) -> Result<Option<Element>, Failure>;
 
@@ -74,6 +92,13 @@ pub trait Access {
             failure
         })
     }
+}
+
+/// Sections that decisions hang on and that are not there. A whole CIB has all of them.
+pub(crate) fn hidden(cib: &Cib) -> Vec<&'static str> {
+    let all = ["crm_config", "nodes", "resources", "constraints"];
+    let there = |name: &&str| cib.section(name).is_some();
+    all.into_iter().filter(|name| !there(name)).collect()
 }
 
 /// A CIB in a file.
@@ -411,6 +436,38 @@ impl Access for Daemon {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A cluster of which a user sees this.
+    struct Seen(&'static str);
+
+    impl Access for Seen {
+        fn cib(&mut self) -> Result<Cib, Failure> {
+            Ok(Cib::parse(self.0, &Limits::CIB).expect("a CIB"))
+        }
+
+        fn write(&mut self, _: Command) -> Result<Option<Element>, Failure> {
+            unreachable!("nothing is written")
+        }
+
+        fn ask(&mut self, _: AdminRequest) -> Result<AdminAnswer, Failure> {
+            unreachable!("nothing is asked")
+        }
+
+        fn live(&self) -> bool {
+            true
+        }
+    }
+
+    #[test]
+    fn nothing_is_decided_from_a_part() {
+        let whole = "<cib><configuration><crm_config/><nodes/><resources/><constraints/></configuration></cib>";
+        assert!(Seen(whole).deciding().is_ok());
+        let part = "<cib><configuration><nodes/><resources/></configuration></cib>";
+        let failure = Seen(part).deciding().expect_err("a part");
+        assert_eq!(failure.exit, CrmExit::INSUFFICIENT_PRIV);
+        let named = failure.message.contains("(crm_config, constraints)");
+        assert!(named, "{}", failure.message);
+    }
 
     #[test]
     fn whoever_holds_the_file_open_reads_what_was_written() {

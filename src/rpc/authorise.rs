@@ -18,14 +18,16 @@ pub enum Grant {
 /// A caller may not do what it asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "permission denied for user `{user}` (uid {uid}): {why}; run it as root, add the user to the group \
-     `{group}`, or grant it a role with `acl_target id=\"{user}\"` and `enable-acl=true`"
+    "permission denied for user `{user}` (uid {uid}): {why}; run it as root, or add the user to the group `{group}`{}",
+    if *.by_acl { format!(", or grant it a role with `acl_target id=\"{}\"` and `enable-acl=true`", .user) } else { String::new() }
 )]
 pub struct Denied {
     uid: u32,
     user: String,
     group: String,
     why: &'static str,
+    /// A role would help.
+    by_acl: bool,
 }
 
 /// May this caller ask this?
@@ -38,8 +40,9 @@ pub fn authorise(
     request: &AdminRequest,
     cib: &Cib,
 ) -> Result<Grant, Denied> {
-    let deny = |why| {
+    let deny = |why, by_acl| {
         Err(Denied {
+            by_acl,
             uid: caller.uid,
             user: caller.user.clone(),
             group: admin_group.into(),
@@ -54,13 +57,13 @@ pub fn authorise(
         | AdminRequest::Write { .. }
         | AdminRequest::Subscribe
         | AdminRequest::Status => {}
-        _ => return deny("only administrators may do this"),
+        _ => return deny("only administrators may do this", false),
     }
     if !acl_enabled(cib) {
-        return deny("it is no administrator and ACLs are off");
+        return deny("it is no administrator and ACLs are off", true);
     }
     if !has_role(caller, cib) {
-        return deny("no ACL in the CIB is about it");
+        return deny("no ACL in the CIB is about it", true);
     }
     Ok(Grant::Acl)
 }

@@ -252,7 +252,7 @@ pub(crate) fn operations(
 
 /// `crm resource scores`: what each node is worth to each resource now.
 pub(crate) fn scores(shell: &mut Shell) -> Result<(), Failure> {
-    let root = shell.cib()?.into_root();
+    let root = shell.access.deciding()?.into_root();
     super::plan::simulated(shell, &root, &["-s", "-U"])
 }
 

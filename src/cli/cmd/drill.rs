@@ -20,7 +20,7 @@ use crate::{
 
 /// Try what was asked for.
 pub fn run(shell: &mut Shell, drill: &Drill) -> Result<(), Failure> {
-    let cib = shell.cib()?;
+    let cib = shell.access.deciding()?;
     let cluster = if shell.access.live() {
         Some(super::cluster::cluster_status(shell)?)
     } else {

@@ -263,7 +263,7 @@ fn votes(cluster: &ClusterStatus) -> String {
 /// `Protection: fencing (n1, n2), nothing (n3)`: what makes sure that a lost node runs nothing any more.
 fn protected(cib: &Cib, facts: &Facts) -> Option<String> {
     let all = show::protections(cib, facts);
-    let kinds = ["fencing", "watchdog", "lease", "nothing"];
+    let kinds = ["fencing", "watchdog", "lease", "nothing", "unknown"];
     let parts = kinds.into_iter().filter_map(|kind| {
         let names = all.iter().filter(|one| one.by == kind);
         let names: Vec<&str> = names.map(|one| one.node.as_str()).collect();

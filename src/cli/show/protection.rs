@@ -12,7 +12,7 @@ use crate::terms::{Role, span};
 pub struct Protection {
     /// The node.
     pub node: String,
-    /// `fencing`, `watchdog`, `lease` or `nothing`.
+    /// `fencing`, `watchdog`, `lease` or `nothing`; `unknown` to who may not read the options.
     pub by: &'static str,
     /// The same for people, with names and times.
     pub text: String,
@@ -26,6 +26,8 @@ pub fn protections(cib: &Cib, facts: &Facts) -> Vec<Protection> {
     let own = |at: &&NodeIdx| facts.node_kind(**at) == NodeKind::Cluster;
     let nodes = facts.node_order.iter().filter(own);
     let nodes = nodes.map(|at| &facts.nodes[*at]);
+    // ACLs may hide the options from who reads it.
+    let options = cib.section("crm_config");
     nodes
         .map(|node| {
             let name = node.name.as_str();
@@ -36,7 +38,10 @@ pub fn protections(cib: &Cib, facts: &Facts) -> Vec<Protection> {
                 .and_then(|ms| ms.parse().ok())
                 .unwrap_or(0);
             let keeps = get("lets-go") == Some("false") || goes_on(facts);
-            let (by, text) = if facts.options.fencing_enabled {
+            let (by, text) = if options.is_none() {
+                let why = "ACLs hide the cluster options";
+                ("unknown", format!("unknown: {why}"))
+            } else if facts.options.fencing_enabled {
                 with_fencing(cib, name, &devices, watchdog_ms)
             } else if keeps {
                 let why = "no-quorum-policy lets it go on, and nothing can end it";

@@ -91,7 +91,7 @@ pub fn run(tool: &mut Tool, args: &[String]) -> Result<(), Failure> {
 
 fn read(tool: &mut Tool, source: Source) -> Result<Element, Failure> {
     let (name, bytes) = match source {
-        Source::Live => return Ok(tool.access.cib()?.into_root()),
+        Source::Live => return Ok(tool.access.deciding()?.into_root()),
         Source::Text(text) => ("the text".to_owned(), text.into_bytes()),
         Source::File(path) => {
             let name = path.display().to_string();

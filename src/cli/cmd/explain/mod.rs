@@ -137,7 +137,7 @@ pub(crate) fn why_nowhere(outcome: &Outcome, xml_id: &str) -> String {
 
 /// The cluster, or the file that stands in for it, as it is.
 fn present(shell: &mut Shell) -> Result<Asked, Failure> {
-    let cib = shell.cib()?;
+    let cib = shell.access.deciding()?;
     let quorum = if shell.access.live() {
         Some(super::cluster::cluster_status(shell)?.quorate)
     } else {

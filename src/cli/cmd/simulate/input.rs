@@ -71,7 +71,7 @@ pub(super) fn read(source: &Source) -> Result<Taken, Error> {
         }
         Source::Live => {
             let cib = crate::cli::entry::reach(None)
-                .cib()
+                .deciding()
                 .map_err(Error::NoCluster)?;
             return Ok(Taken {
                 cib: cib.into_root(),
