@@ -188,7 +188,22 @@ fn the_prompt_has_levels_and_completes() {
     person.sees("crm(live)#");
     person.types("history\r");
     person.sees("crm(history)#");
+    person.types("up\r");
+    person.sees("crm(live)#");
+    // The beginning of a word is enough where no other begins so.
+    person.types("conf\r");
+    person.sees("crm(configure)#");
+    person.types("property no-quo\t");
+    person.sees("no-quorum-policy=");
+    person.types("ignore\r");
+    person.sees("crm(configure)*#");
+    person.types("primitive x ocf:a:b meta tar\t");
+    person.sees("target-role=");
+    person.types("\x03");
+    person.sees("crm(configure)*#");
     person.types("quit\r");
+    person.sees("drop them (n)?");
+    person.types("n\r");
     person.leaves();
 }
 
@@ -212,6 +227,17 @@ fn ctrl_c_drops_the_line_and_the_question_and_changes_nothing() {
     person.types("commit\r");
     person.sees("[y/N]");
     person.types("\x03");
+    // Nor is what waits for a commit lost by that, or by an answer to something else.
+    person.sees("crm(configure)*#");
+    person.types("up\r");
+    person.sees("drop them (n)?");
+    person.types("show\r");
+    person.sees("drop them (n)?");
+    person.types("\x03");
+    person.sees("crm(configure)*#");
+    person.types("quit\r");
+    person.sees("drop them (n)?");
+    person.types("n\r");
     person.leaves();
     assert_eq!(
         place.text(),

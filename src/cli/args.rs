@@ -6,12 +6,14 @@ mod bring;
 mod cluster;
 mod configure;
 mod crmsh;
+mod later;
 mod operate;
 
 pub use bring::{Import, Watch};
 pub use cluster::Cluster;
 pub use configure::{Configure, Words};
 pub use crmsh::{History, Maintenance, Past, Ra, Secret, Site, Trace};
+pub use later::Later;
 pub(crate) use operate::seconds;
 pub use operate::{Apply, Cib, Committing, Doctor, Drill};
 
@@ -22,6 +24,7 @@ pub use operate::{Apply, Cib, Committing, Doctor, Drill};
     version,
     about = "Shows and changes the cluster, in the words of the crm shell",
     disable_help_subcommand = true,
+    infer_subcommands = true,
     after_help = "Without a command, a prompt with completion and history opens.\n\n\
         Examples:\n  \
         crm status\n  \
@@ -57,6 +60,7 @@ pub struct Crm {
     name = "crm",
     no_binary_name = true,
     disable_help_subcommand = true,
+    infer_subcommands = true,
     disable_version_flag = true
 )]
 pub struct Line {
@@ -88,7 +92,7 @@ pub enum Level {
     Configure {
         /// What to do; without it, the level is entered
         #[command(subcommand)]
-        command: Option<Configure>,
+        command: Option<Later<Configure>>,
     },
     /// Resources: start, stop, move, clean up
     #[command(
@@ -98,7 +102,7 @@ pub enum Level {
     Resource {
         /// What to do; without it, the level is entered
         #[command(subcommand)]
-        command: Option<Resource>,
+        command: Option<Later<Resource>>,
     },
     /// Nodes: standby, maintenance, attributes, fencing
     #[command(
@@ -108,7 +112,7 @@ pub enum Level {
     Node {
         /// What to do; without it, the level is entered
         #[command(subcommand)]
-        command: Option<Node>,
+        command: Option<Later<Node>>,
     },
     /// The cluster as a whole: found it, join it, leave it
     #[command(
@@ -118,7 +122,7 @@ pub enum Level {
     Cluster {
         /// What to do; without it, the level is entered
         #[command(subcommand)]
-        command: Option<Cluster>,
+        command: Option<Later<Cluster>>,
     },
     /// The history of the configuration: who changed what, and how to get it back
     #[command(
@@ -128,7 +132,7 @@ pub enum Level {
     Cib {
         /// What to do; without it, the level is entered
         #[command(subcommand)]
-        command: Option<Cib>,
+        command: Option<Later<Cib>>,
     },
     /// Make the configuration what a file says
     Apply(Apply),
@@ -152,7 +156,7 @@ pub enum Level {
     Ra {
         /// What to do; without it, the level is entered
         #[command(subcommand)]
-        command: Option<Ra>,
+        command: Option<Later<Ra>>,
     },
     /// Leave the cluster, or a resource, alone for a while
     #[command(
@@ -162,7 +166,7 @@ pub enum Level {
     Maintenance {
         /// What to do; without it, the level is entered
         #[command(subcommand)]
-        command: Option<Maintenance>,
+        command: Option<Later<Maintenance>>,
     },
     /// Tickets of sites
     #[command(
@@ -172,7 +176,7 @@ pub enum Level {
     Site {
         /// What to do; without it, the level is entered
         #[command(subcommand)]
-        command: Option<Site>,
+        command: Option<Later<Site>>,
     },
     /// Check the configuration that is in force
     #[command(after_help = "Example:\n  crm verify")]
@@ -233,7 +237,7 @@ pub struct Status {
     /// Node attributes
     #[arg(short = 'A', long)]
     pub attributes: bool,
-    /// `full` or `bynode`, as crmsh has them
+    /// As crmsh has them: `full`, `bynode`, `inactive`, `ops`, ...
     #[arg(value_enum)]
     pub what: Vec<StatusWord>,
 }
@@ -249,6 +253,28 @@ pub enum StatusWord {
     Inactive,
     /// As XML
     Xml,
+    /// With the operations of each resource
+    Ops,
+    /// The same, with when they ran and how long
+    Timing,
+    /// Fail counts
+    Failcounts,
+    /// Tickets
+    Tickets,
+    /// Everything about everything
+    Detail,
+    /// Primitives counted per agent
+    Brief,
+    /// Without the summary on top
+    Noheaders,
+    /// As a page for browsers
+    Html,
+    /// In one line, for monitoring
+    Simple,
+    /// More words
+    Verbose,
+    /// As always
+    Quiet,
 }
 
 /// `crm resource`.

@@ -13,6 +13,7 @@ use crate::terms::CrmExit;
 use super::{
     access::{self, Access},
     args::{Crm, Line},
+    complete,
     failure::Failure,
     prompt,
     shell::Shell,
@@ -56,7 +57,7 @@ fn complete(words: &[String]) -> CrmExit {
         .iter()
         .flat_map(|word| word.split_whitespace())
         .collect();
-    let found = prompt::candidates(&mut shell, &before);
+    let found = complete::candidates(&mut shell, &before);
     let said = shell.say(&found.join("\n"));
     match said.and_then(|()| shell.out.flush().map_err(Failure::from)) {
         Ok(()) => CrmExit::OK,
@@ -112,7 +113,7 @@ fn crm(words: &[String]) -> CrmExit {
     match result.and(flushed) {
         Ok(()) => CrmExit::OK,
         // A reader that has seen enough is no failure.
-        Err(failure) if failure.message.contains("Broken pipe") => CrmExit::OK,
+        Err(failure) if failure.exit == CrmExit::IO && failure.message.is_empty() => CrmExit::OK,
         Err(failure) => shell.fail(&failure),
     }
 }

@@ -6,6 +6,7 @@
 pub mod access;
 pub mod args;
 pub mod cmd;
+mod complete;
 pub mod completions;
 pub(crate) mod dialect;
 pub mod entry;

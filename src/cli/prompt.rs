@@ -3,25 +3,19 @@
 use std::io::{IsTerminal, Read, Write};
 
 use clap::CommandFactory;
-use rustyline::{
-    Context, Editor, Helper,
-    completion::{Completer, Pair},
-    error::ReadlineError,
-    highlight::Highlighter,
-    hint::Hinter,
-    history::FileHistory,
-    validate::{ValidationContext, ValidationResult, Validator},
-};
+use rustyline::{CompletionType, Editor, error::ReadlineError, history::FileHistory};
 
-use crate::{terms::CrmExit, xml::Element};
+use crate::terms::CrmExit;
 
 use super::{
     args::{Committing, Level, Line},
     cmd::configure,
+    complete::{Words, names},
     entry,
     failure::Failure,
     language::{Statement, statements},
     shell::Shell,
+    waiting,
 };
 
 /// Levels that can be entered.
@@ -37,9 +31,24 @@ const LEVELS: &[&str] = &[
     "site",
 ];
 /// Words that every level knows.
-const EVERYWHERE: &[&str] = &[
+pub(super) const EVERYWHERE: &[&str] = &[
     "help", "up", "cd", "quit", "bye", "exit", "end", "back", "ls",
 ];
+
+/// The level that a word means: its name, or the beginning of it where no other command begins so.
+fn level_named(word: &str) -> Option<&'static str> {
+    let exact = LEVELS.iter().find(|level| **level == word);
+    let begun = || {
+        let command = Line::command();
+        let mut fits = command.get_subcommands().filter(|it| {
+            let mut names = std::iter::once(it.get_name()).chain(it.get_all_aliases());
+            names.any(|name| name.starts_with(word))
+        });
+        let only = fits.next().filter(|_| fits.next().is_none())?;
+        LEVELS.iter().find(|level| **level == only.get_name())
+    };
+    exact.or_else(begun).copied()
+}
 
 /// Whether a level was named without a command.
 pub(crate) fn is_bare(level: &Level) -> bool {
@@ -157,7 +166,8 @@ fn statement(
     }
     let level = place.level;
     if words.len() == 1
-        && let Some(entered) = LEVELS.iter().find(|name| **name == words[0])
+        && let Some(entered) =
+            level_named(&words[0]).filter(|name| level.is_none() || *name == words[0])
         && level.is_none_or(|level| level != "configure" || words[0] != "node")
     {
         place.level = Some(entered);
@@ -252,27 +262,46 @@ fn on_leaving(shell: &mut Shell) -> Result<(), Failure> {
     if !std::io::stdin().is_terminal() {
         return leave(shell);
     }
-    write!(
-        shell.out,
-        "There are changes. Commit them (y), drop them (n)? "
-    )?;
-    shell.out.flush()?;
-    let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer)?;
-    if answer.trim().eq_ignore_ascii_case("y") {
-        super::cmd::commit::commit(shell, &Committing::default(), false)
-    } else {
-        shell.session = None;
-        Ok(())
+    loop {
+        write!(
+            shell.out,
+            "There are changes. Commit them (y), drop them (n)? "
+        )?;
+        shell.out.flush()?;
+        let Some(answer) = waiting::typed()? else {
+            let text = "nothing was left, committed or dropped";
+            return Err(Failure::new(CrmExit::ERROR, text));
+        };
+        match answer.trim() {
+            "y" | "Y" | "yes" => {
+                return super::cmd::commit::commit(shell, &Committing::default(), false);
+            }
+            "n" | "N" | "no" => {
+                shell.session = None;
+                return Ok(());
+            }
+            // Nobody is there any more, so nobody wants it.
+            _ if answer.is_empty() => {
+                shell.session = None;
+                return Ok(());
+            }
+            // What was typed for the prompt must not cost what was typed before.
+            _ => {}
+        }
     }
 }
 
 fn has_command(level: &str, name: &str) -> bool {
-    Line::command().find_subcommand(level).is_some_and(|level| {
-        level.get_subcommands().any(|command| {
-            command.get_name() == name || command.get_all_aliases().any(|alias| alias == name)
+    let command = Line::command();
+    command
+        .find_subcommand(level)
+        .cloned()
+        .is_some_and(|mut level| {
+            level.build();
+            level.get_subcommands().any(|command| {
+                command.get_name() == name || command.get_all_aliases().any(|alias| alias == name)
+            })
         })
-    })
 }
 
 /// `crm help`, `crm LEVEL help` or `crm LEVEL help COMMAND`: the words that say what is asked about.
@@ -317,11 +346,11 @@ pub(crate) fn interactive(shell: &mut Shell, level: Option<&'static str>) -> Res
     let failed = |error: ReadlineError| {
         Failure::new(CrmExit::IO, format!("the terminal can't be read: {error}"))
     };
-    let mut editor: Editor<Words, FileHistory> = Editor::new().map_err(failed)?;
-    editor.set_helper(Some(Words {
-        level,
-        names: Vec::new(),
-    }));
+    // What fits is listed, as in other shells.
+    let config = rustyline::Config::builder().completion_type(CompletionType::List);
+    let editor: rustyline::Result<Editor<Words, FileHistory>> = Editor::with_config(config.build());
+    let mut editor = editor.map_err(failed)?;
+    editor.set_helper(Some(Words::new(level, Vec::new())));
     let history = std::env::var_os("HOME")
         .map(|home| std::path::Path::new(&home).join(".local/share/systole/history"));
     if let Some(history) = &history {
@@ -329,7 +358,14 @@ pub(crate) fn interactive(shell: &mut Shell, level: Option<&'static str>) -> Res
         let _ = editor.load_history(history);
     }
     let mut place = Place { level, done: false };
-    while !place.done {
+    loop {
+        if place.done {
+            match on_leaving(shell) {
+                Ok(()) => break,
+                Err(failure) => shell.fail(&failure),
+            };
+            place.done = false;
+        }
         if let Some(words) = editor.helper_mut() {
             words.level = place.level;
             words.names = names(shell);
@@ -358,7 +394,7 @@ pub(crate) fn interactive(shell: &mut Shell, level: Option<&'static str>) -> Res
             // Ctrl-C drops the line; nothing was changed by it.
             Err(ReadlineError::Interrupted) => {}
             Err(ReadlineError::Eof) if place.level.is_some() => one(shell, &mut place, "up"),
-            Err(ReadlineError::Eof) => break,
+            Err(ReadlineError::Eof) => place.done = true,
             Err(error) => return Err(failed(error)),
         }
     }
@@ -367,7 +403,7 @@ pub(crate) fn interactive(shell: &mut Shell, level: Option<&'static str>) -> Res
         // History is a comfort, not a result.
         let _ = folder.map(|_| editor.save_history(history));
     }
-    on_leaving(shell)
+    Ok(())
 }
 
 fn one(shell: &mut Shell, place: &mut Place, line: &str) {
@@ -382,134 +418,3 @@ fn one(shell: &mut Shell, place: &mut Place, line: &str) {
         shell.fail(&failure);
     }
 }
-
-/// Ids and names that can be completed.
-fn names(shell: &mut Shell) -> Vec<String> {
-    let Ok(cib) = shell.cib() else {
-        return Vec::new();
-    };
-    let configuration = cib.configuration().into_iter().flat_map(Element::children);
-    let mut found: Vec<String> = configuration
-        .filter(|section| {
-            matches!(
-                section.tag(),
-                "resources" | "nodes" | "constraints" | "tags"
-            )
-        })
-        .flat_map(Element::descendants)
-        .filter(|element| {
-            matches!(
-                element.tag(),
-                "primitive" | "group" | "clone" | "master" | "bundle" | "template" | "node" | "tag"
-            ) || element.tag().starts_with("rsc_")
-        })
-        .filter_map(|element| element.get("uname").or_else(|| element.id()))
-        .map(str::to_owned)
-        .collect();
-    found.sort();
-    found.dedup();
-    found
-}
-
-/// What may follow these words on a command line.
-pub(crate) fn candidates(shell: &mut Shell, before: &[&str]) -> Vec<String> {
-    // Options in between are not among the words that lead to a command.
-    let before: Vec<&str> = before
-        .iter()
-        .copied()
-        .filter(|word| !word.starts_with('-'))
-        .collect();
-    let words = Words {
-        level: None,
-        names: names(shell),
-    };
-    let mut found = words.candidates(&before);
-    found.retain(|word| !EVERYWHERE.contains(&word.as_str()));
-    found
-}
-
-/// Completion: commands of the level first, then names.
-struct Words {
-    level: Option<&'static str>,
-    names: Vec<String>,
-}
-
-impl Words {
-    fn candidates(&self, before: &[&str]) -> Vec<String> {
-        let mut command = Line::command();
-        command.build();
-        let mut names_fit = false;
-        for word in self.level.iter().copied().chain(before.iter().copied()) {
-            match command.find_subcommand(word) {
-                Some(found) => command = found.clone(),
-                None => names_fit = true,
-            }
-        }
-        let mut found: Vec<String> = Vec::new();
-        let subcommands: Vec<String> = command
-            .get_subcommands()
-            .filter(|command| !command.is_hide_set())
-            .map(|command| command.get_name().to_owned())
-            .collect();
-        if !names_fit {
-            found.extend(subcommands.iter().cloned());
-        }
-        if before.is_empty() {
-            found.extend(EVERYWHERE.iter().map(|word| (*word).to_owned()));
-        }
-        if subcommands.is_empty() {
-            found.extend(self.names.iter().cloned());
-            found.extend(["params", "meta", "op", "utilization"].map(str::to_owned));
-        }
-        found
-    }
-}
-
-impl Completer for Words {
-    type Candidate = Pair;
-
-    fn complete(
-        &self,
-        line: &str,
-        at: usize,
-        _: &Context<'_>,
-    ) -> rustyline::Result<(usize, Vec<Pair>)> {
-        let start = line[..at]
-            .rfind(char::is_whitespace)
-            .map_or(0, |space| space + 1);
-        let before: Vec<&str> = line[..start].split_whitespace().collect();
-        let begun = &line[start..at];
-        let pairs = self
-            .candidates(&before)
-            .into_iter()
-            .filter(|word| word.starts_with(begun));
-        Ok((
-            start,
-            pairs
-                .map(|word| Pair {
-                    display: word.clone(),
-                    replacement: format!("{word} "),
-                })
-                .collect(),
-        ))
-    }
-}
-
-impl Hinter for Words {
-    type Hint = String;
-}
-
-impl Highlighter for Words {}
-
-impl Validator for Words {
-    /// A backslash at the end continues the line.
-    fn validate(&self, context: &mut ValidationContext<'_>) -> rustyline::Result<ValidationResult> {
-        Ok(if context.input().trim_end().ends_with('\\') {
-            ValidationResult::Incomplete
-        } else {
-            ValidationResult::Valid(None)
-        })
-    }
-}
-
-impl Helper for Words {}

@@ -7,11 +7,11 @@ use crate::{
     cib::Cib,
     cli::{
         access::Access,
-        args::{Configure, Level, Line},
+        args::{Configure, Later, Level, Line},
         cmd,
         failure::Failure,
         language::Document,
-        terminal, tools,
+        terminal, tools, waiting,
     },
     terms::CrmExit,
     xml::Element,
@@ -132,12 +132,11 @@ impl Shell {
         let _ = writeln!(self.errors, "warning: {text}");
     }
 
-    /// Ask yes or no; no is the default, also when nobody answers any more.
+    /// Ask yes or no; no is the default, also with Ctrl-C and when nobody answers any more.
     pub fn ask(&mut self, question: &str) -> Result<bool, Failure> {
         write!(self.out, "{question} [y/N] ")?;
         self.out.flush()?;
-        let mut answer = String::new();
-        std::io::stdin().read_line(&mut answer)?;
+        let answer = waiting::typed()?.unwrap_or_default();
         Ok(matches!(
             answer.trim().to_ascii_lowercase().as_str(),
             "y" | "yes"
@@ -171,19 +170,19 @@ impl Shell {
         match level {
             Level::Status(status) => cmd::status::run(self, &status),
             Level::Configure {
-                command: Some(command),
+                command: Some(Later(command)),
             } => cmd::configure::run(self, command),
             Level::Resource {
-                command: Some(command),
+                command: Some(Later(command)),
             } => cmd::resource::run(self, command),
             Level::Node {
-                command: Some(command),
+                command: Some(Later(command)),
             } => cmd::node::run(self, command),
             Level::Cluster {
-                command: Some(command),
+                command: Some(Later(command)),
             } => cmd::cluster::run(self, command),
             Level::Cib {
-                command: Some(command),
+                command: Some(Later(command)),
             } => cmd::cib::run(self, command),
             Level::Apply(apply) => cmd::configure::apply(self, &apply),
             Level::Import(import) => cmd::import::run(self, &import),
@@ -193,13 +192,13 @@ impl Shell {
             Level::Explain(explain) => cmd::explain::run(self, &explain),
             Level::History(history) => cmd::history::run(self, history),
             Level::Ra {
-                command: Some(command),
+                command: Some(Later(command)),
             } => cmd::by_tool::ra(self, &command),
             Level::Maintenance {
-                command: Some(command),
+                command: Some(Later(command)),
             } => cmd::by_tool::maintenance(self, command),
             Level::Site {
-                command: Some(command),
+                command: Some(Later(command)),
             } => cmd::by_tool::site(self, &command),
             Level::Verify => cmd::configure::run(self, Configure::Verify),
             Level::Report(passed) => {

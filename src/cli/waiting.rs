@@ -84,6 +84,34 @@ impl Drop for Waiting {
     }
 }
 
+/// A line that somebody types; none if it was Ctrl-C.
+pub(crate) fn typed() -> std::io::Result<Option<String>> {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let (input, mut line) = (std::io::stdin(), String::new());
+    if input.is_terminal() {
+        let _enough = Waiting::begin();
+        let step = Timespec {
+            tv_sec: 0,
+            tv_nsec: i64::from(STEP.subsec_nanos()),
+        };
+        loop {
+            if ctrl_c::was_pressed() {
+                // The cursor stands behind the question.
+                writeln!(stderr())?;
+                return Ok(None);
+            }
+            let mut ready = [PollFd::new(&input, PollFlags::IN)];
+            match poll(&mut ready, Some(&step)) {
+                Ok(0) | Err(rustix::io::Errno::INTR) => {}
+                Ok(_) => break,
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+    input.read_line(&mut line)?;
+    Ok(Some(line))
+}
+
 /// A change was made for a while only: until this goes it has to be taken back, and nothing ends the program before that
 /// but a person who insists.
 pub(crate) struct Borrowed;

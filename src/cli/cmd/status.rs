@@ -14,7 +14,7 @@ use crate::{
         failure::Failure,
         shell::Shell,
         show::{self, Entry, Fencing, Page, Wanted},
-        terminal,
+        terminal, tools,
         waiting::Waiting,
     },
     clock,
@@ -32,11 +32,49 @@ pub fn run(shell: &mut Shell, status: &Status) -> Result<(), Failure> {
     if status.live && std::io::stdout().is_terminal() && !status.json {
         return live(shell, status);
     }
+    let words = by_crm_mon(status);
+    if !words.is_empty() && !status.json {
+        return tools::within(shell, "crm_mon", &words);
+    }
     let text = text(shell, status)?;
     if status.json || status.xml {
         return shell.say(&text);
     }
     shell.show(&text)
+}
+
+/// Forms that this page does not have, in the words of crm_mon; none where it has all.
+fn by_crm_mon(status: &Status) -> Vec<&'static str> {
+    use StatusWord as Word;
+    let only_there = [
+        Word::Ops,
+        Word::Timing,
+        Word::Brief,
+        Word::Noheaders,
+        Word::Html,
+        Word::Simple,
+    ];
+    if !status.what.iter().any(|word| only_there.contains(word)) {
+        return Vec::new();
+    }
+    let flags = status.what.iter().map(|word| match word {
+        Word::Full => "-nrfcAo",
+        Word::Bynode => "--group-by-node",
+        Word::Inactive => "--inactive",
+        Word::Xml => "--output-as=xml",
+        Word::Ops => "--operations",
+        Word::Timing => "--timing-details",
+        Word::Failcounts => "--failcounts",
+        Word::Tickets => "--tickets",
+        Word::Detail => "--show-detail",
+        Word::Brief => "--brief",
+        Word::Noheaders => "--hide-headers",
+        Word::Html => "--output-as=html",
+        Word::Simple => "--simple-status",
+        Word::Verbose => "--verbose",
+        Word::Quiet => "--quiet",
+    });
+    std::iter::once("--one-shot").chain(flags).collect()
 }
 
 fn text(shell: &mut Shell, status: &Status) -> Result<String, Failure> {
@@ -78,11 +116,12 @@ pub(crate) fn page(
     let wanted = Wanted {
         inactive: status.inactive || full || status.what.contains(&StatusWord::Inactive),
         pending: true,
-        detail: status.detail,
+        detail: status.detail || status.what.contains(&StatusWord::Detail),
+        fail_counts: status.what.contains(&StatusWord::Failcounts),
         by_node: status.by_node || status.what.contains(&StatusWord::Bynode),
         attributes: status.attributes || full,
         failures: true,
-        tickets: full,
+        tickets: full || status.what.contains(&StatusWord::Tickets),
         ..Wanted::default()
     };
     let mut page = Page::new();

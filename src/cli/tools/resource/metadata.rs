@@ -54,6 +54,11 @@ const fn advanced(opt: Opt) -> Opt {
     }
 }
 
+/// Names of the meta attributes of primitives.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    PRIMITIVE.iter().map(|it| it.name)
+}
+
 const PRIMITIVE: &[Opt] = &[
     opt(
         "priority",

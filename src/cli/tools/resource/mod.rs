@@ -16,6 +16,8 @@ mod operations;
 mod params;
 mod why;
 
+pub(crate) use metadata::names as meta_names;
+
 use crate::{
     cib::{
         Cib,
