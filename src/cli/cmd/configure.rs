@@ -727,6 +727,7 @@ fn save(shell: &mut Shell, words: &[String]) -> Result<(), Failure> {
 }
 
 fn verify(shell: &mut Shell) -> Result<(), Failure> {
+    shell.access.deciding().map(drop)?;
     let session = shell.session()?;
     let root = session.changed();
     let root = cib::upgrade::todays_words(&root).unwrap_or(root);

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::{
     cib::Cib,
     cli::{
+        access,
         args::{Status, StatusWord},
         failure::Failure,
         shell::Shell,
@@ -209,6 +210,13 @@ fn summary(cib: &Cib, facts: &Facts, cluster: Option<&ClusterStatus>) -> Vec<Str
     let mut lines = vec!["Cluster Summary:".to_owned()];
     if let Some(cluster) = cluster {
         lines.push(format!("  * Cluster: {}", cluster.name));
+        let hidden = access::hidden(cib);
+        if !hidden.is_empty() {
+            let hidden = hidden.join(", ");
+            lines.push(format!(
+                "  * Seen in part: ACLs hide {hidden}, and what follows from them"
+            ));
+        }
     }
     let quorum = if quorate(cib, cluster) {
         "partition with quorum"
