@@ -304,11 +304,13 @@ pub enum Configure {
         /// Objects; all without
         ids: Vec<String>,
     },
-    /// The plan that follows, with pending changes, as a picture (SVG)
-    #[command(after_help = "Example:\n  crm configure graph plan.svg")]
+    /// The plan that follows, with pending changes, as a picture (SVG, or for Graphviz)
+    #[command(
+        after_help = "Examples:\n  crm configure graph plan.svg\n  crm configure graph dot plan.dot"
+    )]
     Graph {
-        /// The file; standard output without
-        file: Option<String>,
+        /// [dot] [FILE [svg|dot]]; standard output without a file
+        words: Vec<String>,
     },
     /// Have a resource's agent look at its parameters
     #[command(

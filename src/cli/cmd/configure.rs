@@ -105,9 +105,10 @@ pub fn run(shell: &mut Shell, command: Configure) -> Result<(), Failure> {
         Configure::Monitor { rsc, times } => one::monitor(shell, &rsc, &times),
         Configure::Schema { name } => one::schema(shell, name),
         Configure::Filter { program, ids } => one::filter(shell, &program, &ids),
-        Configure::Graph { file } => {
+        Configure::Graph { words } => {
+            let (form, file) = super::past::Form::of(&words)?;
             let root = shell.session()?.changed();
-            super::past::picture(shell, &root, crate::clock::wall_s(), file.as_deref())
+            super::past::picture(shell, &root, crate::clock::wall_s(), form, file)
         }
         Configure::ValidateAll { id } => {
             tools::within(shell, "crm_resource", &["--validate", "-r", &id])

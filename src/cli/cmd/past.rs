@@ -67,7 +67,7 @@ pub(crate) fn run(shell: &mut Shell, past: Past) -> Result<(), Failure> {
         }
         Past::Graph { input, file } => {
             let kept = read(&one(input)?)?;
-            picture(shell, &kept.root, kept.time_s, file.as_deref())
+            picture(shell, &kept.root, kept.time_s, Form::Svg, file.as_deref())
         }
         Past::Show { input, what } => {
             let cib = cib_of(shell, &input)?;
@@ -153,18 +153,53 @@ fn cib_of(shell: &mut Shell, input: &str) -> Result<Cib, Failure> {
     }
 }
 
+/// How a transition is drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// As a picture.
+    Svg,
+    /// As Graphviz reads it.
+    Dot,
+}
+
+impl Form {
+    /// The crm shell's words: what draws it, the file, the form of the file.
+    pub(super) fn of(words: &[String]) -> Result<(Self, Option<&str>), Failure> {
+        let (dot, rest) = match words.split_first() {
+            Some((first, rest)) if first == "dot" => (true, rest),
+            _ => (false, words),
+        };
+        let file = rest.first().map(String::as_str);
+        match rest.get(1).map(String::as_str) {
+            None if dot => Ok((Form::Dot, file)),
+            None | Some("svg") => Ok((Form::Svg, file)),
+            Some("dot" | "gv") => Ok((Form::Dot, file)),
+            Some(other) => Err(
+                Failure::usage(format!("a plan can't be drawn as {other:?}")).cure(format!(
+                    "svg or dot; Graphviz makes more of the latter: dot -T{other}"
+                )),
+            ),
+        }
+    }
+}
+
 /// The transition that begins with this CIB, drawn.
 pub(super) fn picture(
     shell: &mut Shell,
     root: &Element,
     now_s: i64,
+    form: Form,
     file: Option<&str>,
 ) -> Result<(), Failure> {
     let input = Input {
         causes: false,
         ..Input::at(now_s)
     };
-    let text = graph::svg(&schedule(root, &input).graph);
+    let graph = schedule(root, &input).graph;
+    let text = match form {
+        Form::Svg => graph::svg(&graph),
+        Form::Dot => graph::Drawing::of(&graph).to_string(),
+    };
     match file {
         Some(file) => access::store(file.as_ref(), &text),
         None => shell.say(&text),
@@ -259,6 +294,22 @@ pub(super) fn time_of(input: &str) -> Result<i64, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_drawing_is_asked_for_as_in_the_crm_shell() {
+        let of = |text: &str| {
+            let words: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
+            Form::of(&words).map(|(form, file)| (form, file.map(str::to_owned)))
+        };
+        let file = |name: &str| Some(name.to_owned());
+        assert_eq!(of(""), Ok((Form::Svg, None)));
+        assert_eq!(of("plan.svg"), Ok((Form::Svg, file("plan.svg"))));
+        assert_eq!(of("dot"), Ok((Form::Dot, None)));
+        assert_eq!(of("dot p.dot dot"), Ok((Form::Dot, file("p.dot"))));
+        assert_eq!(of("dot p.svg svg"), Ok((Form::Svg, file("p.svg"))));
+        let cure = of("dot p.png png").expect_err("no picture").to_string();
+        assert!(cure.contains("png"), "{cure}");
+    }
 
     #[test]
     fn a_view_leaves_out_times_and_words() {

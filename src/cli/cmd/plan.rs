@@ -8,6 +8,7 @@ use crate::{
     clock,
     graph::ActionKind,
     policy::{Input, schedule},
+    terms::CrmExit,
     xml::{Element, write},
 };
 
@@ -64,11 +65,15 @@ pub(super) fn simulated(
     let folder = std::env::temp_dir().join(format!("crm-{}", uuid::Uuid::new_v4()));
     std::fs::create_dir(&folder)?;
     let file = folder.join("cib.xml");
-    let result = crate::cli::access::store(&file, &write::pretty(root));
+    let mut result = crate::cli::access::store(&file, &write::pretty(root));
     if result.is_ok() {
         let mut words: Vec<OsString> = options.iter().map(OsString::from).collect();
         words.extend(["-x".into(), file.into_os_string()]);
-        super::simulate::run(&words, &mut *shell.out, &mut *shell.errors);
+        let exit = super::simulate::run(&words, &mut *shell.out, &mut *shell.errors);
+        if exit != CrmExit::OK {
+            // It has said why.
+            result = Err(Failure::new(exit, ""));
+        }
     }
     // A left-over copy in a private folder does no harm.
     let _ = std::fs::remove_dir_all(&folder);
