@@ -41,13 +41,14 @@ fn decide_with_causes(bencher: divan::Bencher<'_, '_>, size: (usize, usize, &'st
 }
 
 /// One decision after a small change, as in a daemon: a node attribute, and one recorded result.
-/// Expected: what the steps after the facts take, and a tenth of a microsecond per history entry.
+/// Expected: what the steps after the facts take, and a few nanoseconds per history entry.
 #[divan::bench(args = sizes(), sample_count = 20)]
 fn decide_after_a_change(bencher: divan::Bencher<'_, '_>, size: (usize, usize, &'static str)) {
     let before = cluster(size);
     let cibs = [before.clone(), changed(&before)];
     let input = Input {
         causes: false,
+        scores: false,
         ..Input::at(1_700_001_000)
     };
     let kept = std::cell::RefCell::new(Kept::default());

@@ -516,6 +516,7 @@ fn plan(cib: &crate::cib::Cib, before: i64, kept: &mut Kept, keeper: &Keeper) ->
     let now_s = wall_s();
     let input = policy::Input {
         causes: false,
+        scores: false,
         ..policy::Input::at(now_s)
     };
     let outcome = policy::schedule_again(cib.root(), &input, kept);

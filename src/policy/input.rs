@@ -14,6 +14,8 @@ pub struct Input {
     pub sanitized: bool,
     /// Whether score contributions are recorded with their causes.
     pub causes: bool,
+    /// Whether what each node is worth to each resource is recorded, for who shows it.
+    pub scores: bool,
 }
 
 impl Input {
@@ -26,6 +28,7 @@ impl Input {
             quorum: None,
             sanitized: false,
             causes: true,
+            scores: true,
         }
     }
 }

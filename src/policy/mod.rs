@@ -8,6 +8,7 @@
 
 pub mod index;
 pub mod input;
+pub mod nodeset;
 pub mod nodetable;
 pub mod nvtable;
 pub mod report;
@@ -35,6 +36,7 @@ pub use facts::Kept;
 pub use facts::rules::{DateVerdict, judge_date};
 pub use index::{ColIdx, IdxVec, NodeIdx, RscIdx};
 pub use input::Input;
+pub use nodeset::NodeSet;
 pub use nodetable::{Discovery, Entry, NodeTable};
 pub use nvtable::NvTable;
 pub use schedule::{Outcome, decide, schedule, schedule_again};

@@ -16,7 +16,7 @@ pub struct Outcome {
     pub graph: Graph,
     /// The same for a person, in the order in which it is printed.
     pub summary: Vec<SummaryLine>,
-    /// Score and utilization lines, in the order in which the assignment came to them.
+    /// Score and utilization lines, in the order in which the assignment came to them, if they were to be recorded.
     pub scores: Vec<ScoreLine>,
     /// What was wrong in the input.
     pub warnings: Vec<Warning>,

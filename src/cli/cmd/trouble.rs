@@ -207,7 +207,7 @@ fn last_failure(facts: &Facts, rsc: RscIdx) -> Option<String> {
     let of = |failed: &&FailedOp| failed.rsc == rsc && !is_probe_of_nothing(facts, failed);
     let failed = facts.failed_ops.iter().rev().find(of)?;
     let (entry, at) = failed.entry;
-    let op = &facts.history[entry].recorded.ops[at];
+    let op = &facts.history.at(entry).recorded.ops[at];
     let key = failed.key.parse::<OpKey>();
     let task = key.map_or_else(|_| failed.key.to_string(), |key| key.task.to_string());
     let node = &facts.nodes[failed.node].name;
@@ -229,7 +229,7 @@ fn last_failure(facts: &Facts, rsc: RscIdx) -> Option<String> {
 
 fn is_probe_of_nothing(facts: &Facts, failed: &FailedOp) -> bool {
     let (entry, at) = failed.entry;
-    let probe = facts.history[entry].recorded.ops[at].is_probe();
+    let probe = facts.history.at(entry).recorded.ops[at].is_probe();
     let rc = OcfExit(failed.rc);
     probe && (rc == OcfExit::NOT_INSTALLED || rc == OcfExit::INVALID_PARAM)
 }

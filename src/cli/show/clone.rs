@@ -170,7 +170,7 @@ fn stopped(facts: &Facts, rsc: RscIdx, running: usize, wanted: &Wanted) -> Vec<E
     let nodes: Vec<NodeIdx> = if facts.options.symmetric_cluster && !it.allowed.is_empty() {
         it.allowed.iter().map(|(node, _)| node).collect()
     } else {
-        it.known.clone()
+        it.known.iter().collect()
     };
     let disabled = configured_role(facts, rsc) == Some(Role::Stopped);
     let mut by_text: BTreeMap<String, Vec<&str>> = BTreeMap::new();

@@ -9,7 +9,7 @@ use crate::xml::Element;
 
 /// One resource on one node.
 struct Line<'f> {
-    entry: &'f HistoryEntry,
+    entry: HistoryEntry<'f>,
     rsc: RscIdx,
     fail_count: i64,
     last_failure_s: i64,

@@ -291,7 +291,7 @@ pub(super) fn masked_probe(facts: &Facts, rsc: RscIdx, node: Option<NodeIdx>) ->
 pub(super) fn is_masked(facts: &Facts, failed: &crate::policy::facts::FailedOp) -> bool {
     const NOT_INSTALLED: i32 = 7;
     let (entry, op) = failed.entry;
-    let probe = facts.history[entry].recorded.ops[op].is_probe();
+    let probe = facts.history.at(entry).recorded.ops[op].is_probe();
     let rc = OcfExit(failed.rc);
     probe
         && (rc == OcfExit::NOT_INSTALLED

@@ -121,7 +121,7 @@ pub(super) fn shown_failures<'f>(
 
 fn failed_line(facts: &Facts, failed: &FailedOp, wanted: &Wanted) -> String {
     let (entry, at) = failed.entry;
-    let op = &facts.history[entry].recorded.ops[at];
+    let op = &facts.history.at(entry).recorded.ops[at];
     let node = &facts.nodes[failed.node].name;
     let exit = OcfExit(failed.rc).text();
     let status = ExecStatus::from_code(failed.status).map_or("Unknown", ExecStatus::text);

@@ -253,7 +253,7 @@ pub fn failures(facts: &Facts, wanted: &Wanted) -> Option<Element> {
     let elements: Vec<Element> = super::sections::shown_failures(facts, wanted)
         .map(|failed| {
             let (entry, at) = failed.entry;
-            let op = &facts.history[entry].recorded.ops[at];
+            let op = &facts.history.at(entry).recorded.ops[at];
             let name = if op.element.get("operation_key").is_some() {
                 "op_key"
             } else {

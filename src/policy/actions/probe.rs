@@ -1,12 +1,18 @@
 //! Probes: what is not known from history is asked. spec 3 §7.1
 
-use super::super::assign::instance;
-use super::super::facts::{Kind, Replica};
+use super::super::facts::{Facts, Kind, Replica};
 use super::super::report::Cause;
 use super::super::{Discovery, NodeIdx, RscIdx};
 use super::plan::{ActIdx, Flags, Key, Kinds, Side, Task};
 use super::{Make, fencing};
 use crate::terms::Role;
+
+/// Whether anything in it was looked for there.
+fn is_known(facts: &Facts, rsc: RscIdx, node: NodeIdx) -> bool {
+    let it = &facts.rscs[rsc];
+    let mut inside = it.children.iter();
+    it.known.contains(node) || inside.any(|child| is_known(facts, *child, node))
+}
 
 impl Make<'_> {
     pub(super) fn probes(&mut self) {
@@ -73,7 +79,7 @@ impl Make<'_> {
         }
         self.plan.now.rscs[clone]
             .children
-            .sort_by_key(|rsc| instance::number(facts, *rsc));
+            .sort_by_key(|rsc| facts.rscs[*rsc].instance);
         let instances = self.plan.now.rscs[clone].children.clone();
         if facts.rscs[clone].flags.unique {
             let mut any = false;
@@ -82,15 +88,9 @@ impl Make<'_> {
             }
             return any;
         }
-        let known = |rsc: &RscIdx| {
-            facts
-                .descend(*rsc)
-                .iter()
-                .any(|at| facts.rscs[*at].known.contains(&node))
-        };
         let chosen = instances
             .iter()
-            .find(|rsc| known(rsc))
+            .find(|rsc| is_known(facts, **rsc, node))
             .or_else(|| {
                 instances
                     .iter()
@@ -137,6 +137,9 @@ impl Make<'_> {
     fn probe_primitive(&mut self, rsc: RscIdx, node: NodeIdx) -> Option<ActIdx> {
         let facts = self.facts;
         let fact = &facts.rscs[rsc];
+        if fact.known.contains(node) {
+            return None;
+        }
         let guest = facts.is_guest(node);
         if facts.nodes[node].pacemaker_remote
             && (fact.flags.fence_device
@@ -149,10 +152,7 @@ impl Make<'_> {
         {
             return None;
         }
-        if (fact.launcher.is_some() && !fact.flags.connection)
-            || fact.flags.removed
-            || fact.known.contains(&node)
-        {
+        if (fact.launcher.is_some() && !fact.flags.connection) || fact.flags.removed {
             return None;
         }
         let top = facts.top_of(rsc);
@@ -211,7 +211,7 @@ impl Make<'_> {
         if now.orig_role == Role::Stopped {
             if now
                 .assigned
-                .is_some_and(|to| !self.facts.rscs[container].known.contains(&to))
+                .is_some_and(|to| !self.facts.rscs[container].known.contains(to))
             {
                 self.order(
                     Side::task(container, Task::MONITOR),

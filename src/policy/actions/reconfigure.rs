@@ -1,6 +1,5 @@
 //! Definitions that changed since they were used: restart, reload, schedule again, cancel, or forget. spec 3 §6
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
@@ -29,31 +28,30 @@ impl Make<'_> {
                 }
             }
         }
-        let mut of_node: BTreeMap<NodeIdx, Vec<usize>> = BTreeMap::new();
-        for (at, entry) in facts.history.iter().enumerate() {
-            of_node.entry(entry.node).or_default().push(at);
-        }
         for node in &facts.node_order {
             let (fact, now) = (&facts.nodes[*node], &self.plan.now.nodes[*node]);
             let usable = now.online && !now.shutdown && !now.unclean && !fact.standby;
             if !fact.maintenance && !usable {
                 continue;
             }
-            for at in of_node.get(node).into_iter().flatten() {
-                let entry = &facts.history[*at];
+            for (at, entry) in facts.history.of(*node) {
+                let active = |rsc: RscIdx| facts.rscs[rsc].active.contains(node);
+                if entry.idle && !entry.rsc.is_some_and(active) {
+                    continue;
+                }
                 if entry.recorded.ops.is_empty() {
                     continue;
                 }
                 for rsc in by_name.get(entry.recorded.id()).into_iter().flatten().rev() {
-                    self.compare_entry(*rsc, *at, entry);
+                    self.compare_entry(*rsc, at, &entry);
                 }
             }
         }
     }
 
-    fn compare_entry(&mut self, rsc: RscIdx, at: usize, entry: &HistoryEntry) {
+    fn compare_entry(&mut self, rsc: RscIdx, at: usize, entry: &HistoryEntry<'_>) {
         let facts = self.facts;
-        let (fact, node, recorded) = (&facts.rscs[rsc], entry.node, &entry.recorded);
+        let (fact, node, recorded) = (&facts.rscs[rsc], entry.node, entry.recorded);
         if fact.flags.removed {
             let top = facts.top_of(rsc);
             if top == rsc || facts.rscs[top].clone_facts().is_none() || facts.rscs[top].flags.unique
@@ -109,7 +107,7 @@ impl Make<'_> {
     }
 
     fn compare_and_clear(&mut self, rsc: RscIdx, entry: usize, op: usize, address: Option<&str>) {
-        let entry = &self.facts.history[entry];
+        let entry = self.facts.history.at(entry);
         let rescheduled = entry.rescheduled.contains(&op);
         let (node, op) = (entry.node, &entry.recorded.ops[op]);
         if self.changed(rsc, node, op, rescheduled, address)
@@ -136,7 +134,7 @@ impl Make<'_> {
         node: NodeIdx,
         (entry, op): (usize, usize),
     ) -> bool {
-        let entry = &self.facts.history[entry];
+        let entry = self.facts.history.at(entry);
         if entry.rescheduled.contains(&op) {
             return true;
         }

@@ -185,6 +185,9 @@ impl Assign<'_> {
 
     /// spec 2 §20.4
     pub(super) fn print_capacities(&mut self, stage: &'static str) {
+        if !self.facts.context.scores {
+            return;
+        }
         for node in &self.facts.node_order {
             if self.facts.node_kind(*node) != super::super::facts::NodeKind::Bundle {
                 let left = self.place.capacity[*node]

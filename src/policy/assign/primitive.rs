@@ -162,9 +162,11 @@ impl Assign<'_> {
         self.place.now.nodes[to].load += 1;
         let taken = &self.facts.rscs[rsc].utilization;
         self.place.capacity[to].take(taken);
-        self.place
-            .lines
-            .push(ScoreLine::Utilization { rsc, node: to });
+        if self.facts.context.scores {
+            self.place
+                .lines
+                .push(ScoreLine::Utilization { rsc, node: to });
+        }
     }
 
     /// *Unassign(r)*. spec 2 §11.4

@@ -12,6 +12,9 @@ use super::colocation::{influences, this_with, with_this};
 use super::preference::{Merged, Mode, factor};
 use crate::terms::{Role, Score};
 
+/// What the names of attributes with promotion scores begin with.
+const PREFIX: &str = "master-";
+
 impl Assign<'_> {
     /// Before placement: each instance would rather be where it would be promoted. spec 2 §14.2
     pub(super) fn add_promotion_scores(&mut self, clone: RscIdx) {
@@ -59,21 +62,22 @@ impl Assign<'_> {
             let sum: i64 = scores.iter().map(|score| i64::from(score.value())).sum();
             return (!scores.is_empty()).then(|| Score::new(sum));
         }
-        if !self.counts_on(clone, rsc, node)
-            || self.place.allowed[rsc]
-                .score(node)
-                .is_none_or(|score| score < Score::ZERO)
+        if self.place.allowed[rsc]
+            .score(node)
+            .is_none_or(|score| score < Score::ZERO)
         {
             return None;
         }
         let fact = &self.facts.rscs[rsc];
         let on = self.attribute_node(rsc, node)?;
         let attribute = |name: &str| {
-            self.facts.nodes[on]
-                .attributes
-                .get(&format!("master-{name}"))
+            let attributes = &self.facts.nodes[on].attributes;
+            let mut scores = attributes.with_prefix(PREFIX);
+            let own = scores.find(|(of, _)| &of[PREFIX.len()..] == name)?;
+            Some(own.1)
         };
         let name = fact.history_id.as_ref().unwrap_or(&fact.id);
+        // Most instances have no score on most nodes, and where one has, it is asked whether that counts.
         let text = attribute(name.as_str()).or_else(|| {
             if fact.flags.unique {
                 None
@@ -81,7 +85,8 @@ impl Assign<'_> {
                 attribute(fact.xml_id.as_str())
             }
         })?;
-        Some(Score::parse(text).unwrap_or(Score::ZERO))
+        let counts = self.counts_on(clone, rsc, node);
+        counts.then(|| Score::parse(text).unwrap_or(Score::ZERO))
     }
 
     /// Where attributes for the resource on that node are kept: for guests perhaps on the host.
@@ -118,7 +123,7 @@ impl Assign<'_> {
                 Some(active) if *active == rsc => return true,
                 None if like
                     .iter()
-                    .any(|leaf| self.facts.rscs[*leaf].known.contains(&node)) =>
+                    .any(|leaf| self.facts.rscs[*leaf].known.contains(node)) =>
                 {
                     return true;
                 }
@@ -126,7 +131,7 @@ impl Assign<'_> {
             }
         }
         (fact.active.is_empty() && fact.known.is_empty())
-            || fact.known.contains(&node)
+            || fact.known.contains(node)
             || fact.active.contains(&node)
     }
 
@@ -295,9 +300,11 @@ impl Assign<'_> {
         for rsc in self.place.now.rscs[clone].children.clone() {
             let score = self.place.now.rscs[rsc].promotion_priority;
             let node = self.place.now.single_assigned(rsc);
-            self.place
-                .lines
-                .push(ScoreLine::Promotion { rsc, node, score });
+            if self.facts.context.scores {
+                self.place
+                    .lines
+                    .push(ScoreLine::Promotion { rsc, node, score });
+            }
             let room = promoted < fact.promoted_max || !self.place.now.rscs[clone].managed;
             let to = if score >= Score::ZERO && room {
                 self.can_promote(clone, rsc, fact.promoted_node_max)

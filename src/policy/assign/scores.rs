@@ -70,7 +70,7 @@ impl Assign<'_> {
 
     /// The score lines of a resource and all it contains. spec 2 §20.1
     pub(super) fn print(&mut self, stage: &'static str, rsc: RscIdx) {
-        if self.facts.rscs[rsc].flags.removed {
+        if self.facts.rscs[rsc].flags.removed || !self.facts.context.scores {
             return;
         }
         let table = &self.place.allowed[rsc];

@@ -119,9 +119,9 @@ impl Facts {
 
     /// The primitive with this base name at or below a resource. // spec 1 §20.2
     pub(super) fn primitive_with_base(&self, rsc: RscIdx, base: &str) -> Option<RscIdx> {
-        self.leaves(rsc)
-            .into_iter()
-            .find(|&leaf| self.rscs[leaf].xml_id == *base)
+        self.find_leaf(rsc, &mut |leaf| {
+            (self.rscs[leaf].xml_id == *base).then_some(leaf)
+        })
     }
 }
 

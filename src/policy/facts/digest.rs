@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use super::Facts;
-use super::history::HistoryOp;
+use super::history::{self, Compared, HistoryOp};
 use super::nvset;
 use crate::policy::index::{NodeIdx, RscIdx};
 use crate::policy::nvtable::{NvTable, Str};
@@ -38,6 +38,32 @@ pub struct Digests {
     pub preset_restart: bool,
 }
 
+impl Digests {
+    /// How those recorded for an operation compare with these.
+    fn compared_with(&self, op: &HistoryOp) -> Verdict {
+        if let (Some(now), Some(then)) = (&self.restart, op.element.get("op-restart-digest"))
+            && now != then
+        {
+            return Verdict::Restart;
+        }
+        match op.element.get("op-digest") {
+            None => Verdict::Unknown,
+            Some(then) if then == self.main => Verdict::Match,
+            Some(_) if self.preset_restart => Verdict::Restart,
+            Some(_) => Verdict::Mismatch,
+        }
+    }
+}
+
+/// Digests that were made in this run: what they were made for, and they.
+#[derive(Debug)]
+pub(super) struct Made {
+    node: NodeIdx,
+    task: Str,
+    interval_ms: u64,
+    digests: Arc<Digests>,
+}
+
 /// Names that are private where no entry says which are.
 pub(crate) const PRIVATE: [&str; 3] = ["passwd", "password", "user"];
 
@@ -59,16 +85,10 @@ impl Facts {
         address: Option<&str>,
     ) -> Verdict {
         let now = self.digests(rsc, &op.task, op.interval_ms, node, Some(op), address);
-        if let (Some(now), Some(then)) = (&now.restart, op.element.get("op-restart-digest"))
-            && now != then
-        {
-            return Verdict::Restart;
-        }
-        match op.element.get("op-digest") {
-            None => Verdict::Unknown,
-            Some(then) if then == now.main => Verdict::Match,
-            Some(_) if now.preset_restart => Verdict::Restart,
-            Some(_) => Verdict::Mismatch,
+        let compared = op.compared.get();
+        match compared.filter(|it| Arc::ptr_eq(&it.digests, &now)) {
+            Some(compared) => compared.verdict,
+            None => now.compared_with(op),
         }
     }
 
@@ -104,26 +124,36 @@ impl Facts {
         entry: Option<&HistoryOp>,
         address: Option<&str>,
     ) -> Arc<Digests> {
-        let key = (rsc, node, Str::from(task), interval_ms);
         let mut kept = self
             .context
             .digests
             .lock()
             .expect("no digest panics half-way");
-        let made = kept.entry(key).or_insert_with(|| {
-            let make = || {
-                let element = entry.map(|entry| &entry.element);
-                Arc::new(self.make_digests(rsc, task, interval_ms, node, element, address))
-            };
-            match entry.filter(|_| address.is_none() && self.parameters_last(rsc)) {
-                None => make(),
-                Some(entry) => self.kept_digests(rsc, entry, make),
-            }
+        let of_rsc = kept.entry(rsc).or_default();
+        let key =
+            |it: &&Made| it.node == node && it.interval_ms == interval_ms && &*it.task == task;
+        if let Some(made) = of_rsc.iter().find(key) {
+            return Arc::clone(&made.digests);
+        }
+        let make = || {
+            let element = entry.map(|entry| &entry.element);
+            Arc::new(self.make_digests(rsc, task, interval_ms, node, element, address))
+        };
+        let digests = match entry.filter(|_| address.is_none()) {
+            None => make(),
+            Some(entry) => self.kept_digests(rsc, entry, make),
+        };
+        of_rsc.push(Made {
+            node,
+            task: history::shared_task(task),
+            interval_ms,
+            digests: Arc::clone(&digests),
         });
-        Arc::clone(made)
+        digests
     }
 
-    /// Those that the entry was compared with before, if they were made of this definition.
+    /// Those that the entry was compared with before, if they were made of this definition, which has nothing else to say
+    /// then: it is read anew when what it stands in or the defaults change.
     fn kept_digests(
         &self,
         rsc: RscIdx,
@@ -131,13 +161,19 @@ impl Facts {
         make: impl FnOnce() -> Arc<Digests>,
     ) -> Arc<Digests> {
         let spec = &self.rscs[rsc].spec;
-        let kept = entry.compared.get().filter(|(of, _)| Arc::ptr_eq(of, spec));
-        if let Some((_, digests)) = kept {
-            return Arc::clone(digests);
+        let kept = entry.compared.get();
+        if let Some(kept) = kept.filter(|kept| Arc::ptr_eq(&kept.spec, spec)) {
+            return Arc::clone(&kept.digests);
         }
         let digests = make();
-        // An entry that was compared with an earlier definition is computed anew each time until it changes.
-        let _ = entry.compared.set((Arc::clone(spec), Arc::clone(&digests)));
+        if self.parameters_last(rsc) {
+            // An entry that was compared with an earlier definition is computed anew each time until it changes.
+            let _ = entry.compared.set(Compared {
+                spec: Arc::clone(spec),
+                digests: Arc::clone(&digests),
+                verdict: digests.compared_with(entry),
+            });
+        }
         digests
     }
 

@@ -110,9 +110,7 @@ fn know(facts: &mut Facts, rsc: RscIdx, node: NodeIdx) {
     let mut at = Some(rsc);
     while let Some(here) = at {
         let it = &mut facts.rscs[here];
-        if !it.known.contains(&node) {
-            it.known.push(node);
-        }
+        it.known.insert(node);
         at = it.parent.filter(|_| !it.flags.unique);
     }
 }

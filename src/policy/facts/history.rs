@@ -1,9 +1,11 @@
 //! Operation history as recorded (spec 1 §20-§23).
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock, OnceLock};
 
-use super::digest::Digests;
+use super::digest::{Digests, Verdict};
+use super::kept::Written;
 use super::resource::Rsc;
 use super::spec::Spec;
 use crate::policy::index::{NodeIdx, RscIdx};
@@ -12,16 +14,126 @@ use crate::terms::{TransitionKey, TransitionMagic, text};
 use crate::xml::Element;
 
 /// One `lrm_resource` of one node, and what this run made of it.
-#[derive(Debug, Clone)]
-pub struct HistoryEntry {
+#[derive(Debug, Clone, Copy)]
+pub struct HistoryEntry<'a> {
     /// Where.
     pub node: NodeIdx,
     /// The resource it was mapped to (spec 1 §20); none if it was not needed for that.
     pub rsc: Option<RscIdx>,
     /// What is written there.
-    pub recorded: Arc<Recorded>,
+    pub recorded: &'a Arc<Recorded>,
     /// Positions of expired recurring results, which must be scheduled again (spec 1 §22.4).
-    pub rescheduled: Vec<usize>,
+    pub rescheduled: &'a [usize],
+    /// Nothing but a probe that found nothing, by the agent that is configured.
+    pub idle: bool,
+}
+
+/// The histories of all nodes, in the order of reading. What is written there is shared with whoever keeps it for the next
+/// decision; only what this run made of it is its own.
+#[derive(Debug, Clone, Default)]
+pub struct History {
+    nodes: Vec<NodeHistory>,
+    rescheduled: BTreeMap<usize, Vec<usize>>,
+}
+
+/// What was taken from the history of one node.
+#[derive(Debug, Clone)]
+struct NodeHistory {
+    node: NodeIdx,
+    /// The number of its first entry among those of all nodes.
+    first: usize,
+    written: Written,
+    /// Positions in what is written, and whom they are about.
+    taken: Vec<(u32, RscIdx)>,
+}
+
+impl History {
+    /// How many entries there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        let last = self.nodes.last();
+        last.map_or(0, |last| last.first + last.taken.len())
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The entry with this number.
+    ///
+    /// # Panics
+    /// When there is none; numbers come from this history itself.
+    #[must_use]
+    pub fn at(&self, number: usize) -> HistoryEntry<'_> {
+        let after = self.nodes.partition_point(|of| of.first <= number);
+        let of = &self.nodes[after - 1];
+        self.entry(of, number - of.first)
+    }
+
+    /// All entries.
+    pub fn iter(&self) -> impl Iterator<Item = HistoryEntry<'_>> {
+        let entries = |of| self.entries(of).map(|(_, entry)| entry);
+        self.nodes.iter().flat_map(entries)
+    }
+
+    /// Those of one node, with their numbers.
+    pub fn of(&self, node: NodeIdx) -> impl Iterator<Item = (usize, HistoryEntry<'_>)> {
+        let own = self.nodes.iter().filter(move |of| of.node == node);
+        own.flat_map(|of| self.entries(of))
+    }
+
+    fn entries<'a>(
+        &'a self,
+        of: &'a NodeHistory,
+    ) -> impl Iterator<Item = (usize, HistoryEntry<'a>)> {
+        let places = 0..of.taken.len();
+        places.map(move |at| (of.first + at, self.entry(of, at)))
+    }
+
+    fn entry<'a>(&'a self, of: &'a NodeHistory, at: usize) -> HistoryEntry<'a> {
+        let (position, rsc) = of.taken[at];
+        let known = &of.written.entries[position as usize];
+        let rescheduled = self.rescheduled.get(&(of.first + at));
+        HistoryEntry {
+            node: of.node,
+            rsc: Some(rsc),
+            recorded: &known.recorded,
+            rescheduled: rescheduled.map_or(&[], Vec::as_slice),
+            idle: known.idle,
+        }
+    }
+
+    /// Entries of this node come next.
+    pub(super) fn begin(&mut self, node: NodeIdx, written: Written) {
+        self.nodes.push(NodeHistory {
+            node,
+            first: self.len(),
+            taken: Vec::with_capacity(written.entries.len()),
+            written,
+        });
+    }
+
+    /// The entry at this position is about that resource; its number.
+    pub(super) fn take(&mut self, position: u32, rsc: RscIdx) -> usize {
+        let of = self
+            .nodes
+            .last_mut()
+            .expect("begun before anything is taken");
+        of.taken.push((position, rsc));
+        of.first + of.taken.len() - 1
+    }
+
+    /// A result of an entry must be scheduled again.
+    pub(super) fn reschedule(&mut self, number: usize, op: usize) {
+        self.rescheduled.entry(number).or_default().push(op);
+    }
+
+    /// What is written of each node.
+    pub(super) fn written(&self) -> impl Iterator<Item = (NodeIdx, &Written)> {
+        self.nodes.iter().map(|of| (of.node, &of.written))
+    }
 }
 
 /// What an `lrm_resource` says, whoever reads it: it depends on the element alone.
@@ -35,6 +147,8 @@ pub struct Recorded {
     pub start_index: i32,
     /// Position of the last successful stop, or -1.
     pub stop_index: i32,
+    /// Nothing but a probe that found nothing: so most of a large history looks.
+    pub(super) absent: bool,
     /// The definition whose agent was found to be the recorded one.
     same_agent: OnceLock<Arc<Spec>>,
 }
@@ -45,11 +159,14 @@ impl Recorded {
     pub fn read(element: &Element) -> Self {
         let ops = sorted_ops(element);
         let (start_index, stop_index) = active_range(&ops);
+        let absent = matches!(&ops[..], [op] if op.is_probe() && (op.rc, op.status) == (Some(7), Some(0))
+            && op.element.has("id") && !op.is_last_failure());
         Self {
             element: element.clone(),
             ops: ops.into(),
             start_index,
             stop_index,
+            absent,
             same_agent: OnceLock::new(),
         }
     }
@@ -104,8 +221,16 @@ pub struct HistoryOp {
     pub last_rc_change: Option<i64>,
     /// The element, for everything else.
     pub element: Element,
-    /// Digests of the definition that this entry was compared with last, where they depend on it alone.
-    pub(super) compared: OnceLock<(Arc<Spec>, Arc<Digests>)>,
+    /// What comparing it with a definition came to, where that depends on the definition alone.
+    pub(super) compared: OnceLock<Compared>,
+}
+
+/// An operation, compared with a definition.
+#[derive(Debug, Clone)]
+pub(super) struct Compared {
+    pub(super) spec: Arc<Spec>,
+    pub(super) digests: Arc<Digests>,
+    pub(super) verdict: Verdict,
 }
 
 impl HistoryOp {
@@ -122,6 +247,11 @@ impl HistoryOp {
             .get("operation_key")
             .filter(|key| !key.is_empty())
             .unwrap_or_else(|| self.id())
+    }
+
+    /// Whether it is kept beside later results, as the last failure of its resource there.
+    pub(super) fn is_last_failure(&self) -> bool {
+        self.id().ends_with("_last_failure_0")
     }
 
     /// Whether it is a probe.

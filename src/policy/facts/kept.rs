@@ -9,9 +9,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::Facts;
 use super::history::Recorded;
 use super::spec::{Spec, Tag};
-use super::{Context, Facts};
+use crate::policy::index::{NodeIdx, RscIdx};
 use crate::policy::input::Input;
 use crate::policy::nvtable::Str;
 use crate::terms::{DateTime, HealthScores};
@@ -20,8 +21,8 @@ use crate::xml::Element;
 /// Kept between decisions on CIBs that share most of their elements. A decision is the same with it and without.
 #[derive(Debug, Default)]
 pub struct Kept {
-    /// History by id of the node, in document order.
-    history: BTreeMap<Str, Vec<Arc<Recorded>>>,
+    /// History by id of the node.
+    history: BTreeMap<Str, Written>,
     basis: Basis,
     specs: BTreeMap<Str, Arc<Spec>>,
     configured: Option<Configured>,
@@ -69,6 +70,7 @@ impl Kept {
             && known.input.quorum == input.quorum
             && known.input.sanitized == input.sanitized
             && known.input.causes == input.causes
+            && known.input.scores == input.scores
             && known.input.utc_offset_s == input.utc_offset_s;
         if !same {
             return None;
@@ -77,7 +79,10 @@ impl Kept {
         facts.now_s = input.now_s;
         facts.context.now = DateTime::from_epoch(input.now_s).at_offset(input.utc_offset_s);
         facts.context.status = cib.child("status").cloned();
-        facts.context.recorded = std::mem::take(&mut self.history);
+        facts.context.recorded = Recordings {
+            nodes: std::mem::take(&mut self.history),
+            same_configuration: true,
+        };
         Some(facts)
     }
 
@@ -94,7 +99,10 @@ impl Kept {
         }
         self.basis = basis;
         facts.context.specs = Some(std::mem::take(&mut self.specs));
-        facts.context.recorded = std::mem::take(&mut self.history);
+        facts.context.recorded = Recordings {
+            nodes: std::mem::take(&mut self.history),
+            same_configuration: false,
+        };
     }
 
     /// Takes definitions back, and remembers the facts before the status section.
@@ -114,13 +122,9 @@ impl Kept {
 
     /// Keeps the history that was read.
     pub(super) fn take_history(&mut self, facts: &Facts) {
-        for entry in &facts.history {
-            let node = &facts.nodes[entry.node].id;
-            let of_node = match self.history.get_mut(node) {
-                Some(of_node) => of_node,
-                None => self.history.entry(Arc::clone(node)).or_default(),
-            };
-            of_node.push(Arc::clone(&entry.recorded));
+        for (node, written) in facts.history.written() {
+            let node = Arc::clone(&facts.nodes[node].id);
+            self.history.insert(node, written.clone());
         }
     }
 }
@@ -192,10 +196,76 @@ fn same_root(a: &Element, b: &Element) -> bool {
     sorted(a) == sorted(b)
 }
 
-/// History of one node as it was, to be walked along with what is written there now.
+/// What is written of one node, as read. An entry as read depends on its element; whom it is about, on the configuration.
+#[derive(Debug, Clone)]
+pub(super) struct Written {
+    resources: Element,
+    pub(super) entries: Arc<[Known]>,
+}
+
+/// One `lrm_resource`, as far as it is the same in all decisions on one configuration.
+#[derive(Debug, Clone)]
+pub(super) struct Known {
+    pub(super) recorded: Arc<Recorded>,
+    /// The element once more: what is compared for each entry of a large history has to be close by.
+    element: Element,
+    /// Whom it is about, if nothing but the configuration decides that.
+    pub(super) plain: Option<RscIdx>,
+    /// Nothing but a probe of such a resource that found nothing, by the agent that is configured.
+    pub(super) idle: bool,
+}
+
+impl Known {
+    fn of(facts: &Facts, recorded: Arc<Recorded>) -> Self {
+        let plain = facts.plain_in_history(recorded.id());
+        let idle = plain.is_some_and(|rsc| recorded.absent && recorded.is_of(&facts.rscs[rsc]));
+        Self {
+            element: recorded.element.clone(),
+            recorded,
+            plain,
+            idle,
+        }
+    }
+}
+
+/// History as it was read for the decision before.
 #[derive(Debug, Default)]
-pub(super) struct Before {
-    entries: Vec<Arc<Recorded>>,
+pub(super) struct Recordings {
+    /// By id of the node.
+    nodes: BTreeMap<Str, Written>,
+    /// Whether the configuration was the same then.
+    same_configuration: bool,
+}
+
+/// What is written of a node in this `lrm_resources`: as read before, where it is the same.
+pub(super) fn written(facts: &mut Facts, node: NodeIdx, resources: &Element) -> Written {
+    let known = facts.context.recorded.nodes.remove(&facts.nodes[node].id);
+    let valid = facts.context.recorded.same_configuration;
+    if let Some(known) = &known
+        && valid
+        && known.resources.ptr_eq(resources)
+    {
+        return known.clone();
+    }
+    let mut before = Before {
+        entries: known.map(|known| known.entries).unwrap_or_default(),
+        at: 0,
+    };
+    let elements = resources.children_named("lrm_resource");
+    let read = |element| match before.find(element) {
+        Some(known) if valid => known.clone(),
+        Some(known) => Known::of(facts, Arc::clone(&known.recorded)),
+        None => Known::of(facts, Arc::new(Recorded::read(element))),
+    };
+    Written {
+        resources: resources.clone(),
+        entries: elements.map(read).collect(),
+    }
+}
+
+/// History of one node as it was, to be walked along with what is written there now.
+struct Before {
+    entries: Arc<[Known]>,
     at: usize,
 }
 
@@ -203,29 +273,21 @@ impl Before {
     /// How far ahead an entry is looked for where some were removed.
     const AHEAD: usize = 16;
 
-    pub(super) fn of(context: &mut Context, node: &str) -> Self {
-        Self {
-            entries: context.recorded.remove(node).unwrap_or_default(),
-            at: 0,
-        }
-    }
-
-    /// The entry as read before, or read now.
-    pub(super) fn read(&mut self, element: &Element) -> Arc<Recorded> {
+    /// The entry as read before.
+    fn find(&mut self, element: &Element) -> Option<&Known> {
         let ahead = self.entries.iter().skip(self.at).take(Self::AHEAD);
         let found = ahead
             .enumerate()
             .find(|(_, known)| known.element.ptr_eq(element));
         if let Some((skipped, known)) = found {
-            let known = Arc::clone(known);
             self.at += skipped + 1;
-            return known;
+            return Some(known);
         }
         // One that changed stands where it stood.
         let replaced = self.entries.get(self.at);
-        if replaced.is_some_and(|known| Some(known.id()) == element.get("id")) {
+        if replaced.is_some_and(|known| Some(known.recorded.id()) == element.get("id")) {
             self.at += 1;
         }
-        Arc::new(Recorded::read(element))
+        None
     }
 }

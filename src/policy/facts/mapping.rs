@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::clone::{self, strip};
 use super::history::{HistoryEntry, Recorded};
-use super::kept::Before;
-use super::{Facts, Wish, failure, outcome, remote, spec, unpack};
+use super::kept::{self, Known};
+use super::{Facts, Kind, Wish, failure, outcome, remote, spec, unpack};
 use crate::policy::index::{NodeIdx, RscIdx};
 use crate::policy::nvtable::Str;
 use crate::policy::report::Cause;
@@ -16,9 +16,13 @@ use crate::xml::Element;
 /// Reads all entries of a node. // spec 1 §19, §20
 pub(super) fn read_node(facts: &mut Facts, node: NodeIdx, resources: &Element) {
     let mut launched_removed = false;
-    let mut before = Before::of(&mut facts.context, &facts.nodes[node].id);
-    for entry in resources.children_named("lrm_resource") {
-        if let Some(rsc) = read_entry(facts, node, entry, &mut before) {
+    let written = kept::written(facts, node, resources);
+    facts.history.begin(node, written.clone());
+    for (position, known) in (0..).zip(written.entries.iter()) {
+        if is_idle(facts, node, position, known) {
+            continue;
+        }
+        if let Some(rsc) = read_entry(facts, node, position, &known.recorded) {
             let flags = &facts.rscs[rsc].flags;
             launched_removed |= flags.removed && flags.removed_launched;
         }
@@ -28,14 +32,37 @@ pub(super) fn read_node(facts: &mut Facts, node: NodeIdx, resources: &Element) {
     }
 }
 
+/// Whether nothing follows from the entry but that the resource is not there: what reading it to its end would come to for
+/// a probe that found nothing, where nothing else counts. Nearly all entries of a large cluster are like that.
+fn is_idle(facts: &mut Facts, node: NodeIdx, position: u32, known: &Known) -> bool {
+    let Some(rsc) = known.plain.filter(|_| known.idle) else {
+        return false;
+    };
+    let it = &mut facts.rscs[rsc];
+    let expires = it.failure_timeout_ms > 0;
+    let locks = facts.options.shutdown_lock;
+    if expires || locks || it.flags.connection || it.partial_source.is_some() {
+        return false;
+    }
+    it.known.insert(node);
+    it.role = it.role.max(Role::Stopped);
+    it.next_role = it.target_role.unwrap_or(Role::Unknown);
+    if facts.context.stops_wished.contains(&rsc) {
+        facts.wishes.push(Wish::StopsOptional { rsc, node });
+    }
+    facts.history.take(position, rsc);
+    true
+}
+
 /// Reads one entry to its end. // spec 1 §23.1
 fn read_entry(
     facts: &mut Facts,
     node: NodeIdx,
-    entry: &Element,
-    before: &mut Before,
+    position: u32,
+    recorded: &Arc<Recorded>,
 ) -> Option<RscIdx> {
-    let has_ops = entry.child("lrm_rsc_op").is_some();
+    let entry = &recorded.element;
+    let has_ops = !recorded.ops.is_empty();
     if !has_ops && !facts.options.shutdown_lock {
         return None;
     }
@@ -45,21 +72,14 @@ fn read_entry(
         None if has_ops => removed_resource(facts, entry, id)?,
         None => return None,
     };
-    let recorded = before.read(entry);
-    let at = facts.history.len();
-    facts.history.push(HistoryEntry {
-        node,
-        rsc: Some(rsc),
-        recorded: Arc::clone(&recorded),
-        rescheduled: Vec::new(),
-    });
+    let at = facts.history.take(position, rsc);
     if facts.options.shutdown_lock {
         read_lock(facts, rsc, node, entry);
     }
     let saved = std::mem::replace(&mut facts.rscs[rsc].role, Role::Unknown);
-    let run = outcome::read_ops(facts, rsc, node, at, &recorded);
+    let run = outcome::read_ops(facts, rsc, node, at, recorded);
     if facts.nodes[node].online {
-        wish_recurring(facts, rsc, node, &recorded);
+        wish_recurring(facts, rsc, node, recorded);
     }
     failure::settle(facts, &run);
     let it = &mut facts.rscs[rsc];
@@ -136,11 +156,15 @@ fn find(facts: &mut Facts, id: &str, node: NodeIdx) -> Option<RscIdx> {
     let it = &facts.rscs[found];
     // An instance that this node knows by another name too, as stopped, goes by the name under which more is said of it;
     // by the other one it would be stopped there and stay active here, for ever. (not in the specification)
-    let two_names = |entry: &HistoryEntry| entry.node == node && entry.rsc == Some(found);
+    let two_names = |entry: HistoryEntry<'_>| entry.rsc == Some(found);
     if it.id == *id
         && it.history_id.is_some()
         && it.active.is_empty()
-        && facts.history.iter().any(two_names)
+        && facts
+            .history
+            .of(node)
+            .map(|(_, entry)| entry)
+            .any(two_names)
     {
         facts.rscs[found].history_id = None;
         return Some(found);
@@ -215,7 +239,7 @@ fn instance_for(facts: &mut Facts, clone: RscIdx, base: &str, node: NodeIdx) -> 
 
 /// The first node where any primitive of an instance is active or has an action under way.
 fn first_location(facts: &Facts, instance: RscIdx) -> Option<NodeIdx> {
-    facts.leaves(instance).into_iter().find_map(|leaf| {
+    facts.find_leaf(instance, &mut |leaf| {
         let it = &facts.rscs[leaf];
         it.active
             .first()
@@ -276,6 +300,16 @@ fn map_launched(facts: &mut Facts, resources: &Element) {
 }
 
 impl Facts {
+    /// The resource that an entry of this id is about, if nothing but the configuration decides that: it has exactly this
+    /// name, and is in no clone and no bundle.
+    pub(super) fn plain_in_history(&self, id: &str) -> Option<RscIdx> {
+        let rsc = self.rsc_by_id(id)?;
+        let it = &self.rscs[rsc];
+        let top = it.parent.map_or(it, |parent| &self.rscs[parent]);
+        let alone = matches!(top.kind, Kind::Primitive | Kind::Group(_)) && top.parent.is_none();
+        (it.is_primitive() && alone && !it.flags.removed).then_some(rsc)
+    }
+
     /// The resource with this id, or known under it in history. // spec 1 §20.1
     fn rsc_in_history(&self, id: &str) -> Option<RscIdx> {
         self.rsc_by_id(id)

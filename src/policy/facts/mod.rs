@@ -39,7 +39,7 @@ use indexmap::IndexMap;
 
 pub use digest::{Digests, Verdict};
 pub use failcount::{FailCount, FailQuery, TimeoutsOff};
-pub use history::{HistoryEntry, HistoryOp, Recorded};
+pub use history::{History, HistoryEntry, HistoryOp, Recorded};
 pub use kept::Kept;
 pub use node::{Node, NodeKind};
 pub use operation::{Needs, OnFail, OpConfig, OpMeta};
@@ -97,7 +97,7 @@ pub struct Facts {
     /// Failed operations in order of recording, for display (spec 1 §22.8).
     pub failed_ops: Vec<FailedOp>,
     /// Operation history per node, as read (spec 1 §20-§24), in the order of reading.
-    pub history: Vec<HistoryEntry>,
+    pub history: History,
     /// Resources whose failure timeout is off for good (spec 1 §25.2).
     pub timeouts_off: TimeoutsOff,
     /// Counts for display (spec 1 §32).
@@ -119,6 +119,7 @@ pub(crate) struct Context {
     pub(crate) document: Arc<Document>,
     pub(crate) recheck: Recheck,
     pub(crate) causes: bool,
+    pub(crate) scores: bool,
     op_defaults: Blocks,
     rsc_defaults: Blocks,
     templates: BTreeMap<Str, Element>,
@@ -127,14 +128,14 @@ pub(crate) struct Context {
     history_names: BTreeMap<Str, RscIdx>,
     /// Parameters that depend on the node, evaluated once (spec 1 §11.4).
     params: Mutex<BTreeMap<(RscIdx, Option<NodeIdx>), Arc<NvTable>>>,
-    digests: Mutex<BTreeMap<(RscIdx, NodeIdx, Str, u64), Arc<Digests>>>,
+    digests: Mutex<BTreeMap<RscIdx, Vec<digest::Made>>>,
     pub(crate) status: Option<Element>,
     /// Containers to stop when all history is known (spec 1 §23.2 restart-container).
     container_stops: Vec<RscIdx>,
     /// Resources that a stop was wished for, so that a later entry may take it back.
     stops_wished: BTreeSet<RscIdx>,
-    /// History as it was read for the decision before, by id of the node.
-    recorded: BTreeMap<Str, Vec<Arc<Recorded>>>,
+    /// History as it was read for the decision before.
+    recorded: kept::Recordings,
     /// Definitions as they were read for the decision before; none if nothing is kept.
     specs: Option<BTreeMap<Str, Arc<Spec>>>,
 }
@@ -146,6 +147,7 @@ impl std::clone::Clone for Context {
             document: Arc::clone(&self.document),
             recheck: self.recheck.clone(),
             causes: self.causes,
+            scores: self.scores,
             op_defaults: Arc::clone(&self.op_defaults),
             rsc_defaults: Arc::clone(&self.rsc_defaults),
             templates: self.templates.clone(),
@@ -157,7 +159,7 @@ impl std::clone::Clone for Context {
             status: self.status.clone(),
             container_stops: self.container_stops.clone(),
             stops_wished: self.stops_wished.clone(),
-            recorded: BTreeMap::new(),
+            recorded: kept::Recordings::default(),
             specs: None,
         }
     }
@@ -170,6 +172,7 @@ impl Default for Context {
             document: Arc::default(),
             recheck: Recheck::default(),
             causes: false,
+            scores: true,
             op_defaults: Blocks::from([]),
             rsc_defaults: Blocks::from([]),
             templates: BTreeMap::new(),
@@ -180,7 +183,7 @@ impl Default for Context {
             status: None,
             container_stops: Vec::new(),
             stops_wished: BTreeSet::new(),
-            recorded: BTreeMap::new(),
+            recorded: kept::Recordings::default(),
             specs: None,
         }
     }
@@ -320,6 +323,7 @@ fn read_configuration(cib: &Element, input: &Input, kept: Option<&mut Kept>) -> 
             now: DateTime::from_epoch(input.now_s).at_offset(input.utc_offset_s),
             document: Arc::new(Document::new(configuration)),
             causes: input.causes,
+            scores: input.scores,
             status: cib.child("status").cloned(),
             ..Context::default()
         },

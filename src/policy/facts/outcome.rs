@@ -242,7 +242,7 @@ fn expired_ends_it(facts: &mut Facts, run: &Run, seen: &mut Seen) -> bool {
     let node = &facts.nodes[run.node];
     if node.online && !node.unclean {
         if seen.op.element.get("op-digest").is_some() {
-            facts.history[run.entry].rescheduled.push(seen.at);
+            facts.history.reschedule(run.entry, seen.at);
         }
         return true;
     }

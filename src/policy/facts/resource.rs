@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::spec::Spec;
 use crate::policy::index::{NodeIdx, RscIdx};
+use crate::policy::nodeset::NodeSet;
 use crate::policy::nodetable::NodeTable;
 use crate::policy::nvtable::{NvTable, Str};
 use crate::terms::{Role, RscId, Score};
@@ -251,7 +252,7 @@ pub struct Rsc {
     /// A(r) (spec 2 §2.3) with what configuration and history put there.
     pub allowed: NodeTable,
     /// Nodes where its state is known ("probed", spec 1 §23.2).
-    pub known: Vec<NodeIdx>,
+    pub known: NodeSet,
     /// Resource that it runs in (spec 1 §14.3).
     pub launcher: Option<RscIdx>,
     /// Resources that run in it.
@@ -396,6 +397,20 @@ impl super::Facts {
         let mut all = self.descend(rsc);
         all.retain(|&at| self.rscs[at].is_primitive());
         all
+    }
+
+    /// What is found first when looking at the primitives at or below, depth first.
+    pub fn find_leaf<T>(
+        &self,
+        rsc: RscIdx,
+        look: &mut impl FnMut(RscIdx) -> Option<T>,
+    ) -> Option<T> {
+        let it = &self.rscs[rsc];
+        if it.is_primitive() {
+            return look(rsc);
+        }
+        let mut children = it.children.iter();
+        children.find_map(|child| self.find_leaf(*child, look))
     }
 
     /// The one active node to use when a single one is wanted: *current(r)* (spec 1 §26, spec 2 §2.2).

@@ -423,7 +423,7 @@ fn a_monitor_after_the_start_is_newer_whatever_node_the_two_name() {
             .map(|(row, named)| row.replacen("<lrm_rsc_op", &format!("<lrm_rsc_op {named}"), 1))
             .collect();
         let facts = facts_of(&cib(&[], watched, [&entry("db", &rows), ""]));
-        let recorded = &facts.history[0].recorded;
+        let recorded = facts.history.at(0).recorded;
         let tasks: Vec<&str> = recorded.ops.iter().map(|op| &*op.task).collect();
         assert_eq!(tasks, ["start", "monitor"], "{first} {second}");
         assert_eq!(recorded.start_index, 0, "{first} {second}");

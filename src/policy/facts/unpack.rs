@@ -8,6 +8,7 @@ use super::rules::RuleInput;
 use super::spec::{Invalid, Spec, Tag};
 use super::{Facts, bundle, clone, meta, nvset};
 use crate::policy::index::{NodeIdx, RscIdx};
+use crate::policy::nodeset::NodeSet;
 use crate::policy::nodetable::{Discovery, NodeTable};
 use crate::policy::nvtable::NvTable;
 use crate::policy::report::{Cause, Contribution};
@@ -87,7 +88,7 @@ fn blank(
         next_role: Role::Unknown,
         active: Vec::new(),
         allowed: NodeTable::new(),
-        known: Vec::new(),
+        known: NodeSet::default(),
         launcher: None,
         launched: Vec::new(),
         pending: None,

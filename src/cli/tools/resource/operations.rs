@@ -19,7 +19,7 @@ pub(super) fn list(tool: &mut Tool, asked: &Asked, active: bool) -> Result<(), F
     let mut operations = Element::new("operations");
     let states = cib.root().child("status").into_iter();
     for state in states.flat_map(|status| status.children_named("node_state")) {
-        let here = |entry: &&HistoryEntry| {
+        let here = |entry: &HistoryEntry<'_>| {
             let node = &facts.nodes[entry.node];
             let wanted = asked.node.as_deref();
             Some(&*node.id) == state.id()
@@ -42,8 +42,8 @@ pub(super) fn list(tool: &mut Tool, asked: &Asked, active: bool) -> Result<(), F
                 .iter()
                 .skip(if active { from } else { 0 })
             {
-                tool.line(&line(&facts, entry, op))?;
-                operations.push(element(&facts, entry, op));
+                tool.line(&line(&facts, &entry, op))?;
+                operations.push(element(&facts, &entry, op));
             }
         }
     }
@@ -54,7 +54,7 @@ pub(super) fn list(tool: &mut Tool, asked: &Asked, active: bool) -> Result<(), F
 }
 
 /// Instances that are alike have one name.
-fn rsc_name<'f>(facts: &'f Facts, entry: &'f HistoryEntry) -> &'f str {
+fn rsc_name<'f>(facts: &'f Facts, entry: &HistoryEntry<'f>) -> &'f str {
     let known = entry.rsc.map(|rsc| facts.rscs[rsc].printable_id().as_str());
     known.unwrap_or_else(|| entry.recorded.id())
 }
@@ -65,7 +65,7 @@ fn status(op: &HistoryOp) -> &'static str {
         .map_or("unknown", ExecStatus::text)
 }
 
-fn agent(entry: &HistoryEntry) -> String {
+fn agent(entry: &HistoryEntry<'_>) -> String {
     let part = |name: &str| entry.recorded.element.get(name).unwrap_or_default();
     format!("{}:{}:{}", part("class"), part("provider"), part("type"))
 }
@@ -75,7 +75,7 @@ fn changed(op: &HistoryOp) -> Option<String> {
         .map(|time_s| DateTime::from_epoch(time_s).ctime())
 }
 
-fn element(facts: &Facts, entry: &HistoryEntry, op: &HistoryOp) -> Element {
+fn element(facts: &Facts, entry: &HistoryEntry<'_>, op: &HistoryOp) -> Element {
     Element::new("operation")
         .with("op", op.key())
         .with("node", facts.nodes[entry.node].name.as_str())
@@ -89,7 +89,7 @@ fn element(facts: &Facts, entry: &HistoryEntry, op: &HistoryOp) -> Element {
 }
 
 /// `rsc1 (ocf:pacemaker:Dummy): Started: rsc1_start_0 (node=n1, call=4, rc=0, exec=2ms): Done`.
-fn line(facts: &Facts, entry: &HistoryEntry, op: &HistoryOp) -> String {
+fn line(facts: &Facts, entry: &HistoryEntry<'_>, op: &HistoryOp) -> String {
     let who = match entry.rsc {
         Some(rsc) => show::state_line(facts, rsc),
         None => format!("Unknown resource {}", entry.recorded.id()),
