@@ -292,7 +292,7 @@ pub(super) fn attr<'a>(
     }
     let table = &facts.nodes[node].attributes;
     if attribute == "#uname" {
-        return if table.contains(attribute) {
+        return if now.nodes[node].named {
             Place::Node(node)
         } else {
             Place::Unset

@@ -24,19 +24,15 @@ pub(in super::super) fn by_score(
     prefer: Option<NodeIdx>,
 ) -> Vec<NodeIdx> {
     let strategy = facts.options.placement_strategy;
-    let mut nodes: Vec<(Score, NodeIdx)> = table
-        .iter()
-        .map(|(node, entry)| {
-            (
-                if now.available(facts, node) {
-                    entry.score
-                } else {
-                    Score::MINUS_INFINITY
-                },
-                node,
-            )
-        })
-        .collect();
+    let mut nodes: Vec<(Score, NodeIdx)> = Vec::with_capacity(facts.nodes.len());
+    nodes.extend(table.iter().map(|(node, entry)| {
+        let score = if now.available(facts, node) {
+            entry.score
+        } else {
+            Score::MINUS_INFINITY
+        };
+        (score, node)
+    }));
     nodes.sort_by(|(score_a, a), (score_b, b)| {
         let mut order = score_b.cmp(score_a);
         if order == Ordering::Equal && strategy != PlacementStrategy::Minimal {

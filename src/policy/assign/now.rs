@@ -73,6 +73,8 @@ pub struct NodeNow {
     pub remote_reset: bool,
     /// How many primitives were assigned to it in this run.
     pub load: u32,
+    /// Has its name among its attributes, where colocations look for it.
+    pub named: bool,
 }
 
 /// All resources and nodes as they are now.
@@ -126,6 +128,7 @@ impl Now {
                 shutdown: node.shutdown,
                 remote_reset: node.needs_reset,
                 load: 0,
+                named: node.attributes.contains("#uname"),
             }
         });
         Now { rscs, nodes }

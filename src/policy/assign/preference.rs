@@ -4,8 +4,8 @@
 
 use super::super::facts::Kind;
 use super::super::report::Cause;
-use super::super::{ColIdx, NodeIdx, NodeTable, RscIdx};
-use super::colocation::{attr, influences, this_with, with_this};
+use super::super::{ColIdx, IdxVec, NodeIdx, NodeTable, RscIdx};
+use super::colocation::{Place, attr, influences, this_with, with_this};
 use super::{Assign, criteria};
 use crate::terms::Score;
 
@@ -32,6 +32,50 @@ impl Merged {
         Merged {
             table,
             unusable: Vec::new(),
+        }
+    }
+}
+
+/// The best score that a table offers at each place.
+struct Offers<'a> {
+    unset: Option<Score>,
+    nodes: IdxVec<NodeIdx, Option<Score>>,
+    values: Vec<(&'a str, Option<Score>)>,
+}
+
+impl<'a> Offers<'a> {
+    fn none(nodes: usize) -> Self {
+        Offers {
+            unset: None,
+            nodes: IdxVec::from_fn(nodes, |_| None),
+            values: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, place: Place<'a>, score: Score) {
+        let best = match place {
+            Place::Unset => &mut self.unset,
+            Place::Node(node) => &mut self.nodes[node],
+            Place::Value(value) => {
+                let same = |(known, _): &(&str, _)| known.eq_ignore_ascii_case(value);
+                let at = self.values.iter().position(same).unwrap_or_else(|| {
+                    self.values.push((value, None));
+                    self.values.len() - 1
+                });
+                &mut self.values[at].1
+            }
+        };
+        *best = (*best).max(Some(score));
+    }
+
+    fn best(&self, place: Place<'_>) -> Option<Score> {
+        match place {
+            Place::Unset => self.unset,
+            Place::Node(node) => self.nodes[node],
+            Place::Value(value) => {
+                let same = |(known, _): &&(&str, _)| known.eq_ignore_ascii_case(value);
+                self.values.iter().find(same)?.1
+            }
         }
     }
 }
@@ -158,19 +202,16 @@ impl Assign<'_> {
         let source = extended.as_ref().unwrap_or(&self.place.allowed[from]);
         let attribute = colocation.map_or("#uname", |colocation| &*colocation.node_attribute);
         let now = &self.place.now;
-        let offers: Vec<_> = source
-            .iter()
-            .filter(|(node, _)| now.available(self.facts, *node))
-            .map(|(node, entry)| (attr(self.facts, now, attribute, node, from), entry.score))
-            .collect();
+        let mut offers = Offers::none(self.facts.nodes.len());
+        for (node, entry) in source.iter() {
+            if now.available(self.facts, node) {
+                let there = attr(self.facts, now, attribute, node, from);
+                offers.add(there, entry.score);
+            }
+        }
         for (node, entry) in merged.table.iter_mut() {
             let here = attr(self.facts, now, attribute, node, on_behalf);
-            let best = offers
-                .iter()
-                .filter(|(there, _)| there.same(here))
-                .map(|(_, score)| *score)
-                .max();
-            let score = best.unwrap_or(Score::MINUS_INFINITY);
+            let score = offers.best(here).unwrap_or(Score::MINUS_INFINITY);
             if scale < 0.0 && score < Score::ZERO {
                 // Two wrongs make a right only for a dependent that has nowhere else to go.
                 let right = col.zip(colocation).is_some_and(|(col, colocation)| {
