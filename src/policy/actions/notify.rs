@@ -3,10 +3,10 @@
 //! The points (pre, confirmed-pre, post, confirmed-post) exist from the start; who is told what is only known
 //! when the graph is built.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 use super::super::facts::Facts;
-use super::super::nvtable::Str;
 use super::super::{NodeIdx, NvTable, RscIdx};
 use super::Make;
 use super::plan::{ActIdx, Flags, Key, Kinds, NotifyPhase, Plan, Task};
@@ -172,8 +172,9 @@ impl Make<'_> {
             pre: None,
             post,
         };
+        let news = News::known(facts, data);
         for leaf in plan.now.leaves(facts.top_of(rsc)) {
-            tell(plan, facts, leaf, &points, &data, true);
+            tell(plan, facts, leaf, &points, &news, true);
         }
     }
 }
@@ -186,8 +187,8 @@ pub(in super::super) fn tell_all(
     clone: RscIdx,
 ) {
     let leaves = plan.now.leaves(clone);
-    let (data, doing) = collect(plan, facts, allowed, clone, &leaves);
-    for task in [Task::START, Task::STOP, Task::PROMOTE, Task::DEMOTE] {
+    let news = collect(plan, facts, allowed, clone, &leaves);
+    for task in TASKS {
         let found = plan
             .notify
             .iter()
@@ -195,7 +196,7 @@ pub(in super::super) fn tell_all(
         let Some((_, points)) = found.cloned() else {
             continue;
         };
-        let any = doing.contains(&task);
+        let any = news.doing().any(|doing| doing == task);
         if any {
             let (pre, post) = (points.pre, points.post);
             for idx in pre
@@ -207,39 +208,79 @@ pub(in super::super) fn tell_all(
             }
         }
         for leaf in &leaves {
-            tell(plan, facts, *leaf, &points, &data, any);
+            tell(plan, facts, *leaf, &points, &news, any);
         }
     }
 }
 
-type Entries = Vec<(Str, NodeIdx)>;
+type Entries = Vec<(RscIdx, NodeIdx)>;
 
-fn collect(
+/// What instances are told, all of them the same. It is put into words when the first one is really told.
+struct News<'a> {
+    facts: &'a Facts,
+    what: What,
+    words: OnceCell<NvTable>,
+}
+
+/// What happens in a clone: who does what, and who is what, where.
+#[derive(Default)]
+struct What {
+    tasks: [Entries; 4],
+    active: Entries,
+    unpromoted: Entries,
+    promoted: Entries,
+    inactive: Vec<RscIdx>,
+    available: Vec<NodeIdx>,
+    hosts: Option<Vec<NodeIdx>>,
+}
+
+const TASKS: [Task; 4] = [Task::START, Task::STOP, Task::PROMOTE, Task::DEMOTE];
+
+impl<'a> News<'a> {
+    fn known(facts: &'a Facts, words: NvTable) -> Self {
+        News {
+            facts,
+            what: What::default(),
+            words: OnceCell::from(words),
+        }
+    }
+
+    fn words(&self) -> &NvTable {
+        self.words.get_or_init(|| self.what.worded(self.facts))
+    }
+
+    /// The tasks that have anything to do.
+    fn doing(&self) -> impl Iterator<Item = Task> {
+        let with = TASKS.into_iter().zip(&self.what.tasks);
+        with.filter(|(_, entries)| !entries.is_empty())
+            .map(|(task, _)| task)
+    }
+}
+
+fn collect<'a>(
     plan: &Plan,
-    facts: &Facts,
+    facts: &'a Facts,
     allowed: &[NodeIdx],
     clone: RscIdx,
     leaves: &[RscIdx],
-) -> (NvTable, Vec<Task>) {
-    const TASKS: [Task; 4] = [Task::START, Task::STOP, Task::PROMOTE, Task::DEMOTE];
-    let (mut active, mut unpromoted, mut promoted) =
-        (Entries::new(), Entries::new(), Entries::new());
-    let mut inactive: Vec<Str> = Vec::new();
-    let mut tasks: [Entries; 4] = Default::default();
+) -> News<'a> {
+    let mut what = What {
+        available: allowed.to_vec(),
+        ..What::default()
+    };
     for leaf in leaves {
-        let fact = &facts.rscs[*leaf];
-        let id: Str = fact.id.as_str().into();
-        match (plan.now.rscs[*leaf].orig_role, fact.active.first()) {
-            (Role::Started, Some(node)) => active.push((id.clone(), *node)),
+        let active = facts.rscs[*leaf].active.first();
+        match (plan.now.rscs[*leaf].orig_role, active) {
+            (Role::Started, Some(node)) => what.active.push((*leaf, *node)),
             (Role::Unpromoted, Some(node)) => {
-                unpromoted.push((id.clone(), *node));
-                active.push((id.clone(), *node));
+                what.unpromoted.push((*leaf, *node));
+                what.active.push((*leaf, *node));
             }
             (Role::Promoted, Some(node)) => {
-                promoted.push((id.clone(), *node));
-                active.push((id.clone(), *node));
+                what.promoted.push((*leaf, *node));
+                what.active.push((*leaf, *node));
             }
-            (Role::Stopped, _) => inactive.push(id.clone()),
+            (Role::Stopped, _) => what.inactive.push(*leaf),
             _ => {}
         }
         for idx in plan.of(*leaf) {
@@ -250,50 +291,10 @@ fn collect(
             };
             let lost_stop = it.task == Task::STOP && plan.now.nodes[node].unclean;
             if it.required() && (it.runnable() || lost_stop) {
-                tasks[at].push((id.clone(), node));
+                what.tasks[at].push((*leaf, node));
             }
         }
     }
-    let mut data = NvTable::new();
-    let mut both = |name: &str, entries: &mut Entries| {
-        entries.sort_by(|(id_a, a), (id_b, b)| {
-            id_a.cmp(id_b)
-                .then_with(|| facts.nodes[*a].id.cmp(&facts.nodes[*b].id))
-        });
-        entries.dedup_by(|later, kept| later.0 == kept.0);
-        data.set(
-            format!("notify_{name}_resource"),
-            joined(entries.iter().map(|(id, _)| &**id)),
-        );
-        let mut names: Vec<&str> = Vec::new();
-        for (_, node) in entries.iter() {
-            names.push(facts.nodes[*node].name.as_str());
-        }
-        data.set(format!("notify_{name}_uname"), joined(names.into_iter()));
-    };
-    for (name, entries) in ["start", "stop", "promote", "demote"]
-        .into_iter()
-        .zip(&mut tasks)
-    {
-        both(name, entries);
-    }
-    both("active", &mut active);
-    both("unpromoted", &mut unpromoted);
-    both("slave", &mut unpromoted);
-    both("promoted", &mut promoted);
-    both("master", &mut promoted);
-    inactive.sort();
-    inactive.dedup();
-    data.set(
-        "notify_inactive_resource",
-        joined(inactive.iter().map(|id| &**id)),
-    );
-    let name = |node: &NodeIdx| facts.nodes[*node].name.as_str();
-    data.set("notify_available_uname", joined(allowed.iter().map(name)));
-    data.set(
-        "notify_all_uname",
-        joined(facts.node_order.iter().map(name)),
-    );
     if facts.rscs[clone]
         .meta
         .get("container-attribute-target")
@@ -305,15 +306,64 @@ fn collect(
                 .and_then(|container| plan.now.current(facts, container))
                 .unwrap_or(*node)
         };
-        let hosts: Vec<NodeIdx> = facts.node_order.iter().map(host).collect();
-        data.set("notify_all_hosts", joined(hosts.iter().map(name)));
+        what.hosts = Some(facts.node_order.iter().map(host).collect());
     }
-    let doing = TASKS
-        .into_iter()
-        .zip(&tasks)
-        .filter(|(_, entries)| !entries.is_empty())
-        .map(|(task, _)| task);
-    (data, doing.collect())
+    News {
+        facts,
+        what,
+        words: OnceCell::new(),
+    }
+}
+
+impl What {
+    fn worded(&self, facts: &Facts) -> NvTable {
+        let mut data = NvTable::new();
+        let id = |rsc: RscIdx| facts.rscs[rsc].id.as_str();
+        let mut both = |name: &str, entries: &Entries| {
+            let mut entries = entries.clone();
+            entries.sort_by(|(rsc_a, a), (rsc_b, b)| {
+                let nodes = || facts.nodes[*a].id.cmp(&facts.nodes[*b].id);
+                id(*rsc_a).cmp(id(*rsc_b)).then_with(nodes)
+            });
+            entries.dedup_by(|later, kept| id(later.0) == id(kept.0));
+            data.set(
+                format!("notify_{name}_resource"),
+                joined(entries.iter().map(|(rsc, _)| id(*rsc))),
+            );
+            let names = entries
+                .iter()
+                .map(|(_, node)| facts.nodes[*node].name.as_str());
+            data.set(format!("notify_{name}_uname"), joined(names));
+        };
+        for (name, entries) in ["start", "stop", "promote", "demote"]
+            .into_iter()
+            .zip(&self.tasks)
+        {
+            both(name, entries);
+        }
+        both("active", &self.active);
+        both("unpromoted", &self.unpromoted);
+        both("slave", &self.unpromoted);
+        both("promoted", &self.promoted);
+        both("master", &self.promoted);
+        let mut inactive: Vec<&str> = self.inactive.iter().map(|rsc| id(*rsc)).collect();
+        inactive.sort_unstable();
+        inactive.dedup();
+        data.set("notify_inactive_resource", joined(inactive.into_iter()));
+        let name = |node: &NodeIdx| facts.nodes[*node].name.as_str();
+        data.set(
+            "notify_available_uname",
+            joined(self.available.iter().map(name)),
+        );
+        data.set(
+            "notify_all_uname",
+            joined(facts.node_order.iter().map(name)),
+        );
+        if let Some(hosts) = &self.hosts {
+            data.set("notify_all_hosts", joined(hosts.iter().map(name)));
+        }
+        data
+    }
 }
 
 fn joined<'a>(words: impl Iterator<Item = &'a str>) -> String {
@@ -326,7 +376,7 @@ fn joined<'a>(words: impl Iterator<Item = &'a str>) -> String {
 }
 
 /// One primitive's part. spec 3 §16.3
-fn tell(plan: &mut Plan, facts: &Facts, rsc: RscIdx, points: &Points, data: &NvTable, any: bool) {
+fn tell(plan: &mut Plan, facts: &Facts, rsc: RscIdx, points: &Points, news: &News<'_>, any: bool) {
     for at in 0..plan.of(rsc).len() {
         let idx = plan.of(rsc)[at];
         let it = plan.get_mut(idx);
@@ -335,7 +385,7 @@ fn tell(plan: &mut Plan, facts: &Facts, rsc: RscIdx, points: &Points, data: &NvT
             Task::START | Task::STOP | Task::PROMOTE | Task::DEMOTE
         );
         if told && it.required() && it.node.is_some() {
-            it.meta.overwrite(data);
+            it.meta.overwrite(news.words());
         }
     }
     let task = points.task;
@@ -353,10 +403,10 @@ fn tell(plan: &mut Plan, facts: &Facts, rsc: RscIdx, points: &Points, data: &NvT
                 continue;
             }
             if let Some(pre) = points.pre {
-                one(plan, facts, rsc, *node, NotifyPhase::Pre, task, pre, data);
+                one(plan, facts, rsc, *node, NotifyPhase::Pre, task, pre, news);
             }
             if task == Task::DEMOTE || stop.is_none_or(|stop| !plan.get(stop).required()) {
-                post(plan, facts, rsc, *node, points, data);
+                post(plan, facts, rsc, *node, points, news);
             }
         }
     }
@@ -378,9 +428,9 @@ fn tell(plan: &mut Plan, facts: &Facts, rsc: RscIdx, points: &Points, data: &NvT
         if (task == Task::PROMOTE || start.is_none_or(|start| !plan.get(start).required()))
             && let Some(pre) = points.pre
         {
-            one(plan, facts, rsc, node, NotifyPhase::Pre, task, pre, data);
+            one(plan, facts, rsc, node, NotifyPhase::Pre, task, pre, news);
         }
-        post(plan, facts, rsc, node, points, data);
+        post(plan, facts, rsc, node, points, news);
     }
 }
 
@@ -390,7 +440,7 @@ fn post(
     rsc: RscIdx,
     node: NodeIdx,
     points: &Points,
-    data: &NvTable,
+    news: &News<'_>,
 ) {
     one(
         plan,
@@ -400,7 +450,7 @@ fn post(
         NotifyPhase::Post,
         points.task,
         points.post,
-        data,
+        news,
     );
     for at in 0..plan.of(rsc).len() {
         let idx = plan.of(rsc)[at];
@@ -423,7 +473,7 @@ fn one(
     phase: NotifyPhase,
     task: Task,
     (point, confirmed): (ActIdx, ActIdx),
-    data: &NvTable,
+    news: &News<'_>,
 ) {
     if !plan.now.nodes[node].online || !plan.get(point).runnable() {
         return;
@@ -434,7 +484,10 @@ fn one(
     let inherited = plan.get(point).meta.clone();
     let it = plan.get_mut(idx);
     it.meta.add_missing(&inherited);
-    it.meta.overwrite(data);
+    let told = it.required() || it.flags.has(Flags::SHOW_ALWAYS);
+    if told || news.words.get().is_some() {
+        it.meta.overwrite(news.words());
+    }
     if phase == NotifyPhase::Post {
         it.priority = 1_000_000;
     }
