@@ -57,6 +57,15 @@ impl<I: Idx, T> IdxVec<I, T> {
         }
     }
 
+    /// An empty arena with room for so many items.
+    #[must_use]
+    pub fn with_capacity(room: usize) -> Self {
+        Self {
+            items: Vec::with_capacity(room),
+            marker: PhantomData,
+        }
+    }
+
     /// `len` items made by `make`.
     pub fn from_fn(len: usize, make: impl FnMut(I) -> T) -> Self {
         Self {

@@ -30,6 +30,7 @@ mod why;
 
 mod devices;
 mod sets;
+mod task;
 
 pub use devices::{FenceDevice, fence_devices};
 pub use facts::Kept;
@@ -41,3 +42,4 @@ pub use nodetable::{Discovery, Entry, NodeTable};
 pub use nvtable::NvTable;
 pub use schedule::{Outcome, decide, schedule, schedule_again};
 pub use sets::SetsAt;
+pub use task::{Task, Tasks};

@@ -50,7 +50,7 @@ pub fn plan(facts: &Facts, constraints: &Constraints, place: &Placement, record:
     let mut make = Make {
         facts,
         place,
-        plan: Plan::new(early),
+        plan: Plan::new(early, constraints.tasks.clone()),
         deferred: Vec::new(),
         why: None,
     };

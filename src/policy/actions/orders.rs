@@ -17,15 +17,18 @@ pub(super) fn from_constraints(plan: &mut Plan, facts: &Facts, constraints: &Con
         plan.get_mut(idx).min_before = gate.min_before;
         idx
     });
+    // There will be some more: for each action that recurs, and for each probe.
+    plan.orders
+        .reserve(constraints.orderings.len() + plan.now.rscs.len() * 4);
     for item in &constraints.orderings {
         match item {
             OrderItem::Pair(ordering) => {
                 let origin = origin(plan, ordering.id.as_ref());
-                let mut side = |end: &OrderEnd| match end {
-                    OrderEnd::Task(rsc, word) => Side::task(*rsc, plan.task(word)),
-                    OrderEnd::Gate(gate) => Side::action(gates[*gate]),
+                let side = |end: OrderEnd| match end {
+                    OrderEnd::Task(rsc, task) => Side::task(rsc, task),
+                    OrderEnd::Gate(gate) => Side::action(gates[gate]),
                 };
-                let (first, then) = (side(&ordering.first), side(&ordering.then));
+                let (first, then) = (side(ordering.first), side(ordering.then));
                 plan.orders.push(Order {
                     first,
                     then,
@@ -86,12 +89,12 @@ fn load(plan: &mut Plan, facts: &Facts, rsc: RscIdx) {
 
 /// A new ordering, with its migration equivalents.
 pub(super) fn add(plan: &mut Plan, facts: &Facts, first: Side, then: Side, kinds: Kinds) {
-    let filled = |side: Side| match side.action {
-        Some(idx) => {
+    let filled = |side: Side| match side {
+        Side::Action(idx) => {
             let it = plan.get(idx);
-            (side.rsc.or(it.rsc), side.key.or(Some(it.key)))
+            (it.rsc, it.key)
         }
-        None => (side.rsc, side.key),
+        Side::Of(rsc, key) => (Some(rsc), key),
     };
     let ((first_rsc, first_key), (then_rsc, then_key)) = (filled(first), filled(then));
     plan.orders.push(Order {
@@ -100,7 +103,7 @@ pub(super) fn add(plan: &mut Plan, facts: &Facts, first: Side, then: Side, kinds
         kinds,
         origin: Origin::default(),
     });
-    let (Some(a), Some(b), Some(Key::Op(x, 0)), Some(Key::Op(y, 0))) =
+    let (Some(a), Some(b), Key::Op(x, 0), Key::Op(y, 0)) =
         (first_rsc, then_rsc, first_key, then_key)
     else {
         return;

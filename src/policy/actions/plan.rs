@@ -10,80 +10,13 @@ use super::super::assign::now::Now;
 pub use super::super::constraints::Kinds;
 pub use super::super::facts::Needs;
 use super::super::nvtable::Str;
+pub use super::super::task::Task;
+use super::super::task::Tasks;
 use super::super::{IdxVec, NodeIdx, NvTable, RscIdx};
 
 crate::typed_index! {
     /// An action's place in the arena.
     ActIdx;
-}
-
-/// A task's name, interned: comparing two is comparing two numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Task(u16);
-
-macro_rules! tasks {
-    ($($name:ident = $text:literal),* $(,)?) => {
-        #[allow(non_camel_case_types, clippy::upper_case_acronyms)]
-        #[derive(Clone, Copy)]
-        enum Fixed { $($name),* }
-        impl Task {
-            $(#[doc = concat!("`", $text, "`")] pub const $name: Task = Task(Fixed::$name as u16);)*
-            const FIXED: &'static [&'static str] = &[$($text),*];
-        }
-    };
-}
-
-tasks! {
-    START = "start", RUNNING = "running", STOP = "stop", STOPPED = "stopped",
-    PROMOTE = "promote", PROMOTED = "promoted", DEMOTE = "demote", DEMOTED = "demoted",
-    NOTIFY = "notify", NOTIFIED = "notified", MONITOR = "monitor",
-    MIGRATE_TO = "migrate_to", MIGRATE_FROM = "migrate_from", RELOAD = "reload-agent",
-    DELETE = "delete", LRM_DELETE = "lrm_delete", CLEAR = "clear_failcount", CANCEL = "cancel",
-    FENCE = "stonith", SHUTDOWN = "do_shutdown", MAINTENANCE = "maintenance_nodes",
-}
-
-impl Task {
-    /// The plain task of a completed one (`running` -> `start`), itself otherwise.
-    #[must_use]
-    pub fn folded(self) -> Task {
-        match self {
-            Task::RUNNING => Task::START,
-            Task::STOPPED => Task::STOP,
-            Task::PROMOTED => Task::PROMOTE,
-            Task::DEMOTED => Task::DEMOTE,
-            Task::NOTIFIED => Task::NOTIFY,
-            other => other,
-        }
-    }
-
-    /// The completed form of a plain task (`start` -> `running`).
-    #[must_use]
-    pub fn completed(self) -> Option<Task> {
-        Some(match self {
-            Task::START | Task::RUNNING => Task::RUNNING,
-            Task::STOP | Task::STOPPED => Task::STOPPED,
-            Task::PROMOTE | Task::PROMOTED => Task::PROMOTED,
-            Task::DEMOTE | Task::DEMOTED => Task::DEMOTED,
-            Task::NOTIFY | Task::NOTIFIED => Task::NOTIFIED,
-            _ => return None,
-        })
-    }
-
-    /// The opposite of a user-orderable action. spec 3 §10.1
-    #[must_use]
-    pub fn inverse(self) -> Option<Task> {
-        Some(match self {
-            Task::START => Task::STOP,
-            Task::STOP => Task::START,
-            Task::PROMOTE => Task::DEMOTE,
-            Task::DEMOTE => Task::PROMOTE,
-            Task::RUNNING => Task::STOPPED,
-            Task::STOPPED => Task::RUNNING,
-            Task::PROMOTED => Task::DEMOTED,
-            Task::DEMOTED => Task::PROMOTED,
-            _ => return None,
-        })
-    }
 }
 
 /// When a notification is sent, relative to what it tells of.
@@ -308,35 +241,30 @@ impl Action {
     }
 }
 
-/// One side of an ordering that is not yet a relation: a given action, or all of a resource's actions with a key.
+/// One side of an ordering that is not yet a relation.
 #[derive(Clone, Copy, Debug)]
-pub struct Side {
-    /// Whose actions.
-    pub rsc: Option<RscIdx>,
-    /// Exactly this one.
-    pub action: Option<ActIdx>,
-    /// Which of the resource's.
-    pub key: Option<Key>,
+pub enum Side {
+    /// Exactly this action.
+    Action(ActIdx),
+    /// All of a resource's actions with this key.
+    Of(RscIdx, Key),
 }
 
 impl Side {
     /// All of `rsc`'s actions `task`.
     #[must_use]
     pub fn task(rsc: RscIdx, task: Task) -> Side {
-        Side {
-            rsc: Some(rsc),
-            action: None,
-            key: Some(Key::of(task)),
-        }
+        Side::Of(rsc, Key::of(task))
     }
     /// All of `rsc`'s actions with `key`.
     #[must_use]
     pub fn key(rsc: RscIdx, key: Key) -> Side {
-        Side {
-            rsc: Some(rsc),
-            action: None,
-            key: Some(key),
-        }
+        Side::Of(rsc, key)
+    }
+    /// Exactly this action.
+    #[must_use]
+    pub fn action(action: ActIdx) -> Side {
+        Side::Action(action)
     }
 }
 
@@ -357,9 +285,11 @@ pub struct Order {
 #[derive(Clone, Debug)]
 pub struct Plan {
     actions: IdxVec<ActIdx, Action>,
+    /// Their keys, which never change, once more: what is looked for most is close together.
+    keys: IdxVec<ActIdx, Key>,
     by_rsc: IdxVec<RscIdx, Vec<ActIdx>>,
     loose: Vec<ActIdx>,
-    names: Vec<Arc<str>>,
+    tasks: Tasks,
     /// Orderings waiting to become relations, in order of creation.
     pub orders: Vec<Order>,
     /// Resources and nodes as they are now.
@@ -382,17 +312,20 @@ pub struct Plan {
     pub private_changes: Vec<String>,
 }
 
+/// About so many actions a resource has: a list that grows is copied again and again.
+const ACTIONS_EACH: usize = 6;
+
 impl Plan {
     /// Nothing planned yet.
     #[must_use]
-    pub fn new(now: Now) -> Plan {
-        let names = Task::FIXED.iter().map(|text| Arc::from(*text)).collect();
+    pub fn new(now: Now, tasks: Tasks) -> Plan {
         let by_rsc = IdxVec::from_fn(now.rscs.len(), |_| Vec::new());
         Plan {
-            actions: IdxVec::new(),
+            actions: IdxVec::with_capacity(ACTIONS_EACH * now.rscs.len()),
+            keys: IdxVec::with_capacity(ACTIONS_EACH * now.rscs.len()),
             by_rsc,
             loose: Vec::new(),
-            names,
+            tasks,
             orders: Vec::new(),
             now,
             notify: Vec::new(),
@@ -408,26 +341,19 @@ impl Plan {
 
     /// The interned form of a task's name.
     pub fn task(&mut self, text: &str) -> Task {
-        if let Some(known) = self.find_task(text) {
-            return known;
-        }
-        self.names.push(Arc::from(text));
-        Task((self.names.len() - 1) as u16)
+        self.tasks.task(text)
     }
 
     /// The interned form, if anything has that task.
     #[must_use]
     pub fn find_task(&self, text: &str) -> Option<Task> {
-        self.names
-            .iter()
-            .position(|name| &**name == text)
-            .map(|at| Task(at as u16))
+        self.tasks.find(text)
     }
 
     /// A task's name.
     #[must_use]
     pub fn name(&self, task: Task) -> &Arc<str> {
-        &self.names[task.0 as usize]
+        self.tasks.name(task)
     }
 
     /// The one maker of actions.
@@ -458,6 +384,7 @@ impl Plan {
             ins: Vec::new(),
             outs: Vec::new(),
         });
+        self.keys.push(key);
         match rsc {
             Some(rsc) => self.by_rsc[rsc].push(idx),
             None => self.loose.push(idx),
@@ -465,6 +392,10 @@ impl Plan {
         idx
     }
 
+    /// The keys of all actions, oldest first.
+    pub fn keys(&self) -> impl Iterator<Item = &Key> {
+        self.keys.iter()
+    }
     /// An action.
     #[must_use]
     pub fn get(&self, idx: ActIdx) -> &Action {
@@ -506,11 +437,16 @@ impl Plan {
     /// All of a resource's actions with that key, oldest first.
     #[must_use]
     pub fn with_key(&self, rsc: RscIdx, key: Key) -> Vec<ActIdx> {
-        self.of(rsc)
-            .iter()
-            .copied()
-            .filter(|idx| self.get(*idx).key == key)
-            .collect()
+        let own = self.of(rsc).iter().copied();
+        own.filter(|idx| self.keys[*idx] == key).collect()
+    }
+
+    /// The oldest of a resource's actions with that key from a position among its actions on, and the position behind it.
+    #[must_use]
+    pub fn next_with_key(&self, rsc: RscIdx, key: Key, from: usize) -> Option<(ActIdx, usize)> {
+        let rest = self.of(rsc).iter().enumerate().skip(from);
+        let mut same = rest.filter(|(_, idx)| self.keys[**idx] == key);
+        same.next().map(|(at, idx)| (*idx, at + 1))
     }
 
     /// All of a resource's actions with that key on `node`; those without node adopt it. spec 3 §3.2
@@ -518,14 +454,15 @@ impl Plan {
         let mut found = Vec::new();
         for at in 0..self.by_rsc[rsc].len() {
             let idx = self.by_rsc[rsc][at];
+            if self.keys[idx] != key {
+                continue;
+            }
             let action = &mut self.actions[idx];
-            if action.key == key {
-                if action.node.is_none() {
-                    action.node = Some(node);
-                }
-                if action.node == Some(node) {
-                    found.push(idx);
-                }
+            if action.node.is_none() {
+                action.node = Some(node);
+            }
+            if action.node == Some(node) {
+                found.push(idx);
             }
         }
         found
@@ -535,10 +472,10 @@ impl Plan {
     pub fn oldest(&mut self, rsc: RscIdx, key: Key, node: Option<NodeIdx>) -> Option<ActIdx> {
         for at in 0..self.by_rsc[rsc].len() {
             let idx = self.by_rsc[rsc][at];
-            let action = &mut self.actions[idx];
-            if action.key != key {
+            if self.keys[idx] != key {
                 continue;
             }
+            let action = &mut self.actions[idx];
             match node {
                 None => return Some(idx),
                 Some(_) => {
@@ -570,7 +507,7 @@ impl Plan {
             .iter()
             .rev()
             .copied()
-            .find(|idx| self.get(*idx).key == key)
+            .find(|idx| self.keys[*idx] == key)
     }
 
     /// One without resource, by name.
@@ -579,7 +516,7 @@ impl Plan {
         self.loose
             .iter()
             .copied()
-            .find(|idx| self.get(*idx).key.is(name))
+            .find(|idx| self.keys[*idx].is(name))
     }
 
     /// The one maker of relations: nothing if one with intersecting kinds exists. spec 3 §1.4

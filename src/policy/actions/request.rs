@@ -7,7 +7,7 @@ use super::super::facts::{Facts, Needs, QuorumPolicy};
 use super::super::report::Cause;
 use super::super::{NodeIdx, RscIdx};
 use super::fencing;
-use super::plan::{ActIdx, Flags, Key, Plan, Side, Task};
+use super::plan::{ActIdx, Flags, Key, Plan, Task};
 use crate::terms::Role;
 
 /// An action of a resource. "Optional" never makes a required one optional.
@@ -190,17 +190,5 @@ fn effective_policy(plan: &mut Plan, facts: &Facts, rsc: RscIdx) -> QuorumPolicy
             QuorumPolicy::Ignore
         }
         other => other,
-    }
-}
-
-impl Side {
-    /// Exactly this action.
-    #[must_use]
-    pub fn action(action: ActIdx) -> Side {
-        Side {
-            rsc: None,
-            action: Some(action),
-            key: None,
-        }
     }
 }

@@ -8,6 +8,7 @@ use super::set::{self, Named, Set};
 use crate::policy::facts::resource::Rsc;
 use crate::policy::index::{ColIdx, RscIdx};
 use crate::policy::nvtable::Str;
+use crate::policy::task::Task;
 use crate::terms::{Role, Score, text};
 use crate::xml::Element;
 
@@ -273,19 +274,19 @@ impl Reader<'_> {
         (then, then_role): (RscIdx, Role),
         id: &Str,
     ) {
-        let leaves: &[&'static str] = match first_role {
-            Role::Promoted => &["demote"],
-            Role::Unpromoted => &["promote", "stop"],
-            _ => &["stop"],
+        let leaves: &[Task] = match first_role {
+            Role::Promoted => &[Task::DEMOTE],
+            Role::Unpromoted => &[Task::PROMOTE, Task::STOP],
+            _ => &[Task::STOP],
         };
-        let comes: &[&'static str] = match then_role {
-            Role::Promoted => &["promote"],
-            Role::Unpromoted => &["demote", "start"],
-            _ => &["start"],
+        let comes: &[Task] = match then_role {
+            Role::Promoted => &[Task::PROMOTE],
+            Role::Unpromoted => &[Task::DEMOTE, Task::START],
+            _ => &[Task::START],
         };
         for leave in leaves {
             for come in comes {
-                let ends = ((first, (*leave).into()), (then, (*come).into()));
+                let ends = ((first, *leave), (then, *come));
                 self.order(Some(id), ends.0, ends.1, Kinds::REQ_SAME_NODE);
             }
         }

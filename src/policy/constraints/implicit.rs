@@ -2,11 +2,12 @@
 //! container (spec 2 §8; spec 3 §8.1, §9).
 
 use super::colocation::internal;
-use super::ordering::{Kinds, OrderItem, TaskWord};
+use super::ordering::{Kinds, OrderItem};
 use super::{ImplicitBan, Reader};
 use crate::policy::facts::options::PlacementStrategy;
 use crate::policy::facts::{Kind, Replica, Requires};
 use crate::policy::index::RscIdx;
+use crate::policy::task::Task;
 use crate::terms::{Role, Score};
 
 const ORD: Kinds = Kinds::ORD;
@@ -29,18 +30,12 @@ impl Reader<'_> {
     fn pair(
         &mut self,
         first: RscIdx,
-        first_task: &'static str,
+        first_task: Task,
         then: RscIdx,
-        then_task: &'static str,
+        then_task: Task,
         kinds: Kinds,
     ) {
-        let word = TaskWord::Borrowed;
-        self.order(
-            None,
-            (first, word(first_task)),
-            (then, word(then_task)),
-            kinds,
-        );
+        self.order(None, (first, first_task), (then, then_task), kinds);
     }
 }
 
@@ -51,17 +46,29 @@ fn primitive(reader: &mut Reader<'_>, rsc: RscIdx) {
     if !it.flags.managed || reader.frozen.contains(&rsc) {
         return;
     }
-    reader.pair(rsc, "stop", rsc, "start", ORD | PULLS | Kinds::RESTART_STOP);
+    reader.pair(
+        rsc,
+        Task::STOP,
+        rsc,
+        Task::START,
+        ORD | PULLS | Kinds::RESTART_STOP,
+    );
     let top = facts.top_of(rsc);
     if facts.rscs[top].flags.promotable || it.role == Role::Promoted {
-        reader.pair(rsc, "demote", rsc, "stop", Kinds::PROMOTED_THEN_PULLS);
-        reader.pair(rsc, "start", rsc, "promote", GATES);
+        reader.pair(
+            rsc,
+            Task::DEMOTE,
+            rsc,
+            Task::STOP,
+            Kinds::PROMOTED_THEN_PULLS,
+        );
+        reader.pair(rsc, Task::START, rsc, Task::PROMOTE, GATES);
     }
     reader.pair(
         rsc,
-        "lrm_delete",
+        Task::LRM_DELETE,
         rsc,
-        "monitor",
+        Task::MONITOR,
         Kinds::SAME_NODE | Kinds::THEN_CANCELS,
     );
     if it.requires == Requires::Unfencing && !it.flags.fence_device && facts.unfencing {
@@ -84,7 +91,7 @@ fn launched(reader: &mut Reader<'_>, rsc: RscIdx, launcher: RscIdx) {
     let facts = reader.facts;
     let it = &facts.rscs[rsc];
     if it.flags.connection {
-        reader.pair(launcher, "monitor", rsc, "stop", ORD);
+        reader.pair(launcher, Task::MONITOR, rsc, Task::STOP, ORD);
         if !it.flags.nesting_allowed {
             reader
                 .out
@@ -108,8 +115,8 @@ fn launched(reader: &mut Reader<'_>, rsc: RscIdx, launcher: RscIdx) {
             return;
         }
     }
-    reader.pair(launcher, "start", rsc, "start", PULLS | GATES);
-    reader.pair(rsc, "stop", launcher, "stop", Kinds::THEN_PULLS);
+    reader.pair(launcher, Task::START, rsc, Task::START, PULLS | GATES);
+    reader.pair(rsc, Task::STOP, launcher, Task::STOP, Kinds::THEN_PULLS);
     let score = if it.flags.nesting_allowed {
         Score::new(10_000)
     } else {
@@ -123,9 +130,9 @@ fn group(reader: &mut Reader<'_>, rsc: RscIdx) {
     let facts = reader.facts;
     let group = *facts.rscs[rsc].group().expect("called for groups");
     let promotable = facts.rscs[facts.top_of(rsc)].flags.promotable;
-    reader.pair(rsc, "stop", rsc, "stopped", GATES);
-    reader.pair(rsc, "stopped", rsc, "start", ORD);
-    reader.pair(rsc, "start", rsc, "running", GATES);
+    reader.pair(rsc, Task::STOP, rsc, Task::STOPPED, GATES);
+    reader.pair(rsc, Task::STOPPED, rsc, Task::START, ORD);
+    reader.pair(rsc, Task::START, rsc, Task::RUNNING, GATES);
     let mut previous: Option<RscIdx> = None;
     let mut last_active: Option<RscIdx> = None;
     for &member in &facts.rscs[rsc].children {
@@ -142,39 +149,63 @@ fn group(reader: &mut Reader<'_>, rsc: RscIdx) {
             (SHOWS_FIRST, SHOWS_THEN)
         };
         if promotable {
-            reader.pair(rsc, "demote", member, "demote", down);
-            reader.pair(member, "demote", rsc, "demoted", post);
+            reader.pair(rsc, Task::DEMOTE, member, Task::DEMOTE, down);
+            reader.pair(member, Task::DEMOTE, rsc, Task::DEMOTED, post);
             reader.pair(
                 member,
-                "promote",
+                Task::PROMOTE,
                 rsc,
-                "promoted",
+                Task::PROMOTED,
                 GATES | PULLS | SHOWS_THEN,
             );
-            reader.pair(rsc, "promote", member, "promote", SHOWS_FIRST);
+            reader.pair(rsc, Task::PROMOTE, member, Task::PROMOTE, SHOWS_FIRST);
         }
-        reader.pair(rsc, "stop", member, "stop", down);
-        reader.pair(member, "stop", rsc, "stopped", post);
-        reader.pair(rsc, "start", member, "start", SHOWS_FIRST);
-        reader.pair(member, "start", rsc, "running", GATES | PULLS | SHOWS_THEN);
+        reader.pair(rsc, Task::STOP, member, Task::STOP, down);
+        reader.pair(member, Task::STOP, rsc, Task::STOPPED, post);
+        reader.pair(rsc, Task::START, member, Task::START, SHOWS_FIRST);
+        reader.pair(
+            member,
+            Task::START,
+            rsc,
+            Task::RUNNING,
+            GATES | PULLS | SHOWS_THEN,
+        );
         match previous {
             _ if !group.ordered => {
                 let kinds = PULLS | GATES | SHOWS_FIRST;
-                reader.pair(rsc, "start", member, "start", kinds);
+                reader.pair(rsc, Task::START, member, Task::START, kinds);
                 if promotable {
-                    reader.pair(rsc, "promote", member, "promote", kinds);
+                    reader.pair(rsc, Task::PROMOTE, member, Task::PROMOTE, kinds);
                 }
             }
             None => {}
             Some(previous) => {
-                reader.pair(previous, "start", member, "start", PULLS | GATES);
-                reader.pair(member, "stop", previous, "stop", ORD | Kinds::RESTART_STOP);
+                reader.pair(previous, Task::START, member, Task::START, PULLS | GATES);
+                reader.pair(
+                    member,
+                    Task::STOP,
+                    previous,
+                    Task::STOP,
+                    ORD | Kinds::RESTART_STOP,
+                );
                 if !it.active.is_empty() && facts.rscs[previous].active.is_empty() {
-                    reader.pair(member, "stop", previous, "start", Kinds::THEN_PULLS | GATES);
+                    reader.pair(
+                        member,
+                        Task::STOP,
+                        previous,
+                        Task::START,
+                        Kinds::THEN_PULLS | GATES,
+                    );
                 }
                 if promotable {
-                    reader.pair(previous, "promote", member, "promote", PULLS | GATES);
-                    reader.pair(member, "demote", previous, "demote", ORD);
+                    reader.pair(
+                        previous,
+                        Task::PROMOTE,
+                        member,
+                        Task::PROMOTE,
+                        PULLS | GATES,
+                    );
+                    reader.pair(member, Task::DEMOTE, previous, Task::DEMOTE, ORD);
                 }
             }
         }
@@ -182,7 +213,7 @@ fn group(reader: &mut Reader<'_>, rsc: RscIdx) {
             if let (true, Some(previous), Some(last)) = (group.ordered, previous, last_active)
                 && facts.rscs[previous].active.is_empty()
             {
-                reader.pair(member, "stop", last, "stop", ORD);
+                reader.pair(member, Task::STOP, last, Task::STOP, ORD);
             }
             last_active = Some(member);
         }
@@ -197,24 +228,24 @@ fn clone(reader: &mut Reader<'_>, rsc: RscIdx) {
         .clone_facts()
         .is_some_and(|clone| clone.ordered);
     let promotable = facts.rscs[rsc].flags.promotable;
-    reader.pair(rsc, "stopped", rsc, "start", ORD);
-    reader.pair(rsc, "start", rsc, "running", GATES);
-    reader.pair(rsc, "stop", rsc, "stopped", GATES);
+    reader.pair(rsc, Task::STOPPED, rsc, Task::START, ORD);
+    reader.pair(rsc, Task::START, rsc, Task::RUNNING, GATES);
+    reader.pair(rsc, Task::STOP, rsc, Task::STOPPED, GATES);
     if promotable {
-        reader.pair(rsc, "demoted", rsc, "stop", ORD);
-        reader.pair(rsc, "running", rsc, "promote", GATES);
+        reader.pair(rsc, Task::DEMOTED, rsc, Task::STOP, ORD);
+        reader.pair(rsc, Task::RUNNING, rsc, Task::PROMOTE, GATES);
     }
     let instances = &facts.rscs[rsc].children;
     for (at, &instance) in instances.iter().enumerate() {
         resource(reader, instance);
-        reader.pair(rsc, "start", instance, "start", GATES | SHOWS_FIRST);
-        reader.pair(instance, "start", rsc, "running", SHOWS_THEN);
-        reader.pair(rsc, "stop", instance, "stop", SHOWS_FIRST);
-        reader.pair(instance, "stop", rsc, "stopped", SHOWS_THEN);
+        reader.pair(rsc, Task::START, instance, Task::START, GATES | SHOWS_FIRST);
+        reader.pair(instance, Task::START, rsc, Task::RUNNING, SHOWS_THEN);
+        reader.pair(rsc, Task::STOP, instance, Task::STOP, SHOWS_FIRST);
+        reader.pair(instance, Task::STOP, rsc, Task::STOPPED, SHOWS_THEN);
         if ordered {
             for &later in &instances[at + 1..] {
-                reader.pair(instance, "start", later, "start", ORD);
-                reader.pair(later, "stop", instance, "stop", ORD);
+                reader.pair(instance, Task::START, later, Task::START, ORD);
+                reader.pair(later, Task::STOP, instance, Task::STOP, ORD);
             }
         }
     }
@@ -222,16 +253,16 @@ fn clone(reader: &mut Reader<'_>, rsc: RscIdx) {
         promotable_whole(reader, rsc);
         let mut last: Option<RscIdx> = None;
         for &instance in instances {
-            reader.pair(instance, "demote", instance, "promote", ORD);
-            reader.pair(rsc, "promote", instance, "promote", ORD);
-            reader.pair(instance, "promote", rsc, "promoted", ORD);
+            reader.pair(instance, Task::DEMOTE, instance, Task::PROMOTE, ORD);
+            reader.pair(rsc, Task::PROMOTE, instance, Task::PROMOTE, ORD);
+            reader.pair(instance, Task::PROMOTE, rsc, Task::PROMOTED, ORD);
             if let Some(last) = last.filter(|_| ordered) {
-                reader.pair(last, "promote", instance, "promote", ORD);
+                reader.pair(last, Task::PROMOTE, instance, Task::PROMOTE, ORD);
             }
-            reader.pair(rsc, "demote", instance, "demote", SHOWS_FIRST);
-            reader.pair(instance, "demote", rsc, "demoted", SHOWS_THEN);
+            reader.pair(rsc, Task::DEMOTE, instance, Task::DEMOTE, SHOWS_FIRST);
+            reader.pair(instance, Task::DEMOTE, rsc, Task::DEMOTED, SHOWS_THEN);
             if let Some(last) = last.filter(|_| ordered) {
-                reader.pair(instance, "demote", last, "demote", ORD);
+                reader.pair(instance, Task::DEMOTE, last, Task::DEMOTE, ORD);
             }
             last = Some(instance);
         }
@@ -240,13 +271,13 @@ fn clone(reader: &mut Reader<'_>, rsc: RscIdx) {
 
 /// The seven that a promotable clone and its bundle share. // spec 3 §9.5
 fn promotable_whole(reader: &mut Reader<'_>, rsc: RscIdx) {
-    reader.pair(rsc, "stopped", rsc, "start", ORD);
-    reader.pair(rsc, "stopped", rsc, "promote", ORD);
-    reader.pair(rsc, "demoted", rsc, "stop", ORD);
-    reader.pair(rsc, "demoted", rsc, "start", ORD);
-    reader.pair(rsc, "demoted", rsc, "promote", ORD);
-    reader.pair(rsc, "running", rsc, "promote", ORD);
-    reader.pair(rsc, "demote", rsc, "demoted", ORD);
+    reader.pair(rsc, Task::STOPPED, rsc, Task::START, ORD);
+    reader.pair(rsc, Task::STOPPED, rsc, Task::PROMOTE, ORD);
+    reader.pair(rsc, Task::DEMOTED, rsc, Task::STOP, ORD);
+    reader.pair(rsc, Task::DEMOTED, rsc, Task::START, ORD);
+    reader.pair(rsc, Task::DEMOTED, rsc, Task::PROMOTE, ORD);
+    reader.pair(rsc, Task::RUNNING, rsc, Task::PROMOTE, ORD);
+    reader.pair(rsc, Task::DEMOTE, rsc, Task::DEMOTED, ORD);
 }
 
 // spec 3 §9.6
@@ -257,38 +288,50 @@ fn bundle(reader: &mut Reader<'_>, rsc: RscIdx) {
         replica(reader, rsc, made);
     }
     let Some(inner) = bundle.clone else { return };
-    reader.pair(rsc, "start", inner, "start", SHOWS_FIRST);
-    reader.pair(inner, "running", rsc, "running", SHOWS_THEN);
-    reader.pair(rsc, "stop", inner, "stop", SHOWS_FIRST);
-    reader.pair(inner, "stopped", rsc, "stopped", SHOWS_THEN);
+    reader.pair(rsc, Task::START, inner, Task::START, SHOWS_FIRST);
+    reader.pair(inner, Task::RUNNING, rsc, Task::RUNNING, SHOWS_THEN);
+    reader.pair(rsc, Task::STOP, inner, Task::STOP, SHOWS_FIRST);
+    reader.pair(inner, Task::STOPPED, rsc, Task::STOPPED, SHOWS_THEN);
     clone(reader, inner);
     if facts.rscs[inner].flags.promotable {
         promotable_whole(reader, rsc);
-        reader.pair(rsc, "demote", inner, "demote", SHOWS_FIRST);
-        reader.pair(inner, "demoted", rsc, "demoted", SHOWS_THEN);
-        reader.pair(rsc, "promote", inner, "promote", SHOWS_FIRST);
-        reader.pair(inner, "promoted", rsc, "promoted", SHOWS_THEN);
+        reader.pair(rsc, Task::DEMOTE, inner, Task::DEMOTE, SHOWS_FIRST);
+        reader.pair(inner, Task::DEMOTED, rsc, Task::DEMOTED, SHOWS_THEN);
+        reader.pair(rsc, Task::PROMOTE, inner, Task::PROMOTE, SHOWS_FIRST);
+        reader.pair(inner, Task::PROMOTED, rsc, Task::PROMOTED, SHOWS_THEN);
     }
 }
 
 fn replica(reader: &mut Reader<'_>, rsc: RscIdx, made: &Replica) {
     let container = made.container;
     resource(reader, container);
-    reader.pair(rsc, "start", container, "start", GATES | SHOWS_FIRST);
+    reader.pair(
+        rsc,
+        Task::START,
+        container,
+        Task::START,
+        GATES | SHOWS_FIRST,
+    );
     if let Some(child) = made.child {
-        reader.pair(rsc, "stop", child, "stop", SHOWS_FIRST);
+        reader.pair(rsc, Task::STOP, child, Task::STOP, SHOWS_FIRST);
     }
-    reader.pair(rsc, "stop", container, "stop", SHOWS_FIRST);
-    reader.pair(container, "start", rsc, "running", SHOWS_THEN);
-    reader.pair(container, "stop", rsc, "stopped", SHOWS_THEN);
+    reader.pair(rsc, Task::STOP, container, Task::STOP, SHOWS_FIRST);
+    reader.pair(container, Task::START, rsc, Task::RUNNING, SHOWS_THEN);
+    reader.pair(container, Task::STOP, rsc, Task::STOPPED, SHOWS_THEN);
     if let Some(ip) = made.ip {
         resource(reader, ip);
-        reader.pair(ip, "start", container, "start", GATES | Kinds::GUEST_OK);
+        reader.pair(
+            ip,
+            Task::START,
+            container,
+            Task::START,
+            GATES | Kinds::GUEST_OK,
+        );
         reader.pair(
             container,
-            "stop",
+            Task::STOP,
             ip,
-            "stop",
+            Task::STOP,
             Kinds::THEN_PULLS | Kinds::GUEST_OK,
         );
         let (id, score) = (internal::IP_WITH_CONTAINER, Score::INFINITY);

@@ -20,6 +20,7 @@ pub use ticket::{TicketConstraint, TicketEffect};
 use super::facts::Facts;
 use super::index::{ColIdx, IdxVec, RscIdx};
 use super::report::Warning;
+use super::task::Tasks;
 use crate::xml::Element;
 
 /// Step 2: what is wanted. Frozen when the next step starts.
@@ -37,6 +38,8 @@ pub struct Constraints {
     /// Orderings in order of creation: configured ones in document order, then implicit ones in resource list
     /// order, each followed by its migration equivalents (spec 3 §8.1, §8.7, §9, §10).
     pub orderings: Vec<OrderItem>,
+    /// The tasks that they name.
+    pub tasks: Tasks,
     /// Pseudo-actions of "one or more" orderings (spec 3 §10.2, §10.3).
     pub gates: IdxVec<GateIdx, Gate>,
     /// Ticket constraints (spec 2 §17).
@@ -65,6 +68,9 @@ pub enum ImplicitBan {
     },
 }
 
+/// About so many orderings a resource has: a list that grows is copied again and again.
+const ORDERINGS_EACH: usize = 16;
+
 /// Reads the constraints of a CIB. // spec 2 §1.1 points 2, 3 and 5
 #[must_use]
 pub fn read(facts: &Facts, cib: &Element) -> Constraints {
@@ -72,6 +78,7 @@ pub fn read(facts: &Facts, cib: &Element) -> Constraints {
     let out = Constraints {
         this_with: lists(),
         with_this: lists(),
+        orderings: Vec::with_capacity(ORDERINGS_EACH * facts.rscs.len()),
         ..Constraints::default()
     };
     let mut reader = Reader {

@@ -1,6 +1,5 @@
 //! Orderings between actions, before the actions exist (spec 3 §1.4, §1.5).
 
-use std::borrow::Cow;
 use std::fmt;
 use std::ops::{BitOr, BitOrAssign};
 
@@ -9,6 +8,7 @@ use super::set::{self, Named, Set};
 use crate::policy::facts::Facts;
 use crate::policy::index::RscIdx;
 use crate::policy::nvtable::Str;
+use crate::policy::task::Task;
 use crate::terms::{Score, text};
 use crate::typed_index;
 use crate::xml::Element;
@@ -136,14 +136,11 @@ impl fmt::Debug for Kinds {
     }
 }
 
-/// A task word: mostly one of the fixed ones, sometimes what a user wrote.
-pub type TaskWord = Cow<'static, str>;
-
 /// One end of an ordering.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OrderEnd {
     /// All actions of the resource with the key `<rsc>_<task>_0`.
-    Task(RscIdx, TaskWord),
+    Task(RscIdx, Task),
     /// A "one or more" pseudo-action.
     Gate(GateIdx),
 }
@@ -300,6 +297,7 @@ fn simple(reader: &mut Reader<'_>, element: &Element, first: RscIdx, then: RscId
         Way::Asymmetric
     };
     let kinds = edge_kinds(binding, way, first_action);
+    let (first_task, then_task) = (reader.task(first_action), reader.task(then_action));
     let minimum = match facts.rscs[first].clone_facts() {
         None => 0,
         Some(clone) => clone.min.unwrap_or_else(|| {
@@ -309,11 +307,11 @@ fn simple(reader: &mut Reader<'_>, element: &Element, first: RscIdx, then: RscId
     if minimum > 0 {
         let gate = reader.gate(format!("clone-one-or-more:{id}"), minimum);
         for &instance in &facts.rscs[first].children {
-            let from = OrderEnd::Task(instance, word(first_action));
+            let from = OrderEnd::Task(instance, first_task);
             let kinds = Kinds::MIN_RUN | Kinds::FIRST_SHOWS_THEN;
             reader.order_ends(Some(&id), from, OrderEnd::Gate(gate), kinds);
         }
-        let to = OrderEnd::Task(then, word(then_action));
+        let to = OrderEnd::Task(then, then_task);
         reader.order_ends(
             Some(&id),
             OrderEnd::Gate(gate),
@@ -321,23 +319,14 @@ fn simple(reader: &mut Reader<'_>, element: &Element, first: RscIdx, then: RscId
             kinds | Kinds::FIRST_GATES,
         );
     } else {
-        reader.order(
-            Some(&id),
-            (first, word(first_action)),
-            (then, word(then_action)),
-            kinds,
-        );
+        reader.order(Some(&id), (first, first_task), (then, then_task), kinds);
     }
     if symmetric
         && let (Some(first_undo), Some(then_undo)) = (inverse(first_action), inverse(then_action))
     {
         let kinds = edge_kinds(binding, Way::Inverse, first_undo);
-        reader.order(
-            Some(&id),
-            (then, word(then_undo)),
-            (first, word(first_undo)),
-            kinds,
-        );
+        let (then_task, first_task) = (reader.task(then_undo), reader.task(first_undo));
+        reader.order(Some(&id), (then, then_task), (first, first_task), kinds);
     }
 }
 
@@ -417,21 +406,23 @@ fn inside(
         Way::Asymmetric
     };
     let kinds = edge_kinds(binding, way, action);
+    let task = reader.task(action);
     if binding == Binding::Serialize {
         for (at, &first) in members.iter().enumerate() {
             for &then in &members[at + 1..] {
-                reader.order(id, (first, word(action)), (then, word(action)), kinds);
+                reader.order(id, (first, task), (then, task), kinds);
             }
         }
     } else if sequential {
         for pair in members.windows(2) {
-            reader.order(id, (pair[0], word(action)), (pair[1], word(action)), kinds);
+            reader.order(id, (pair[0], task), (pair[1], task), kinds);
         }
     }
     if let Some(undo) = inverse(action).filter(|_| symmetric && sequential) {
         let kinds = edge_kinds(binding, Way::Inverse, undo);
+        let undo = reader.task(undo);
         for pair in members.windows(2) {
-            reader.order(id, (pair[1], word(undo)), (pair[0], word(undo)), kinds);
+            reader.order(id, (pair[1], undo), (pair[0], undo), kinds);
         }
     }
 }
@@ -444,28 +435,22 @@ fn between(
     binding: Binding,
     way: Way,
 ) {
-    let action = |set: &Set| -> Option<TaskWord> {
-        let action = set.action.as_deref().unwrap_or("start");
-        if way == Way::Inverse {
-            inverse(action).map(TaskWord::Borrowed)
-        } else {
-            Some(word(action))
-        }
-    };
-    let (Some(first), Some(then)) = (action(set1), action(set2)) else {
+    let (Some(first_action), Some(then_action)) = (done(set1, way), done(set2, way)) else {
         return;
     };
-    let kinds = edge_kinds(binding, way, &first);
-    let all_required = set1.require_all.unwrap_or(true) || matches!(&*first, "stop" | "demote");
+    let kinds = edge_kinds(binding, way, first_action);
+    let (first, then) = (reader.task(first_action), reader.task(then_action));
+    let all_required =
+        set1.require_all.unwrap_or(true) || matches!(first, Task::STOP | Task::DEMOTE);
     if !all_required {
         let gate = reader.gate(format!("one-or-more:{}", set1.id), 1);
         for &rsc in members1 {
-            let from = OrderEnd::Task(rsc, first.clone());
+            let from = OrderEnd::Task(rsc, first);
             let kinds = Kinds::MIN_RUN | Kinds::FIRST_SHOWS_THEN;
             reader.order_ends(Some(&set1.id), from, OrderEnd::Gate(gate), kinds);
         }
         for &rsc in members2 {
-            let to = OrderEnd::Task(rsc, then.clone());
+            let to = OrderEnd::Task(rsc, then);
             let kinds = kinds | Kinds::FIRST_GATES;
             reader.order_ends(Some(&set2.id), OrderEnd::Gate(gate), to, kinds);
         }
@@ -488,34 +473,25 @@ fn between(
     let id: Str = element.get("id").unwrap_or_default().into();
     for &a in &end(set1, members1, !backwards) {
         for &b in &end(set2, members2, backwards) {
-            reader.order(Some(&id), (a, first.clone()), (b, then.clone()), kinds);
+            reader.order(Some(&id), (a, first), (b, then), kinds);
         }
     }
 }
 
-/// A task as one of the fixed words where it is one.
-fn word(task: &str) -> TaskWord {
-    const WORDS: [&str; 12] = [
-        "start",
-        "stop",
-        "promote",
-        "demote",
-        "monitor",
-        "running",
-        "stopped",
-        "promoted",
-        "demoted",
-        "notify",
-        "migrate_to",
-        "migrate_from",
-    ];
-    match WORDS.iter().find(|word| **word == task) {
-        Some(word) => TaskWord::Borrowed(word),
-        None => TaskWord::Owned(task.to_owned()),
+/// What the members of a set do: what is written, or what undoes it.
+fn done(set: &Set, way: Way) -> Option<&str> {
+    let action = set.action.as_deref().unwrap_or("start");
+    match way {
+        Way::Inverse => inverse(action),
+        Way::Normal | Way::Asymmetric => Some(action),
     }
 }
 
 impl Reader<'_> {
+    fn task(&mut self, word: &str) -> Task {
+        self.out.tasks.task(word)
+    }
+
     fn gate(&mut self, name: String, min_before: u32) -> GateIdx {
         self.out.gates.push(Gate { name, min_before })
     }
@@ -534,20 +510,19 @@ impl Reader<'_> {
     pub(super) fn order(
         &mut self,
         id: Option<&Str>,
-        (first, first_task): (RscIdx, TaskWord),
-        (then, then_task): (RscIdx, TaskWord),
+        (first, first_task): (RscIdx, Task),
+        (then, then_task): (RscIdx, Task),
         kinds: Kinds,
     ) {
-        let equivalents =
-            migration_equivalents(self.facts, (first, &first_task), (then, &then_task));
+        let equivalents = migration_equivalents(self.facts, (first, first_task), (then, then_task));
         let ends = (
             OrderEnd::Task(first, first_task),
             OrderEnd::Task(then, then_task),
         );
         self.order_ends(id, ends.0, ends.1, kinds);
         for (first_task, then_task, kinds) in equivalents {
-            let first = OrderEnd::Task(first, TaskWord::Borrowed(first_task));
-            let then = OrderEnd::Task(then, TaskWord::Borrowed(then_task));
+            let first = OrderEnd::Task(first, first_task);
+            let then = OrderEnd::Task(then, then_task);
             self.order_ends(id, first, then, kinds);
         }
     }
@@ -556,9 +531,9 @@ impl Reader<'_> {
 /// What an ordering between two resources means when either is migrated. // spec 3 §8.7
 fn migration_equivalents(
     facts: &Facts,
-    (first, first_task): (RscIdx, &str),
-    (then, then_task): (RscIdx, &str),
-) -> Vec<(&'static str, &'static str, Kinds)> {
+    (first, first_task): (RscIdx, Task),
+    (then, then_task): (RscIdx, Task),
+) -> Vec<(Task, Task, Kinds)> {
     let moves = |rsc: RscIdx| facts.rscs[rsc].flags.migratable;
     if !moves(then) || first == then || facts.is_above(first, then) || facts.is_above(then, first) {
         return Vec::new();
@@ -572,23 +547,23 @@ fn migration_equivalents(
     let caught = facts.rscs[then].partial_target.is_some();
     let mut out = Vec::new();
     match (first_task, then_task) {
-        ("start", "start") => {
+        (Task::START, Task::START) => {
             if moves(first) {
-                out.push(("migrate_from", "migrate_to", plain));
+                out.push((Task::MIGRATE_FROM, Task::MIGRATE_TO, plain));
             }
-            out.push(("start", "migrate_to", unless_moved));
+            out.push((Task::START, Task::MIGRATE_TO, unless_moved));
         }
-        ("stop", "stop") => {
-            out.push(("stop", "migrate_to", unless_moved));
+        (Task::STOP, Task::STOP) => {
+            out.push((Task::STOP, Task::MIGRATE_TO, unless_moved));
             if caught {
-                out.push(("stop", "migrate_from", unless_moved));
+                out.push((Task::STOP, Task::MIGRATE_FROM, unless_moved));
             }
         }
-        ("promote", "start") => out.push(("promote", "migrate_to", plain)),
-        ("demote", "stop") => {
-            out.push(("demote", "migrate_to", plain));
+        (Task::PROMOTE, Task::START) => out.push((Task::PROMOTE, Task::MIGRATE_TO, plain)),
+        (Task::DEMOTE, Task::STOP) => {
+            out.push((Task::DEMOTE, Task::MIGRATE_TO, plain));
             if caught {
-                out.push(("demote", "migrate_from", plain));
+                out.push((Task::DEMOTE, Task::MIGRATE_FROM, plain));
             }
         }
         _ => {}

@@ -47,7 +47,9 @@ fn colocations(resources: &str, constraints: &str) -> String {
 fn orderings(resources: &str, constraints: &str) -> Vec<String> {
     let (facts, wanted) = read_all(resources, constraints);
     let end = |end: &OrderEnd| match end {
-        OrderEnd::Task(rsc, task) => format!("{}.{task}", facts.rscs[*rsc].id),
+        OrderEnd::Task(rsc, task) => {
+            format!("{}.{}", facts.rscs[*rsc].id, wanted.tasks.name(*task))
+        }
         OrderEnd::Gate(gate) => wanted.gates[*gate].name.clone(),
     };
     wanted

@@ -88,7 +88,9 @@ fn instances(
     let mut result = ALL;
     let task = instance_task(plan, facts, rsc, action);
     let mut any_runnable = false;
-    for instance in instances_for(plan, facts, rsc, task) {
+    let mut at = 0;
+    while let Some(instance) = doer(plan, facts, rsc, task, at) {
+        at += 1;
         let primitive = matches!(facts.rscs[instance].kind, Kind::Primitive);
         let Some(own) = plan.newest(instance, task, node.filter(|_| primitive)) else {
             continue;
@@ -125,20 +127,17 @@ pub(super) fn instance_task(plan: &Plan, facts: &Facts, rsc: RscIdx, action: Act
     }
 }
 
-/// Who does it: a clone's instances; of a bundle its containers, or the bundled instances for what only they do.
-pub(super) fn instances_for(plan: &Plan, facts: &Facts, rsc: RscIdx, task: Task) -> Vec<RscIdx> {
+/// One after the other, who does it: a clone's instances; of a bundle its containers, or the bundled instances for what only
+/// they do.
+fn doer(plan: &Plan, facts: &Facts, rsc: RscIdx, task: Task, at: usize) -> Option<RscIdx> {
+    let child = |of: RscIdx| plan.now.rscs[of].children.get(at).copied();
     match &facts.rscs[rsc].kind {
         Kind::Bundle(bundle) => match task {
-            Task::START | Task::RUNNING | Task::STOP | Task::STOPPED => bundle
-                .replicas
-                .iter()
-                .map(|replica| replica.container)
-                .collect(),
-            _ => bundle
-                .clone
-                .map(|clone| plan.now.rscs[clone].children.clone())
-                .unwrap_or_default(),
+            Task::START | Task::RUNNING | Task::STOP | Task::STOPPED => {
+                bundle.replicas.get(at).map(|replica| replica.container)
+            }
+            _ => child(bundle.clone?),
         },
-        _ => plan.now.rscs[rsc].children.clone(),
+        _ => child(rsc),
     }
 }

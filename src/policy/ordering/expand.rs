@@ -16,58 +16,59 @@ pub(super) fn expand(plan: &mut Plan, facts: &Facts) {
 }
 
 /// A side with the resource and key of its action filled in.
-pub(super) fn completed(plan: &Plan, mut side: Side) -> Side {
-    if let Some(action) = side.action {
-        let action = plan.get(action);
-        side.rsc = side.rsc.or(action.rsc);
-        side.key = side.key.or(Some(action.key));
+#[derive(Clone, Copy)]
+pub(super) struct Completed {
+    pub(super) rsc: Option<RscIdx>,
+    pub(super) action: Option<ActIdx>,
+    pub(super) key: Key,
+}
+
+pub(super) fn completed(plan: &Plan, side: Side) -> Completed {
+    match side {
+        Side::Action(action) => Completed {
+            rsc: plan.get(action).rsc,
+            action: Some(action),
+            key: plan.get(action).key,
+        },
+        Side::Of(rsc, key) => Completed {
+            rsc: Some(rsc),
+            action: None,
+            key,
+        },
     }
-    side
 }
 
 fn one(plan: &mut Plan, facts: &Facts, order: &Order) {
     let first = completed(plan, order.first);
     let then = completed(plan, order.then);
-    let Some(rsc) = first.rsc else {
-        match then.rsc {
-            Some(_) => attach(plan, first.action, then, order),
-            None => {
-                if let (Some(first), Some(then)) = (first.action, then.action) {
-                    plan.relate_for(first, then, order.kinds, order.origin);
-                }
-            }
-        }
-        return;
+    let rsc = match (first.rsc, first.action) {
+        (_, Some(action)) => return before(plan, action, then, order),
+        (Some(rsc), None) => rsc,
+        (None, None) => return,
     };
-    let mut firsts = match (first.action, first.key) {
-        (Some(action), _) => vec![action],
-        (None, Some(key)) => plan.with_key(rsc, key),
-        (None, None) => Vec::new(),
-    };
-    if firsts.is_empty()
-        && let Some(Key::Op(task, interval)) = first.key
-    {
-        if then.rsc == Some(rsc) || already_so(plan, facts, rsc, task) {
-            return;
-        }
-        firsts.push(request::action(
-            plan,
-            facts,
-            rsc,
-            Key::Op(task, interval),
-            task,
-            None,
-            true,
-        ));
+    let mut from = 0;
+    while let Some((action, next)) = plan.next_with_key(rsc, first.key, from) {
+        before(plan, action, then, order);
+        from = next;
     }
-    for action in firsts {
-        match (then.rsc, then.action) {
-            (Some(_), _) => attach(plan, Some(action), then, order),
-            (None, Some(then)) => {
-                plan.relate_for(action, then, order.kinds, order.origin);
-            }
-            (None, None) => {}
+    if from == 0
+        && let Key::Op(task, _) = first.key
+        && then.rsc != Some(rsc)
+        && !already_so(plan, facts, rsc, task)
+    {
+        let action = request::action(plan, facts, rsc, first.key, task, None, true);
+        before(plan, action, then, order);
+    }
+}
+
+/// The action comes before what the ordering has on its other side.
+fn before(plan: &mut Plan, first: ActIdx, then: Completed, order: &Order) {
+    match (then.rsc, then.action) {
+        (Some(rsc), _) => attach(plan, first, rsc, then, order),
+        (None, Some(then)) => {
+            plan.relate_for(first, then, order.kinds, order.origin);
         }
+        (None, None) => {}
     }
 }
 
@@ -81,29 +82,19 @@ fn already_so(plan: &Plan, facts: &Facts, rsc: RscIdx, task: Task) -> bool {
 }
 
 /// spec 3 §13.3
-fn attach(plan: &mut Plan, first: Option<ActIdx>, then: Side, order: &Order) {
+fn attach(plan: &mut Plan, first: ActIdx, rsc: RscIdx, then: Completed, order: &Order) {
     let mut kinds = order.kinds;
-    let Some(rsc) = then.rsc else { return };
-    let thens = match (then.action, then.key) {
-        (Some(action), _) => vec![action],
-        (None, Some(key)) => plan.with_key(rsc, key),
-        (None, None) => Vec::new(),
-    };
-    if let Some(first) = first {
-        let action = plan.get(first);
-        if action.rsc == Some(rsc) && action.flags.has(Flags::MIGRATION_ABORT) {
-            kinds = kinds.without(Kinds::FIRST_PULLS);
-        }
+    let action = plan.get(first);
+    if action.rsc == Some(rsc) && action.flags.has(Flags::MIGRATION_ABORT) {
+        kinds = kinds.without(Kinds::FIRST_PULLS);
     }
-    for action in thens {
-        match first {
-            Some(first) => {
-                plan.relate_for(first, action, kinds, order.origin);
-            }
-            None if kinds.has(Kinds::FIRST_PULLS) => {
-                plan.get_mut(action).flags.clear(Flags::RUNNABLE)
-            }
-            None => {}
-        }
+    if let Some(action) = then.action {
+        plan.relate_for(first, action, kinds, order.origin);
+        return;
+    }
+    let mut from = 0;
+    while let Some((action, next)) = plan.next_with_key(rsc, then.key, from) {
+        plan.relate_for(first, action, kinds, order.origin);
+        from = next;
     }
 }

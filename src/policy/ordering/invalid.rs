@@ -5,9 +5,14 @@ use std::collections::BTreeSet;
 use super::super::actions::plan::{ActIdx, Kinds, Plan, Task};
 use super::super::emit::prune;
 use super::super::facts::Facts;
+use super::super::facts::options::PlacementStrategy;
 
 /// Guests against their own machine, and loops of utilization orderings.
 pub(super) fn disable(plan: &mut Plan, facts: &Facts) {
+    let guests = facts.nodes.indexes().any(|node| facts.is_guest(node));
+    if !guests && facts.options.placement_strategy == PlacementStrategy::Default {
+        return;
+    }
     for then in plan.newest_first() {
         for at in (0..plan.get(then).ins.len()).rev() {
             let input = plan.get(then).ins[at];

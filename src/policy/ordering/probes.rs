@@ -10,6 +10,10 @@ use super::{expand, instance};
 
 /// All probe orderings, after orderings have become relations and before these have any effect.
 pub(super) fn order(plan: &mut Plan, facts: &Facts, place: &Placement) {
+    let probed = |key: &Key| key.is(Task::MONITOR);
+    if !plan.keys().any(probed) {
+        return;
+    }
     for at in 0..place.order.len() {
         let top = place.order[at];
         for leaf in plan.now.leaves(top) {
@@ -139,13 +143,13 @@ fn before_what_follows_stops(plan: &mut Plan, facts: &Facts) {
         let stop_action = first
             .action
             .is_some_and(|action| plan.get(action).task == Task::STOP);
-        if !stop_action && first.key != Some(Key::of(Task::STOP)) {
+        if !stop_action && !first.key.is(Task::STOP) {
             continue;
         }
         let then_stops = then
             .action
             .is_some_and(|action| plan.get(action).task == Task::STOP)
-            || then.key == Some(Key::of(Task::STOP));
+            || then.key.is(Task::STOP);
         if let Some(then_rsc) = then.rsc
             && facts.rscs[first_rsc].launcher == Some(then_rsc)
             && then_stops
@@ -167,10 +171,10 @@ fn before_what_follows_stops(plan: &mut Plan, facts: &Facts) {
         if probes.is_empty() {
             continue;
         }
-        let thens = match (then.action, then.rsc, then.key) {
-            (Some(action), _, _) => vec![action],
-            (None, Some(rsc), Some(key)) => plan.with_key(rsc, key),
-            _ => Vec::new(),
+        let thens = match (then.action, then.rsc) {
+            (Some(action), _) => vec![action],
+            (None, Some(rsc)) => plan.with_key(rsc, then.key),
+            (None, None) => Vec::new(),
         };
         for probe in probes {
             let node = plan.get(probe).node;
