@@ -28,6 +28,15 @@ impl NodeSet {
         *word |= bit;
     }
 
+    /// Keeps only what is in the other one, too.
+    pub fn keep(&mut self, other: &Self) {
+        self.first &= other.first;
+        self.more.truncate(other.more.len());
+        for (word, theirs) in self.more.iter_mut().zip(&other.more) {
+            *word &= theirs;
+        }
+    }
+
     /// Whether the node is in it.
     #[must_use]
     pub fn contains(&self, node: NodeIdx) -> bool {
@@ -74,5 +83,10 @@ mod tests {
         assert_eq!(all, [0, 63, 64, 200]);
         assert!(set.contains(NodeIdx(64)) && !set.contains(NodeIdx(65)));
         assert!(!set.contains(NodeIdx(1000)) && !set.is_empty());
+        let mut few = NodeSet::default();
+        few.insert(NodeIdx(63));
+        few.insert(NodeIdx(65));
+        set.keep(&few);
+        assert_eq!(set.iter().collect::<Vec<_>>(), [NodeIdx(63)]);
     }
 }

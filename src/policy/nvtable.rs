@@ -26,6 +26,17 @@ impl NvTable {
         self.find(name).ok().map(|at| &*self.pairs()[at].1)
     }
 
+    /// The value under a name that is given in two parts.
+    #[must_use]
+    pub fn get_prefixed(&self, prefix: &str, rest: &str) -> Option<&str> {
+        let compare = |have: &str| match have.strip_prefix(prefix) {
+            Some(own) => own.cmp(rest),
+            None => have.cmp(prefix),
+        };
+        let at = self.pairs().binary_search_by(|(have, _)| compare(have));
+        at.ok().map(|at| &*self.pairs()[at].1)
+    }
+
     /// The value under a name, shared.
     #[must_use]
     pub fn get_shared(&self, name: &str) -> Option<&Str> {

@@ -31,7 +31,8 @@ pub(super) fn clone_entry(facts: &Facts, rsc: RscIdx, wanted: &Wanted) -> Option
             entries.extend(stopped(facts, rsc, gathered.count(), wanted));
         }
     }
-    let nothing_known = it.allowed.is_empty() && it.known.is_empty() && gathered.count() == 0;
+    let nothing_known =
+        it.allowed.is_empty() && facts.known[rsc].is_empty() && gathered.count() == 0;
     if entries.is_empty() && !(wanted.inactive && nothing_known) {
         return None;
     }
@@ -170,7 +171,7 @@ fn stopped(facts: &Facts, rsc: RscIdx, running: usize, wanted: &Wanted) -> Vec<E
     let nodes: Vec<NodeIdx> = if facts.options.symmetric_cluster && !it.allowed.is_empty() {
         it.allowed.iter().map(|(node, _)| node).collect()
     } else {
-        it.known.iter().collect()
+        facts.known[rsc].iter().collect()
     };
     let disabled = configured_role(facts, rsc) == Some(Role::Stopped);
     let mut by_text: BTreeMap<String, Vec<&str>> = BTreeMap::new();

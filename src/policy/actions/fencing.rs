@@ -375,9 +375,8 @@ impl Make<'_> {
             matches!(self.facts.rscs[*parent].kind, Kind::Clone(_))
                 && !self.facts.rscs[*parent].flags.unique
         });
-        let known = fact.known.contains(target)
-            || anonymous_parent
-                .is_some_and(|parent| self.facts.rscs[parent].known.contains(target));
+        let known = |rsc: RscIdx| self.facts.known[rsc].contains(target);
+        let known = known(rsc) || anonymous_parent.is_some_and(known);
         for at in 0..self.plan.of(rsc).len() {
             let idx = self.plan.of(rsc)[at];
             let it = self.plan.get(idx);

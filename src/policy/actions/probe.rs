@@ -2,21 +2,39 @@
 
 use super::super::facts::{Facts, Kind, Replica};
 use super::super::report::Cause;
-use super::super::{Discovery, NodeIdx, RscIdx};
+use super::super::{Discovery, NodeIdx, NodeSet, RscIdx};
 use super::plan::{ActIdx, Flags, Key, Kinds, Side, Task};
 use super::{Make, fencing};
 use crate::terms::Role;
 
 /// Whether anything in it was looked for there.
 fn is_known(facts: &Facts, rsc: RscIdx, node: NodeIdx) -> bool {
-    let it = &facts.rscs[rsc];
-    let mut inside = it.children.iter();
-    it.known.contains(node) || inside.any(|child| is_known(facts, *child, node))
+    let mut inside = facts.rscs[rsc].children.iter();
+    facts.known[rsc].contains(node) || inside.any(|child| is_known(facts, *child, node))
+}
+
+/// Where nothing of it is left to be probed, as far as that is easy to say: of primitives and groups.
+fn all_known(facts: &Facts, rsc: RscIdx) -> NodeSet {
+    match facts.rscs[rsc].kind {
+        Kind::Primitive => facts.known[rsc].clone(),
+        Kind::Group(_) => {
+            let mut members = facts.rscs[rsc].children.iter();
+            let first = members.next().map(|member| facts.known[*member].clone());
+            members.fold(first.unwrap_or_default(), |mut all, member| {
+                all.keep(&facts.known[*member]);
+                all
+            })
+        }
+        Kind::Clone(_) | Kind::Bundle(_) => NodeSet::default(),
+    }
 }
 
 impl Make<'_> {
     pub(super) fn probes(&mut self) {
         let facts = self.facts;
+        let order = self.place.order.iter();
+        let probed: Vec<(RscIdx, NodeSet)> =
+            order.map(|rsc| (*rsc, all_known(facts, *rsc))).collect();
         for node in &facts.node_order {
             let node = *node;
             let now = &self.plan.now.nodes[node];
@@ -39,8 +57,10 @@ impl Make<'_> {
             if now.unclean || !facts.nodes[node].probes_allowed {
                 continue;
             }
-            for rsc in &self.place.order {
-                self.probe(*rsc, node);
+            for (rsc, known) in &probed {
+                if !known.contains(node) {
+                    self.probe(*rsc, node);
+                }
             }
         }
     }
@@ -136,10 +156,10 @@ impl Make<'_> {
 
     fn probe_primitive(&mut self, rsc: RscIdx, node: NodeIdx) -> Option<ActIdx> {
         let facts = self.facts;
-        let fact = &facts.rscs[rsc];
-        if fact.known.contains(node) {
+        if facts.known[rsc].contains(node) {
             return None;
         }
+        let fact = &facts.rscs[rsc];
         let guest = facts.is_guest(node);
         if facts.nodes[node].pacemaker_remote
             && (fact.flags.fence_device
@@ -211,7 +231,7 @@ impl Make<'_> {
         if now.orig_role == Role::Stopped {
             if now
                 .assigned
-                .is_some_and(|to| !self.facts.rscs[container].known.contains(to))
+                .is_some_and(|to| !self.facts.known[container].contains(to))
             {
                 self.order(
                     Side::task(container, Task::MONITOR),

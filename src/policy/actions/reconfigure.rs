@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 use super::super::facts::digest::Verdict;
 use super::super::facts::{HistoryEntry, HistoryOp};
 use super::super::report::Cause;
-use super::super::{NodeIdx, RscIdx};
+use super::super::{IdxVec, NodeIdx, RscIdx};
 use super::plan::{Flags, Key, Kinds, Side, Task};
 use super::{Make, fencing, request};
 use crate::terms::{Score, span};
@@ -34,9 +34,12 @@ impl Make<'_> {
             if !fact.maintenance && !usable {
                 continue;
             }
+            let mut active = IdxVec::from_fn(facts.rscs.len(), |_| false);
+            for rsc in &fact.running {
+                active[*rsc] = true;
+            }
             for (at, entry) in facts.history.of(*node) {
-                let active = |rsc: RscIdx| facts.rscs[rsc].active.contains(node);
-                if entry.idle && !entry.rsc.is_some_and(active) {
+                if entry.idle && !entry.rsc.is_some_and(|rsc| active[rsc]) {
                     continue;
                 }
                 if entry.recorded.ops.is_empty() {

@@ -72,9 +72,7 @@ impl Assign<'_> {
         let on = self.attribute_node(rsc, node)?;
         let attribute = |name: &str| {
             let attributes = &self.facts.nodes[on].attributes;
-            let mut scores = attributes.with_prefix(PREFIX);
-            let own = scores.find(|(of, _)| &of[PREFIX.len()..] == name)?;
-            Some(own.1)
+            attributes.get_prefixed(PREFIX, name)
         };
         let name = fact.history_id.as_ref().unwrap_or(&fact.id);
         // Most instances have no score on most nodes, and where one has, it is asked whether that counts.
@@ -123,15 +121,16 @@ impl Assign<'_> {
                 Some(active) if *active == rsc => return true,
                 None if like
                     .iter()
-                    .any(|leaf| self.facts.rscs[*leaf].known.contains(node)) =>
+                    .any(|leaf| self.facts.known[*leaf].contains(node)) =>
                 {
                     return true;
                 }
                 _ => {}
             }
         }
-        (fact.active.is_empty() && fact.known.is_empty())
-            || fact.known.contains(node)
+        let known = &self.facts.known[rsc];
+        (fact.active.is_empty() && known.is_empty())
+            || known.contains(node)
             || fact.active.contains(&node)
     }
 

@@ -109,8 +109,8 @@ pub(super) fn settle(facts: &mut Facts, run: &Run) {
 fn know(facts: &mut Facts, rsc: RscIdx, node: NodeIdx) {
     let mut at = Some(rsc);
     while let Some(here) = at {
-        let it = &mut facts.rscs[here];
-        it.known.insert(node);
+        facts.known[here].insert(node);
+        let it = &facts.rscs[here];
         at = it.parent.filter(|_| !it.flags.unique);
     }
 }

@@ -38,15 +38,19 @@ fn is_idle(facts: &mut Facts, node: NodeIdx, position: u32, known: &Known) -> bo
     let Some(rsc) = known.plain.filter(|_| known.idle) else {
         return false;
     };
-    let it = &mut facts.rscs[rsc];
-    let expires = it.failure_timeout_ms > 0;
-    let locks = facts.options.shutdown_lock;
-    if expires || locks || it.flags.connection || it.partial_source.is_some() {
-        return false;
+    // What was said of it once need not be said again, until something else is.
+    if !facts.context.resting[rsc] {
+        let it = &mut facts.rscs[rsc];
+        let expires = it.failure_timeout_ms > 0;
+        let locks = facts.options.shutdown_lock;
+        if expires || locks || it.flags.connection || it.partial_source.is_some() {
+            return false;
+        }
+        it.role = it.role.max(Role::Stopped);
+        it.next_role = it.target_role.unwrap_or(Role::Unknown);
+        facts.context.resting[rsc] = true;
     }
-    it.known.insert(node);
-    it.role = it.role.max(Role::Stopped);
-    it.next_role = it.target_role.unwrap_or(Role::Unknown);
+    facts.known[rsc].insert(node);
     if facts.context.stops_wished.contains(&rsc) {
         facts.wishes.push(Wish::StopsOptional { rsc, node });
     }
@@ -72,6 +76,7 @@ fn read_entry(
         None if has_ops => removed_resource(facts, entry, id)?,
         None => return None,
     };
+    facts.context.resting[rsc] = false;
     let at = facts.history.take(position, rsc);
     if facts.options.shutdown_lock {
         read_lock(facts, rsc, node, entry);

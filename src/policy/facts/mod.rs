@@ -54,6 +54,7 @@ use self::nvset::Blocks;
 use self::spec::Spec;
 use super::index::{IdxVec, NodeIdx, RscIdx};
 use super::input::Input;
+use super::nodeset::NodeSet;
 use super::nvtable::{NvTable, Str};
 use super::report::{Cause, Contribution, Warning};
 use crate::terms::{DateTime, FEATURE_SET, RscId, Score, text};
@@ -80,6 +81,8 @@ pub struct Facts {
     pub dc: Option<NodeIdx>,
     /// All resources of the tree (spec 1 §9).
     pub rscs: IdxVec<RscIdx, Rsc>,
+    /// Nodes where a resource's state is known ("probed", spec 1 §23.2).
+    pub known: IdxVec<RscIdx, NodeSet>,
     /// The resource list: top-level resources in list order (spec 2 §1.2).
     pub top: Vec<RscIdx>,
     /// Template -> ids of resources that use it (spec 1 §10).
@@ -134,6 +137,8 @@ pub(crate) struct Context {
     container_stops: Vec<RscIdx>,
     /// Resources that a stop was wished for, so that a later entry may take it back.
     stops_wished: BTreeSet<RscIdx>,
+    /// Of which the entry that was read last said no more than that it is not there.
+    resting: IdxVec<RscIdx, bool>,
     /// History as it was read for the decision before.
     recorded: kept::Recordings,
     /// Definitions as they were read for the decision before; none if nothing is kept.
@@ -159,6 +164,7 @@ impl std::clone::Clone for Context {
             status: self.status.clone(),
             container_stops: self.container_stops.clone(),
             stops_wished: self.stops_wished.clone(),
+            resting: self.resting.clone(),
             recorded: kept::Recordings::default(),
             specs: None,
         }
@@ -183,6 +189,7 @@ impl Default for Context {
             status: None,
             container_stops: Vec::new(),
             stops_wished: BTreeSet::new(),
+            resting: IdxVec::new(),
             recorded: kept::Recordings::default(),
             specs: None,
         }
@@ -452,6 +459,8 @@ fn read_resources(facts: &mut Facts, resources: &Element) {
 /// Takes back what was made of a resource that is left out.
 fn unmake(facts: &mut Facts, before: usize) {
     facts.rscs.truncate(before);
+    facts.known.truncate(before);
+    facts.context.resting.truncate(before);
     // What was found out about it is not true of the one that takes its place.
     facts.context.params = Mutex::default();
     // A node that it was to reach is reached by who had the name before, if by anybody.

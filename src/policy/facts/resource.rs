@@ -1,11 +1,11 @@
 //! The resource tree: one struct for what all resources have, one enum for what differs (spec 1 §9).
 
 use crate::xml::Element;
+use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
 use super::spec::Spec;
 use crate::policy::index::{NodeIdx, RscIdx};
-use crate::policy::nodeset::NodeSet;
 use crate::policy::nodetable::NodeTable;
 use crate::policy::nvtable::{NvTable, Str};
 use crate::terms::{Role, RscId, Score};
@@ -200,13 +200,32 @@ pub struct Pending {
     pub node: NodeIdx,
 }
 
-/// One resource of any kind (spec 1 §9.2).
-#[derive(Debug, Clone)]
-pub struct Rsc {
+/// What never changes about a resource once it is made; all decisions on one configuration share it.
+#[derive(Debug)]
+pub struct Definition {
     /// Id, with the instance number (`rsc:0`).
     pub id: RscId,
     /// Id without instance number, as in the XML.
     pub xml_id: RscId,
+    /// Agent of a primitive.
+    pub agent: Agent,
+    /// The element in effect: templates expanded (spec 1 §10).
+    pub element: Element,
+    /// Configured operations in document order (spec 1 §16.1).
+    pub ops: Arc<[OpConfig]>,
+    /// Instance number in a clone.
+    pub instance: Option<u32>,
+    /// What it was made from: evaluated again for descendants and for further instances.
+    pub(super) spec: Arc<Spec>,
+    /// Parameters, where they do not depend on the node.
+    pub(super) plain_params: OnceLock<Arc<NvTable>>,
+}
+
+/// One resource of any kind (spec 1 §9.2); what its definition says can be asked of it.
+#[derive(Debug, Clone)]
+pub struct Rsc {
+    /// What never changes about it.
+    pub definition: Arc<Definition>,
     /// Last name under which history was matched, where it differs (spec 1 §20.1).
     pub history_id: Option<RscId>,
     /// Group, clone or bundle that it is in.
@@ -215,12 +234,6 @@ pub struct Rsc {
     pub children: Vec<RscIdx>,
     /// What it is.
     pub kind: Kind,
-    /// Agent of a primitive.
-    pub agent: Agent,
-    /// The element in effect: templates expanded (spec 1 §10).
-    pub element: Element,
-    /// Configured operations in document order (spec 1 §16.1).
-    pub ops: Arc<[OpConfig]>,
     /// Meta-attributes in effect (spec 1 §11).
     pub meta: NvTable,
     /// What it takes from a node (spec 1 §9.1).
@@ -251,8 +264,6 @@ pub struct Rsc {
     pub active: Vec<NodeIdx>,
     /// A(r) (spec 2 §2.3) with what configuration and history put there.
     pub allowed: NodeTable,
-    /// Nodes where its state is known ("probed", spec 1 §23.2).
-    pub known: NodeSet,
     /// Resource that it runs in (spec 1 §14.3).
     pub launcher: Option<RscIdx>,
     /// Resources that run in it.
@@ -267,12 +278,14 @@ pub struct Rsc {
     pub dangling_sources: Vec<NodeIdx>,
     /// Shutdown lock: node and since when (spec 1 §29), before the criteria of spec 2 §6.1.
     pub lock: Option<(NodeIdx, i64)>,
-    /// Instance number in a clone.
-    pub instance: Option<u32>,
-    /// What it was made from: evaluated again for descendants and for further instances.
-    pub(super) spec: Arc<Spec>,
-    /// Parameters, where they do not depend on the node.
-    pub(super) plain_params: OnceLock<Arc<NvTable>>,
+}
+
+impl Deref for Rsc {
+    type Target = Definition;
+
+    fn deref(&self) -> &Definition {
+        &self.definition
+    }
 }
 
 impl Rsc {

@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use super::options::QuorumPolicy;
-use super::resource::{Flags, Group, Kind, MultipleActive, Requires, Rsc};
+use super::resource::{Definition, Flags, Group, Kind, MultipleActive, Requires, Rsc};
 use super::rules::RuleInput;
 use super::spec::{Invalid, Spec, Tag};
 use super::{Facts, bundle, clone, meta, nvset};
@@ -27,6 +27,8 @@ pub(super) fn resource(
         None => RscId::from(&*spec.id),
     };
     let at = facts.rscs.push(blank(spec, id, meta, parent, instance));
+    facts.known.push(NodeSet::default());
+    facts.context.resting.push(false);
     fill(facts, at);
     match spec.tag {
         Tag::Primitive => check_standard(facts, at)?,
@@ -57,9 +59,18 @@ fn blank(
     parent: Option<RscIdx>,
     instance: Option<u32>,
 ) -> Rsc {
-    Rsc {
+    let definition = Definition {
         id,
         xml_id: RscId::from(&*spec.id),
+        agent: spec.agent.clone(),
+        element: spec.element.clone(),
+        ops: Arc::clone(&spec.ops),
+        instance,
+        spec: Arc::clone(spec),
+        plain_params: OnceLock::new(),
+    };
+    Rsc {
+        definition: Arc::new(definition),
         history_id: None,
         parent,
         children: Vec::new(),
@@ -70,9 +81,6 @@ fn blank(
             }),
             Tag::Primitive | Tag::Clone | Tag::Bundle => Kind::Primitive,
         },
-        agent: spec.agent.clone(),
-        element: spec.element.clone(),
-        ops: Arc::clone(&spec.ops),
         meta,
         utilization: NvTable::new(),
         flags: Flags::default(),
@@ -88,7 +96,6 @@ fn blank(
         next_role: Role::Unknown,
         active: Vec::new(),
         allowed: NodeTable::new(),
-        known: NodeSet::default(),
         launcher: None,
         launched: Vec::new(),
         pending: None,
@@ -96,9 +103,6 @@ fn blank(
         partial_target: None,
         dangling_sources: Vec::new(),
         lock: None,
-        instance,
-        spec: Arc::clone(spec),
-        plain_params: OnceLock::new(),
     }
 }
 
