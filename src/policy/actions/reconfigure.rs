@@ -21,6 +21,10 @@ impl Make<'_> {
         let mut by_name: IndexMap<&str, Vec<RscIdx>> = IndexMap::new();
         for top in &facts.top {
             for leaf in facts.leaves(*top) {
+                // Entries of these say themselves whose they are.
+                if facts.is_plain(leaf) {
+                    continue;
+                }
                 let fact = &facts.rscs[leaf];
                 by_name.entry(fact.id.as_str()).or_default().push(leaf);
                 if let Some(name) = &fact.history_id {
@@ -43,6 +47,10 @@ impl Make<'_> {
                     continue;
                 }
                 if entry.recorded.ops.is_empty() {
+                    continue;
+                }
+                if let Some(rsc) = entry.rsc.filter(|_| entry.plain) {
+                    self.compare_entry(rsc, at, &entry);
                     continue;
                 }
                 for rsc in by_name.get(entry.recorded.id()).into_iter().flatten().rev() {

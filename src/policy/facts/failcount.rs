@@ -175,7 +175,7 @@ impl Facts {
         if op.status == Some(7) {
             return false;
         }
-        let is_last_failure = op.is_last_failure();
+        let is_last_failure = op.marks.last_failure;
         let mut off = std::mem::take(&mut self.timeouts_off);
         let timeout_s = self.failure_timeout_s(&off, rsc);
         let effective = FailQuery {

@@ -26,6 +26,8 @@ pub struct HistoryEntry<'a> {
     pub rescheduled: &'a [usize],
     /// Nothing but a probe that found nothing, by the agent that is configured.
     pub idle: bool,
+    /// Nothing but the configuration says whom it is about.
+    pub(in super::super) plain: bool,
 }
 
 /// The histories of all nodes, in the order of reading. What is written there is shared with whoever keeps it for the next
@@ -102,6 +104,7 @@ impl History {
             recorded: &known.recorded,
             rescheduled: rescheduled.map_or(&[], Vec::as_slice),
             idle: known.idle,
+            plain: known.plain.is_some(),
         }
     }
 
@@ -160,7 +163,7 @@ impl Recorded {
         let ops = sorted_ops(element);
         let (start_index, stop_index) = active_range(&ops);
         let absent = matches!(&ops[..], [op] if op.is_probe() && (op.rc, op.status) == (Some(7), Some(0))
-            && op.element.has("id") && !op.is_last_failure());
+            && op.marks.named && !op.marks.last_failure);
         Self {
             element: element.clone(),
             ops: ops.into(),
@@ -219,10 +222,34 @@ pub struct HistoryOp {
     pub target_rc: i32,
     /// `last-rc-change`.
     pub last_rc_change: Option<i64>,
+    /// What each reading asks of it.
+    pub(super) marks: Marks,
     /// The element, for everything else.
     pub element: Element,
     /// What comparing it with a definition came to, where that depends on the definition alone.
     pub(super) compared: OnceLock<Compared>,
+}
+
+/// What each reading asks of an operation, so that its element can be left alone.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Marks {
+    /// It has an id.
+    pub(super) named: bool,
+    /// It is kept beside later results, as the last failure of its resource there.
+    pub(super) last_failure: bool,
+    /// It is under way.
+    pub(super) pending: bool,
+}
+
+impl Marks {
+    fn read(element: &Element) -> Self {
+        let id = element.get("id");
+        Self {
+            named: id.is_some(),
+            last_failure: id.is_some_and(|id| id.ends_with("_last_failure_0")),
+            pending: element.get("op-status") == Some("-1"),
+        }
+    }
 }
 
 /// An operation, compared with a definition.
@@ -247,11 +274,6 @@ impl HistoryOp {
             .get("operation_key")
             .filter(|key| !key.is_empty())
             .unwrap_or_else(|| self.id())
-    }
-
-    /// Whether it is kept beside later results, as the last failure of its resource there.
-    pub(super) fn is_last_failure(&self) -> bool {
-        self.id().ends_with("_last_failure_0")
     }
 
     /// Whether it is a probe.
@@ -283,6 +305,7 @@ impl HistoryOp {
             status: small("op-status", -1, 11).filter(|&status| status != 1),
             target_rc,
             last_rc_change: number("last-rc-change"),
+            marks: Marks::read(element),
             element: element.clone(),
             compared: OnceLock::new(),
         }

@@ -117,7 +117,7 @@ fn wish_recurring(facts: &mut Facts, rsc: RscIdx, node: NodeIdx, entry: &Recorde
     let stopped = entry.stopped();
     for (position, op) in (0..).zip(&entry.ops) {
         let before = (stopped && position <= entry.stop_index) || position < entry.start_index;
-        if before || op.interval_ms == 0 || op.element.get("op-status") == Some("-1") {
+        if before || op.interval_ms == 0 || op.marks.pending {
             continue;
         }
         let (task, interval_ms) = (Str::clone(&op.task), op.interval_ms);
@@ -308,11 +308,15 @@ impl Facts {
     /// The resource that an entry of this id is about, if nothing but the configuration decides that: it has exactly this
     /// name, and is in no clone and no bundle.
     pub(super) fn plain_in_history(&self, id: &str) -> Option<RscIdx> {
-        let rsc = self.rsc_by_id(id)?;
+        self.rsc_by_id(id).filter(|rsc| self.is_plain(*rsc))
+    }
+
+    /// Whether it is a configured primitive in no clone and no bundle.
+    pub(in super::super) fn is_plain(&self, rsc: RscIdx) -> bool {
         let it = &self.rscs[rsc];
         let top = it.parent.map_or(it, |parent| &self.rscs[parent]);
         let alone = matches!(top.kind, Kind::Primitive | Kind::Group(_)) && top.parent.is_none();
-        (it.is_primitive() && alone && !it.flags.removed).then_some(rsc)
+        it.is_primitive() && alone && !it.flags.removed
     }
 
     /// The resource with this id, or known under it in history. // spec 1 §20.1

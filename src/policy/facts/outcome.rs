@@ -83,7 +83,7 @@ fn read_op(facts: &mut Facts, run: &mut Run, at: usize, op: &HistoryOp) {
         "asyncmon",
     ];
     // spec 1 §22.1
-    if op.element.get("id").is_none() || !TASKS.contains(&&*op.task) {
+    if !op.marks.named || !TASKS.contains(&&*op.task) {
         return;
     }
     let (Some(rc), Some(status)) = (op.rc, op.status) else {
