@@ -140,7 +140,7 @@ pub(crate) fn wrong_user(lab: &Lab) {
             &[
                 "permission denied",
                 "uid 65534",
-                "root, add the user to the group",
+                "root, or add the user to the group",
             ],
         );
     }
