@@ -188,8 +188,18 @@ impl Facts {
             && let Some(changed_s) = op.last_rc_change
         {
             left = self.count_failures(&mut off, rsc, node, effective, Some(op));
-            expired =
-                self.now_s >= changed_s.saturating_add(timeout_s) && !self.holds_failure(rsc, op);
+            let expires_s = changed_s.saturating_add(timeout_s);
+            expired = self.now_s >= expires_s && !self.holds_failure(rsc, op);
+            // What is counted may be older than this, and is cleared with it.
+            if left.count == Score::ZERO
+                && self.now_s < expires_s
+                && self
+                    .count_failures(&mut off, rsc, node, FailQuery::default(), Some(op))
+                    .count
+                    != Score::ZERO
+            {
+                self.propose_recheck(expires_s);
+            }
             if left.count != Score::ZERO {
                 self.propose_recheck(
                     left.last_failure_s

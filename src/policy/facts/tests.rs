@@ -239,6 +239,39 @@ fn failures_count_until_they_expire() {
 }
 
 #[test]
+fn a_count_that_will_be_cleared_says_when() {
+    let db = r#"<primitive id="db" class="ocf" provider="systole" type="Dummy"><meta_attributes id="m">
+        <nvpair id="m1" name="failure-timeout" value="50s"/></meta_attributes></primitive>"#;
+    // A probe has failed after what was counted, which alone is too old by now.
+    let history = format!(
+        r#"<lrm_resource id="db" class="ocf" provider="systole" type="Dummy"><lrm_rsc_op id="db_last_failure_0"
+        operation="monitor" operation_key="db_monitor_0" call-id="7" rc-code="0" op-status="0" interval="0"
+        transition-key="6:8:7:0" transition-magic="0:0;6:8:7:0" last-rc-change="{}"/></lrm_resource>"#,
+        NOW_S - 20
+    );
+    let counted = format!(
+        r#"<transient_attributes id="1"><instance_attributes id="s">
+        <nvpair id="s1" name="fail-count-db#monitor_10000" value="1"/>
+        <nvpair id="s2" name="last-failure-db#monitor_10000" value="{}"/>
+        </instance_attributes></transient_attributes><lrm "#,
+        NOW_S - 60
+    );
+    let text = cib(&[], db, [&history, ""]);
+    let cleared = |facts: &Facts| facts.clears_failcount(facts.top[0], facts.node_order[0]);
+    let facts = facts_of(&text.replacen("<lrm ", &counted, 1));
+    assert!(!cleared(&facts));
+    let at_s = facts
+        .recheck_by()
+        .expect("time alone will change something");
+    assert_eq!(at_s, NOW_S + 30);
+    let cib = xml::parse(&text.replacen("<lrm ", &counted, 1), &Limits::default());
+    let later = read(&cib.expect("well-formed"), &Input::at(at_s));
+    assert!(cleared(&later));
+    // Nothing is counted, and nothing will change.
+    assert_eq!(facts_of(&text).recheck_by(), None);
+}
+
+#[test]
 fn a_bundle_is_containers_addresses_connections_and_instances() {
     let bundle = format!(
         r#"<bundle id="b"><docker image="i" replicas="2"/><network ip-range-start="10.0.0.253" control-port="3200"/>{DB}</bundle>"#
