@@ -153,7 +153,16 @@ impl World {
             return Some("S11: the policy answers the same question differently".into());
         }
         if !one.graph.is_empty() {
-            return Some("L2: at rest, but the policy still wants something".into());
+            let wanted = one.graph.synapses.iter().map(|s| &s.action);
+            let wanted = wanted.map(|a| match &a.node {
+                Some(node) => format!("{} on {}", a.key, node.name),
+                None => a.key.clone(),
+            });
+            let wanted: Vec<String> = wanted.collect();
+            return Some(format!(
+                "L2: at rest, but the policy still wants {}",
+                wanted.join(", ")
+            ));
         }
         None
     }
