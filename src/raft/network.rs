@@ -211,6 +211,8 @@ pub(crate) struct Line {
     patience_ms: u64,
     /// Kept when openraft gives up and asks again.
     long: Option<Long>,
+    /// The newest entry that it has said it has.
+    has: Option<LogId>,
 }
 
 impl RaftNetworkFactory<TypeConfig> for Lines {
@@ -225,6 +227,7 @@ impl RaftNetworkFactory<TypeConfig> for Lines {
             log: self.log.clone(),
             patience_ms: self.patience_ms,
             long: None,
+            has: None,
         }
     }
 }
@@ -270,6 +273,29 @@ impl Line {
         self.long = None;
         let reply = reply.unwrap_or_else(|e| Err(lost(&e.to_string())));
         (asked, last, reply)
+    }
+
+    /// A follower that has said that it has an entry, and lacks it now, was taken back to an older state.
+    fn note_what_it_has(
+        &mut self,
+        response: &AppendEntriesResponse<NodeId>,
+        sent: Option<LogId>,
+        asked: Option<LogId>,
+    ) {
+        match response {
+            AppendEntriesResponse::Success => self.has = self.has.max(sent),
+            AppendEntriesResponse::PartialSuccess(upto) => self.has = self.has.max(*upto),
+            AppendEntriesResponse::Conflict if asked <= self.has => {
+                tracing::error!(
+                    "node {} lacks log entries that it had written before: its disk is an older one, as after the restore of \
+                     a machine's snapshot. They are sent again; what it alone had with a node that has failed since is lost: \
+                     look at `crm cib log` on another node, and never restore a member's disk, let it join anew",
+                    self.to
+                );
+                self.has = None;
+            }
+            AppendEntriesResponse::Conflict | AppendEntriesResponse::HigherVote(_) => {}
+        }
     }
 
     fn odd(&self) -> NetworkError {
@@ -331,6 +357,7 @@ impl RaftNetwork<TypeConfig> for Line {
                 if !matches!(response, AppendEntriesResponse::HigherVote(_)) {
                     self.acks.note(self.to, vote.leader_id.term, asked);
                 }
+                self.note_what_it_has(&response, last.or(before), before);
                 // What a follower has counts when it is on the leader's disk, too (`log.rs`).
                 if let AppendEntriesResponse::Success | AppendEntriesResponse::PartialSuccess(_) =
                     response

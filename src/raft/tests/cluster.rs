@@ -398,6 +398,43 @@ async fn nothing_counts_before_it_is_on_the_leaders_disk_and_one_that_hangs_cost
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_with_an_older_disk_harms_nobody_and_catches_up() {
+    let cluster = Cluster::of_three().await;
+    let leader = cluster.wait_leader().await;
+    let node = cluster.node(leader);
+    assert!(done(
+        &node.propose(set("word", "old")).await.expect("written")
+    ));
+    let other = (1..=3).map(NodeId).find(|id| *id != leader);
+    let other = other.expect("three nodes");
+    let dir = cluster.dirs[&other].path();
+    let older = TempDir::new().expect("a temporary directory");
+    let copy = |from: &std::path::Path, to: &std::path::Path| {
+        for file in ["raft.redb", "raft.tail"] {
+            std::fs::copy(from.join(file), to.join(file)).expect("copied");
+        }
+    };
+    cluster.kill(other).await;
+    copy(dir, older.path());
+    let back = cluster.start(other).await;
+    for round in 0..20 {
+        let written = node.propose(set("word", &round.to_string())).await;
+        assert!(done(&written.expect("written")));
+    }
+    back.barrier().await.expect("it has all of it");
+    cluster.kill(other).await;
+    copy(older.path(), dir);
+    let back = cluster.start(other).await;
+    let newest = || value(&back, "word").as_deref() == Some("19");
+    cluster.until("it has caught up", newest).await;
+    let written = node.propose(set("word", "new")).await;
+    assert!(done(&written.expect("the leader still leads")));
+    assert!(node.leadership().borrow().mine);
+    back.barrier().await.expect("it follows");
+    assert_eq!(value(&back, "word"), Some("new".into()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_leader_whose_disk_fails_stops_and_says_why() {
     let cluster = Cluster::of_three().await;
     let old = cluster.wait_leader().await;
