@@ -1,6 +1,6 @@
 //! The prompt with its levels, and files of commands, which are the same without a person.
 
-use std::io::{IsTerminal, Read, Write};
+use std::io::{IsTerminal, Read};
 
 use clap::CommandFactory;
 use rustyline::{CompletionType, Editor, error::ReadlineError, history::FileHistory};
@@ -263,12 +263,8 @@ fn on_leaving(shell: &mut Shell) -> Result<(), Failure> {
         return leave(shell);
     }
     loop {
-        write!(
-            shell.out,
-            "There are changes. Commit them (y), drop them (n)? "
-        )?;
-        shell.out.flush()?;
-        let Some(answer) = waiting::typed()? else {
+        let question = "There are changes. Commit them (y), drop them (n)?";
+        let Some(answer) = waiting::answer(&mut shell.out, question)? else {
             let text = "nothing was left, committed or dropped";
             return Err(Failure::new(CrmExit::ERROR, text));
         };

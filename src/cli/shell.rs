@@ -134,9 +134,8 @@ impl Shell {
 
     /// Ask yes or no; no is the default, also with Ctrl-C and when nobody answers any more.
     pub fn ask(&mut self, question: &str) -> Result<bool, Failure> {
-        write!(self.out, "{question} [y/N] ")?;
-        self.out.flush()?;
-        let answer = waiting::typed()?.unwrap_or_default();
+        let answer = waiting::answer(&mut self.out, &format!("{question} [y/N]"))?;
+        let answer = answer.unwrap_or_default();
         Ok(matches!(
             answer.trim().to_ascii_lowercase().as_str(),
             "y" | "yes"

@@ -84,12 +84,15 @@ impl Drop for Waiting {
     }
 }
 
-/// A line that somebody types; none if it was Ctrl-C.
-pub(crate) fn typed() -> std::io::Result<Option<String>> {
+/// The line that somebody types as the answer to a question; none if it was Ctrl-C.
+pub(crate) fn answer(out: &mut dyn Write, question: &str) -> std::io::Result<Option<String>> {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
     let (input, mut line) = (std::io::stdin(), String::new());
-    if input.is_terminal() {
-        let _enough = Waiting::begin();
+    // Whoever sees the question may press Ctrl-C at once.
+    let enough = input.is_terminal().then(Waiting::begin);
+    write!(out, "{question} ")?;
+    out.flush()?;
+    if enough.is_some() {
         let step = Timespec {
             tv_sec: 0,
             tv_nsec: i64::from(STEP.subsec_nanos()),
