@@ -127,10 +127,13 @@ impl Wires {
             .get()
             .match_name(name.to_owned())
             .execute();
-        let link: Option<LinkMessage> = links
-            .try_next()
-            .await
-            .map_err(|e| io::Error::other(format!("link {name}: {e}")))?;
+        let link: Option<LinkMessage> = links.try_next().await.map_err(|e| match e {
+            // The kernel takes the cable of a dead host away in its own time.
+            rtnetlink::Error::NetlinkError(no) if no.raw_code() == -nix::libc::ENODEV => {
+                io::Error::new(io::ErrorKind::NotFound, format!("no link {name}"))
+            }
+            e => io::Error::other(format!("link {name}: {e}")),
+        })?;
         link.map(|l| l.header.index)
             .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("no link {name}")))
     }

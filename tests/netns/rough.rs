@@ -1,4 +1,4 @@
-//! Cables that lose, delay and double what they carry: first that they do, then that a cluster lives with it.
+//! Cables that lose, delay and double what they carry: first that they do, then that a cluster lives with one.
 
 use std::thread;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use systole::clock::boot_us;
 use systole::demo::rough::Rough;
 
 use crate::cluster::on_stage_of;
-use crate::paths::status;
+use crate::paths::{nothing_lost, status};
 use crate::writer::Writer;
 
 pub(crate) const SCENARIOS: &[crate::Scenario] = &[
@@ -16,8 +16,8 @@ pub(crate) const SCENARIOS: &[crate::Scenario] = &[
         a_rough_cable_does_what_it_says,
     ),
     (
-        "rough::a_cluster_lives_with_rough_cables",
-        a_cluster_lives_with_rough_cables,
+        "rough::a_cluster_lives_with_a_rough_cable",
+        a_cluster_lives_with_a_rough_cable,
     ),
 ];
 
@@ -73,11 +73,12 @@ fn a_rough_cable_does_what_it_says() {
     });
 }
 
-fn a_cluster_lives_with_rough_cables() {
+fn a_cluster_lives_with_a_rough_cable() {
     on_stage_of(3, false, |stage| {
         let leader = stage.leader();
         let others = stage.lab.names().into_iter().filter(|name| *name != leader);
         let others: Vec<String> = others.collect();
+        let (rough, good) = (&others[0], &others[1]);
         let roughness = [
             Rough::Lost { percent: 30 },
             Rough::Late {
@@ -92,31 +93,25 @@ fn a_cluster_lives_with_rough_cables() {
             let term = status(stage, &leader)["term"].clone();
             let writer = Writer::start(stage.lab.disk(&leader).join("systole.sock"));
             thread::sleep(Duration::from_secs(1));
-            for (seed, host) in (1..).zip(stage.lab.names()) {
-                stage.lab.roughen(&host, how, seed).unwrap();
-            }
+            stage.lab.roughen(rough, how, 7).unwrap();
             thread::sleep(Duration::from_secs(6));
-            for host in stage.lab.names() {
-                stage.lab.smooth(&host).unwrap();
+            stage.lab.smooth(rough).unwrap();
+            // Who hears too little of the others may be taken for dead.
+            if !stage.lab.is_on(rough) {
+                stage.lab.boot(rough).unwrap();
+                stage.cluster.start_daemon(rough).unwrap();
             }
             stage.cluster.await_all_online(30_000).unwrap();
             let written = writer.stop();
             println!(
-                "{how} on all cables: {} writes, {} without an answer, the longest gap {:?}, term {} -> {}",
+                "{how} on the cable of a follower: {} writes, {} without an answer, the longest gap {:?}, term {} -> {}",
                 written.acknowledged,
                 written.failed.len(),
                 written.gap,
                 term,
-                status(stage, &others[0])["term"],
+                status(stage, good)["term"],
             );
-            assert!(written.acknowledged > 20, "{}", written.acknowledged);
-            let most = written.acknowledged + written.failed.len() as u64;
-            assert!(
-                (written.acknowledged..=most).contains(&written.counted),
-                "{} counted of {} to {most}",
-                written.counted,
-                written.acknowledged
-            );
+            nothing_lost(&written);
             stage.never_twice();
         }
     });
