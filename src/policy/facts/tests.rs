@@ -264,7 +264,7 @@ fn a_count_that_will_be_cleared_says_when() {
         .recheck_by()
         .expect("time alone will change something");
     assert_eq!(at_s, NOW_S + 30);
-    let cib = xml::parse(&text.replacen("<lrm ", &counted, 1), &Limits::default());
+    let cib = xml::parse(text.replacen("<lrm ", &counted, 1), &Limits::default());
     let later = read(&cib.expect("well-formed"), &Input::at(at_s));
     assert!(cleared(&later));
     // Nothing is counted, and nothing will change.
