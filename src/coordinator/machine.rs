@@ -173,14 +173,7 @@ impl Machine {
     /// What status shows.
     pub fn picture(&self) -> Picture {
         let in_flight = match &self.state {
-            State::Walking(t) => t
-                .walk
-                .in_flight()
-                .map(|a| match &a.node {
-                    Some(node) => format!("{} on {}", a.key, node.name),
-                    None => a.key.clone(),
-                })
-                .collect(),
+            State::Walking(t) => t.walk.in_flight().map(Action::told).collect(),
             _ => Vec::new(),
         };
         Picture {
@@ -451,14 +444,7 @@ fn describe(graph: &Graph) -> String {
         .map(|s| &s.action)
         .filter(|a| a.kind != ActionKind::Pseudo)
         .collect();
-    let mut names: Vec<String> = real
-        .iter()
-        .take(SHOWN)
-        .map(|a| match &a.node {
-            Some(node) => format!("{} on {}", a.key, node.name),
-            None => a.key.clone(),
-        })
-        .collect();
+    let mut names: Vec<String> = real.iter().take(SHOWN).map(|a| a.told()).collect();
     if real.len() > SHOWN {
         names.push(format!("and {} more", real.len() - SHOWN));
     }

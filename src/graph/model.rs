@@ -191,6 +191,14 @@ impl Default for Graph {
 }
 
 impl Action {
+    /// `KEY on NODE`, as people are told of it.
+    pub fn told(&self) -> String {
+        match &self.node {
+            Some(node) => format!("{} on {}", self.key, node.name),
+            None => self.key.clone(),
+        }
+    }
+
     /// An action with nothing but its identity.
     pub fn new(id: ActionId, kind: ActionKind, task: &str, key: &str) -> Self {
         Action {

@@ -153,11 +153,7 @@ impl World {
             return Some("S11: the policy answers the same question differently".into());
         }
         if !one.graph.is_empty() {
-            let wanted = one.graph.synapses.iter().map(|s| &s.action);
-            let wanted = wanted.map(|a| match &a.node {
-                Some(node) => format!("{} on {}", a.key, node.name),
-                None => a.key.clone(),
-            });
+            let wanted = one.graph.synapses.iter().map(|s| s.action.told());
             let wanted: Vec<String> = wanted.collect();
             return Some(format!(
                 "L2: at rest, but the policy still wants {}",
