@@ -1,7 +1,7 @@
 //! One transition at a time: plan, walk, and plan again when something changed. Whatever happens ends
 //! in [`Machine::drive`], which looks at everything afresh and says what can be done now.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::abort::{Abort, Completion};
@@ -14,9 +14,10 @@ use crate::cib::{Cib, Command};
 use crate::clock::Mono;
 use crate::graph::{Action, ActionId, ActionKind, Graph};
 use crate::seeded::{Bug, seeded};
-use crate::terms::{NodeId, NodeName, Pledge, Term, TransitionKey};
+use crate::terms::{NodeId, NodeName, Pledge, RscId, Term, TransitionKey};
 
 mod failure;
+mod hold;
 mod membership;
 mod perform;
 mod results;
@@ -59,6 +60,8 @@ pub struct Machine {
     recheck_at: Option<Mono>,
     /// Failed attempts at fencing a node since it last worked. // spec cluster §12.1
     fencing_failures: BTreeMap<NodeName, u32>,
+    /// Where a stop or demote that somebody else ordered is under way: node, resource.
+    foreign: BTreeSet<(String, String)>,
     now_s: i64,
 }
 
@@ -117,6 +120,7 @@ impl Machine {
             writes: BTreeMap::new(),
             recheck_at: None,
             fencing_failures: BTreeMap::new(),
+            foreign: BTreeSet::new(),
             now_s: 0,
         }
     }
@@ -205,6 +209,7 @@ impl Machine {
         self.want_plan = None;
         self.recheck_at = None;
         self.fencing_failures.clear();
+        self.find_foreign();
         match authority {
             Authority::None => {
                 self.peers.clear();
@@ -327,6 +332,7 @@ impl Machine {
 
     /// Begins what may begin, and ends the transition when nothing is left in flight.
     fn walk(&mut self, now: Mono, effects: &mut Vec<Effect>) {
+        let held = self.held();
         let State::Walking(t) = &mut self.state else {
             return;
         };
@@ -346,7 +352,7 @@ impl Machine {
                 return;
             };
             let floor = t.abort.as_ref().map(|a| a.priority);
-            let Some(action) = t.walk.begin_next(&limits, floor, deadline) else {
+            let Some(action) = t.walk.begin_next(&limits, floor, &held, deadline) else {
                 break;
             };
             self.begin(action, effects);
@@ -354,7 +360,7 @@ impl Machine {
         let State::Walking(t) = &mut self.state else {
             return;
         };
-        if t.walk.in_flight().next().is_some() {
+        if t.walk.in_flight().next().is_some() || t.abort.is_none() && t.walk.waits_for(&held) {
             return;
         }
         self.finish(effects);

@@ -77,12 +77,13 @@ impl Walk {
         }
     }
 
-    /// The next action that may begin, within the limits and not below `floor` in priority.
-    /// It counts as in flight from here until `deadline(action)`.
+    /// The next action that may begin, within the limits, not below `floor` in priority, and bringing up none of the `held`
+    /// resources. It counts as in flight from here until `deadline(action)`.
     pub(super) fn begin_next(
         &mut self,
         limits: &Limits,
         floor: Option<i64>,
+        held: &BTreeSet<String>,
         deadline: impl Fn(&Action) -> Mono,
     ) -> Option<Action> {
         let below_batch = limits.batch == 0 || self.in_flight.len() < limits.batch;
@@ -91,7 +92,9 @@ impl Walk {
             if floor.is_some_and(|floor| i64::from(synapse.priority) < floor) {
                 return false;
             }
-            if synapse.action.task == "promote" && self.is_probed(&synapse.action) {
+            if synapse.action.task == "promote" && self.is_probed(&synapse.action)
+                || brings_up_one_of(held, &synapse.action)
+            {
                 return false;
             }
             synapse.action.kind == ActionKind::Pseudo
@@ -101,6 +104,12 @@ impl Walk {
         let action = self.graph.synapses[i].action.clone();
         self.in_flight.insert(i, deadline(&action));
         Some(action)
+    }
+
+    /// Whether something could begin but for what is held.
+    pub(super) fn waits_for(&self, held: &BTreeSet<String>) -> bool {
+        let mut ready = self.ready.iter().map(|&i| &self.graph.synapses[i].action);
+        ready.any(|action| brings_up_one_of(held, action))
     }
 
     /// Whether a probe of any instance of this resource is under way or about to be: it may find one that is promoted, left
@@ -225,6 +234,12 @@ impl Walk {
     pub(super) fn is_complete(&self) -> bool {
         self.states.iter().all(|s| *s == State::Done)
     }
+}
+
+fn brings_up_one_of(held: &BTreeSet<String>, action: &Action) -> bool {
+    let brings_up = matches!(action.task.as_str(), "start" | "promote" | "migrate_to");
+    let rsc = action.rsc.as_ref().filter(|_| brings_up);
+    rsc.is_some_and(|rsc| held.contains(rsc.id.base()))
 }
 
 fn is_migration(action: &Action) -> bool {

@@ -32,6 +32,7 @@ impl Machine {
                 }
             }
             Seen::HistoryGone { node } => {
+                self.find_foreign();
                 if !self.goes_down(&node) && !self.we_forget(&node) {
                     let name = self.name_of_uuid(&node);
                     self.abort(restart("Resource state removal"), &name, effects);
@@ -61,6 +62,7 @@ impl Machine {
 
     /// A history entry went away: that is how a cancelled recurring action shows.
     fn on_op_gone(&mut self, node: &str, entry: &Entry, effects: &mut Vec<Effect>) {
+        self.forget_foreign(node, entry);
         if let State::Walking(t) = &self.state {
             let cancel = t.walk.in_flight().find(|a| {
                 a.task == "cancel"
@@ -83,6 +85,7 @@ impl Machine {
     }
 
     fn on_op(&mut self, node: &str, entry: &Entry, effects: &mut Vec<Effect>) {
+        self.note_foreign(node, entry);
         if entry.is_pending() {
             return;
         }

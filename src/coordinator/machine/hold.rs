@@ -1,0 +1,150 @@
+//! What a coordinator before this one has taken away, as far as that is still under way: a stop that nobody in the graph
+//! waits for, since the policy may have decided to leave the resource where it is. What is ordered after it must not start
+//! beside it (S9): it waits until the result is here, which asks the policy again. Nothing else waits, no fencing, no stop.
+
+use super::*;
+use crate::xml::Element;
+
+impl Machine {
+    /// What is recorded when an authority begins.
+    pub(super) fn find_foreign(&mut self) {
+        self.foreign.clear();
+        let states = self.cib.status().into_iter().flat_map(Element::children);
+        let mut found = Vec::new();
+        for state in states.filter(|state| state.is("node_state")) {
+            let resources = state.descend(&["lrm", "lrm_resources"]);
+            for rsc in resources.into_iter().flat_map(Element::children) {
+                let entries = rsc.children().filter_map(|op| outcome::read(rsc.id()?, op));
+                found.extend(entries.filter_map(|entry| Some((state.id()?.to_owned(), entry))));
+            }
+        }
+        for (node, entry) in found {
+            self.note_foreign(&node, &entry);
+        }
+    }
+
+    /// A history entry is news: perhaps of a stop that somebody else ordered.
+    pub(super) fn note_foreign(&mut self, node: &str, entry: &Entry) {
+        let takes_away = matches!(entry.task.as_str(), "stop" | "demote");
+        let key = (node.to_owned(), entry.rsc.clone());
+        if entry.is_pending() && takes_away && entry.key.uuid != self.uuid {
+            self.foreign.insert(key);
+        } else if takes_away || entry.is_pending() && entry.interval_ms == 0 {
+            self.foreign.remove(&key);
+        }
+    }
+
+    /// An entry is gone.
+    pub(super) fn forget_foreign(&mut self, node: &str, entry: &Entry) {
+        if entry.is_pending() && entry.interval_ms == 0 {
+            self.foreign.remove(&(node.to_owned(), entry.rsc.clone()));
+        }
+    }
+
+    /// Resources that nothing may bring up now. A node that is not heard takes nothing away that could be waited for, and
+    /// one that is heard has been asked for an account of what is recorded.
+    pub(super) fn held(&self) -> BTreeSet<String> {
+        if self.foreign.is_empty() || !matches!(self.authority, Authority::Leader(_)) {
+            return BTreeSet::new();
+        }
+        let heard = |node: &str| {
+            let mut peers = self.peers.iter();
+            peers.any(|(id, peer)| id.to_string() == node && matches!(peer, Peer::Alive { .. }))
+        };
+        let going = self.foreign.iter().filter(|(node, _)| heard(node));
+        let going = going.map(|(_, rsc)| RscId::from(rsc.as_str()).base().to_owned());
+        what_follows(self.cib.configuration(), going.collect())
+    }
+}
+
+/// These resources, and all that is ordered after one of them, directly or through others.
+fn what_follows(configuration: Option<&Element>, going: BTreeSet<String>) -> BTreeSet<String> {
+    let mut follows: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut edge = |first: &str, then: &str| {
+        let then = then.to_owned();
+        follows.entry(first.to_owned()).or_default().push(then);
+    };
+    for section in configuration.into_iter().flat_map(Element::children) {
+        match section.tag() {
+            "resources" => section.children().for_each(|rsc| contained(rsc, &mut edge)),
+            "constraints" => {
+                for order in section.children().filter(|e| e.is("rsc_order")) {
+                    if let (Some(first), Some(then)) = (order.get("first"), order.get("then")) {
+                        edge(first, then);
+                    }
+                    chain(order, "resource_ref", &mut edge);
+                }
+            }
+            "tags" => {
+                for tag in section.children() {
+                    for rsc in tag.children().filter_map(Element::id) {
+                        edge(tag.id().unwrap_or_default(), rsc);
+                        edge(rsc, tag.id().unwrap_or_default());
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    let mut todo: Vec<String> = going.iter().cloned().collect();
+    let mut found = going;
+    while let Some(rsc) = todo.pop() {
+        for next in follows.get(&rsc).into_iter().flatten() {
+            if found.insert(next.clone()) {
+                todo.push(next.clone());
+            }
+        }
+    }
+    found
+}
+
+/// A collective waits for what its members wait for, and they for what it waits for.
+fn contained(rsc: &Element, edge: &mut impl FnMut(&str, &str)) {
+    let id = rsc.id().unwrap_or_default();
+    if let Some(template) = rsc.get("template") {
+        edge(id, template);
+        edge(template, id);
+    }
+    let is_rsc = |e: &&Element| matches!(e.tag(), "primitive" | "group" | "clone" | "master");
+    for member in rsc.children().filter(is_rsc) {
+        let inner = member.id().unwrap_or_default();
+        edge(id, inner);
+        edge(inner, id);
+        contained(member, edge);
+    }
+}
+
+/// Those named here, each after the one before.
+fn chain(order: &Element, tag: &str, edge: &mut impl FnMut(&str, &str)) {
+    let named = order.descendants().filter(|e| e.is(tag));
+    let ids: Vec<&str> = named.filter_map(Element::id).collect();
+    for pair in ids.windows(2) {
+        edge(pair[0], pair[1]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::xml::{Limits, parse};
+
+    #[test]
+    fn what_is_ordered_after_something_follows_it() {
+        let text = r#"<configuration><resources>
+            <primitive id="disk"/><primitive id="db"/><primitive id="alone"/>
+            <clone id="web-clone"><group id="web"><primitive id="w1"/><primitive id="w2"/></group></clone></resources>
+            <constraints><rsc_order id="o1" first="disk" then="db"/>
+            <rsc_order id="o2"><resource_set id="s1"><resource_ref id="db"/></resource_set>
+            <resource_set id="s2"><resource_ref id="tagged"/></resource_set></rsc_order></constraints>
+            <tags><tag id="tagged"><obj_ref id="web-clone"/></tag></tags></configuration>"#;
+        let configuration = parse(text, &Limits::CIB).expect("XML");
+        let of = |rsc: &str| {
+            let found = what_follows(Some(&configuration), BTreeSet::from([rsc.to_owned()]));
+            found.into_iter().collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(of("disk"), "db disk tagged w1 w2 web web-clone");
+        assert_eq!(of("db"), "db tagged w1 w2 web web-clone");
+        assert_eq!(of("alone"), "alone");
+        assert_eq!(of("w2"), "tagged w1 w2 web web-clone");
+    }
+}
