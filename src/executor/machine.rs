@@ -9,6 +9,9 @@
 //! Two things keep a resource from being started twice. An order waits until its pending entry is on disk at
 //! a majority, for a coordinator that takes over knows only the CIB. And what has not begun when a newer term
 //! is seen never begins: its coordinator is deposed, and its successor may have decided otherwise.
+//!
+//! A stop does not wait for its record. Until that is there, nobody knows of it but this node: what a newer coordinator
+//! wants started here meanwhile was decided without that knowledge, may need what went, and is decided again.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -48,6 +51,8 @@ pub struct Machine {
     reading: BTreeSet<AgentName>,
     /// Results that wait for the metadata which their digests need.
     waiting: Vec<(Order, Execution)>,
+    /// Stops whose pending entries are not yet on disk at a majority, by the entries' tickets.
+    unrecorded: BTreeMap<i64, (Term, OpKey)>,
     /// Keys of orders that were taken, the newest last: orders are repeated until they are answered.
     taken: VecDeque<TransitionKey>,
     /// Until when something may be started for the cluster; none where nobody but this node decides.
@@ -72,6 +77,8 @@ struct Op {
     queued: Mono,
     /// Not before its pending entry is written.
     held: bool,
+    /// Never: it was decided before this was known.
+    unaware_of: Option<OpKey>,
     /// Not before its start delay is over; counted from its arrival at the head.
     not_before: Option<Mono>,
     /// Its start delay is over; what it waits for now is not time.
@@ -107,6 +114,7 @@ impl Machine {
             metadata: BTreeMap::new(),
             reading: BTreeSet::new(),
             waiting: Vec::new(),
+            unrecorded: BTreeMap::new(),
             taken: VecDeque::new(),
             lease: None,
         }
@@ -117,12 +125,20 @@ impl Machine {
         match event {
             Event::Command(command) => self.command(now, *command, effects),
             Event::TermSeen(term) => self.term_seen(term, effects),
-            Event::PendingWritten(call) => self.release(call),
-            Event::PendingLost(call) => self.lose(call, effects),
+            Event::PendingWritten(call) => {
+                self.release(call);
+                self.recorded(call, effects);
+            }
+            Event::PendingLost(call) => {
+                self.lose(call, effects);
+                self.recorded(call, effects);
+            }
             Event::Ended(run, outcome) => self.ended(now, run, outcome, effects),
             Event::Metadata(agent, metadata) => self.metadata_read(agent, metadata, effects),
             Event::Lease(until) => self.lease = Some(until),
             Event::Alone => {
+                // Nobody's plan counts any more, and all that is known here will be told anew.
+                self.unrecorded.clear();
                 self.drop_orders(effects);
                 self.tell_known(effects);
             }
@@ -287,9 +303,38 @@ impl Machine {
             }
             return;
         }
+        let before = effects.len();
         let held = report_pending(&order, call_id, effects);
-        rsc.queue
-            .push_back(Op::new(order, call_id, turn, now.mono, held));
+        let of_before = |(term, _): &&(Term, OpKey)| *term < order.term && needs_lease(&order);
+        let unaware_of = self.unrecorded.values().find(of_before);
+        let unaware_of = unaware_of.map(|(_, op)| op.clone());
+        if order.op.task == "stop" && effects.len() > before {
+            let stop = (order.term, order.op.clone());
+            self.unrecorded.insert(call_id, stop);
+        }
+        let mut op = Op::new(order, call_id, turn, now.mono, held);
+        op.unaware_of = unaware_of;
+        rsc.queue.push_back(op);
+    }
+
+    /// A stop is recorded, or never will be. What was decided without knowing of it is refused now: decided again at once,
+    /// it would be the same.
+    fn recorded(&mut self, call: i64, effects: &mut Vec<Effect>) {
+        if self.unrecorded.remove(&call).is_none() || !self.unrecorded.is_empty() {
+            return;
+        }
+        for rsc in self.resources.values_mut() {
+            let unaware = |op: &Op| op.unaware_of.is_some();
+            let (drop, keep): (VecDeque<Op>, VecDeque<Op>) = rsc.queue.drain(..).partition(unaware);
+            rsc.queue = keep;
+            for op in drop {
+                let Some(stop) = op.unaware_of else { continue };
+                let why = Refusal::Unaware(stop);
+                effects.push(Effect::Refused(op.order.op.clone(), why.clone()));
+                effects.push(withdrawn(op.order.op.clone(), op.order.key.clone()));
+                effects.push(not_done(&op.order, why));
+            }
+        }
     }
 
     fn turn(&mut self) -> u64 {
@@ -568,6 +613,7 @@ impl Op {
             turn,
             queued,
             held,
+            unaware_of: None,
             not_before: None,
             waited: false,
             again: false,
@@ -581,7 +627,7 @@ impl Op {
             self.not_before = Some(now.plus(delay));
         }
         self.waited = self.not_before.is_none_or(|at| at <= now);
-        self.waited && !self.held
+        self.waited && !self.held && self.unaware_of.is_none()
     }
 }
 

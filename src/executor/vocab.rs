@@ -477,6 +477,9 @@ pub enum Refusal {
     /// The pending entry could not be written.
     #[error("the operation could not be recorded before it runs, so it does not run")]
     NotRecorded,
+    /// A stop that an earlier coordinator had ordered was not yet recorded when this was decided.
+    #[error("it was decided without knowing of {0}, which an earlier coordinator had ordered here")]
+    Unaware(OpKey),
     /// The node was cut off meanwhile.
     #[error("the node lost touch with the cluster before it could begin")]
     CutOff,

@@ -330,6 +330,50 @@ fn orders_of_a_deposed_coordinator_never_begin() {
 }
 
 #[test]
+fn what_was_decided_before_a_stop_was_recorded_is_decided_again() {
+    let mut play = Play::new();
+    let agent = "ocf:heartbeat:Dummy".parse().expect("agent");
+    play.at(0, Event::Metadata(agent, None));
+    play.go(0, "web_start_0", "");
+    play.end(0, 1, 0);
+    let recorded = |play: &mut Play, term: u64, op: &str| {
+        let Event::Command(mut command) = play.order(term, op, "") else {
+            unreachable!("an order is a command");
+        };
+        if let Command::Execute(order) = &mut *command {
+            order.pending = Pending::Report;
+        }
+        Event::Command(command)
+    };
+    let stop = recorded(&mut play, 1, "web_stop_0");
+    assert_eq!(play.at(1, stop), "pending web_stop_0 #2; run 2 web stop");
+    play.end(1, 2, 0);
+    let probe = play.order(2, "db_monitor_0", "");
+    assert_eq!(play.at(2, probe), "run 3 db monitor", "it changes nothing");
+    play.end(2, 3, 7);
+    let start = recorded(&mut play, 2, "vip_start_0");
+    assert_eq!(play.at(2, start), "pending vip_start_0 #4");
+    assert_eq!(play.at(3, Event::PendingWritten(4)), "", "it may need web");
+    assert_eq!(
+        play.at(3, Event::PendingWritten(2)),
+        "refused vip_start_0: it was decided without knowing of web_stop_0, which an earlier coordinator had ordered here; \
+         withdrawn vip_start_0 4; not done 4: vip_start_0: it was decided without knowing of web_stop_0, which an earlier \
+         coordinator had ordered here"
+    );
+    let start = recorded(&mut play, 2, "vip_start_0");
+    assert_eq!(play.at(4, start), "pending vip_start_0 #5");
+    assert_eq!(play.at(4, Event::PendingWritten(5)), "run 4 vip start");
+
+    let stop = recorded(&mut play, 2, "vip_stop_0");
+    play.end(5, 4, 0);
+    play.at(5, stop);
+    let start = recorded(&mut play, 2, "other_start_0");
+    play.at(5, start);
+    let begun = play.at(5, Event::PendingWritten(7));
+    assert_eq!(begun, "run 6 other start", "who ordered a stop knows it");
+}
+
+#[test]
 fn a_repeated_order_is_taken_once() {
     let mut play = Play::new();
     let order = play.order(1, "a_start_0", "");
