@@ -7,7 +7,12 @@ use similar::TextDiff;
 
 use crate::{
     cib,
-    cli::{args::Cib, failure::Failure, language::Document, shell::Shell},
+    cli::{
+        args::Cib,
+        failure::Failure,
+        language::{Document, Secrets},
+        shell::Shell,
+    },
     raft::HistoryEntry,
     rpc::{AdminAnswer, AdminRequest},
     terms::{CrmExit, DateTime},
@@ -224,7 +229,7 @@ fn show(shell: &mut Shell, entry: &HistoryEntry, xml: bool, full: bool) -> Resul
     if full {
         let configuration = configuration(entry)?;
         return shell.say(&if xml {
-            write::pretty(&configuration)
+            write::pretty(&Secrets::default().masked(&configuration))
         } else {
             text_of(&configuration)
         });
@@ -250,8 +255,9 @@ fn pretty(patch: &str) -> String {
     element.map_or_else(|_| patch.to_owned(), |element| write::pretty(&element))
 }
 
+/// For a person's eyes: secrets stay where they are.
 fn text_of(configuration: &Element) -> String {
-    Document::new(configuration.clone()).show(|_, _| true)
+    Document::new(Secrets::default().masked(configuration)).show(|_, _| true)
 }
 
 const NO_DIFFERENCE: &str = "no difference";
@@ -265,7 +271,8 @@ pub(crate) fn lines_changed(old: &Element, new: &Element) -> String {
     let diff = TextDiff::from_lines(&old, &new);
     let text = diff.unified_diff().context_radius(1).to_string();
     if text.is_empty() {
-        "a difference that the crm shell's language does not show, only the XML".to_owned()
+        "a difference that is not shown here: in a secret, or in what the crm shell's language does not speak of (--xml)"
+            .to_owned()
     } else {
         text
     }

@@ -8,7 +8,10 @@ use crate::{
         access::store,
         args::{Apply, Committing, Configure},
         failure::Failure,
-        language::{Document, KEYWORDS, Mode, Object, Place, SyntaxError, parse_all, value_text},
+        language::{
+            Document, KEYWORDS, Mode, Object, Place, Secrets, SyntaxError, parse_all, unmask,
+            value_text,
+        },
         shell::{Session, Shell},
         tools,
     },
@@ -313,35 +316,56 @@ fn mentions(element: &Element, id: &str) -> bool {
         || element.children().any(|child| mentions(child, id))
 }
 
-/// Text of the selected objects; secrets stay in (as crmsh shows them), the CIB's ACLs decide who reads it.
-fn text_of(document: &Document, base: Option<&Cib>, words: &[String]) -> Result<String, Failure> {
+/// Text of the selected objects; without `secrets`, they are all there.
+fn text_of(
+    session: &Session,
+    words: &[String],
+    secrets: Option<&Secrets>,
+) -> Result<String, Failure> {
     let (as_xml, words) = match words.split_first() {
         Some((first, rest)) if first == "xml" => (true, rest),
         _ => (false, words),
     };
-    if words.is_empty() {
-        return Ok(if as_xml {
-            let mut root =
-                base.map_or_else(|| Element::new("cib"), |cib| cib.root().without_children());
+    let ids = match words {
+        [] => None,
+        words => Some(selected(&session.document, Some(&session.base), words)?),
+    };
+    let masked =
+        secrets.map(|secrets| Document::new(secrets.masked(session.document.configuration())));
+    let document = masked.as_ref().unwrap_or(&session.document);
+    Ok(match (ids, as_xml) {
+        (None, true) => {
+            let mut root = session.base.root().without_children();
             root.push(document.configuration().clone());
             write::pretty(&root)
-        } else {
-            document.show(|_, _| true)
-        });
-    }
-    let ids = selected(document, base, words)?;
-    if as_xml {
-        let elements = ids.iter().filter_map(|id| document.find(id));
-        return Ok(elements
-            .map(|(_, element)| write::pretty(element))
-            .collect());
-    }
-    Ok(document.show(|place, element| ids.contains(&object_name(place, element))))
+        }
+        (None, false) => document.show(|_, _| true),
+        (Some(ids), true) => {
+            let elements = ids.iter().filter_map(|id| document.find(id));
+            elements
+                .map(|(_, element)| write::pretty(element))
+                .collect()
+        }
+        (Some(ids), false) => {
+            document.show(|place, element| ids.contains(&object_name(place, element)))
+        }
+    })
 }
 
+/// For a person's eyes: secrets stay where they are.
 fn show(shell: &mut Shell, words: &[String]) -> Result<(), Failure> {
-    let session = shell.session()?;
-    let text = text_of(&session.document, Some(&session.base), words)?;
+    let (obscure, words): (Vec<String>, Vec<String>) = words
+        .iter()
+        .cloned()
+        .partition(|word| word.starts_with("obscure:"));
+    let mut secrets = Secrets::default();
+    for word in &obscure {
+        secrets.and(&word["obscure:".len()..]).map_err(|why| {
+            Failure::usage(format!("{word}: {why}"))
+                .cure("a pattern of a shell for names, for example obscure:ip*")
+        })?;
+    }
+    let text = text_of(shell.session()?, &words, Some(&secrets))?;
     if !shell.deferred {
         shell.session = None;
     }
@@ -597,6 +621,17 @@ fn load(shell: &mut Shell, words: &[String], how_committed: &Committing) -> Resu
                 Failure::new(CrmExit::DATA, format!("{file} has no <configuration>"))
                     .cure("load a <cib> or a <configuration>")
             })?;
+            let old = session.document.configuration();
+            let mut configuration = configuration;
+            unmask(&mut configuration, Some(old)).map_err(|name| {
+                Failure::new(
+                    CrmExit::CONFIG,
+                    format!(
+                        "{file}: {name} has a mask for its value, and what it hides is not known"
+                    ),
+                )
+                .cure("give the value itself: show hides it, crm configure save FILE does not")
+            })?;
             let mut changed = Document::new(configuration);
             keep_nodes(&mut changed, &session.document);
             session.document = changed;
@@ -719,7 +754,7 @@ fn save(shell: &mut Shell, words: &[String]) -> Result<(), Failure> {
         Vec::new()
     };
     wanted.extend(ids.iter().cloned());
-    let text = text_of(&session.document, Some(&session.base), &wanted)?;
+    let text = text_of(session, &wanted, None)?;
     if file == "-" {
         shell.say(&text)
     } else {

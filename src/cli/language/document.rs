@@ -10,7 +10,7 @@ use super::{
     ids,
     parse::{MEMBER, Object, Place},
     print::print_object,
-    same,
+    same, secret,
 };
 
 /// How a statement meets an object that is there already.
@@ -148,7 +148,8 @@ impl Document {
     }
 
     /// Put objects in, then see that everything they name exists.
-    pub fn put_all(&mut self, objects: Vec<Object>, mode: Mode) -> Result<(), SyntaxError> {
+    pub fn put_all(&mut self, mut objects: Vec<Object>, mode: Mode) -> Result<(), SyntaxError> {
+        self.unmask(&mut objects)?;
         let references: Vec<(String, Place, Vec<(String, Range<usize>)>)> = objects
             .iter()
             .map(|object| {
@@ -204,7 +205,8 @@ impl Document {
     }
 
     /// Only these objects, and the parts of the configuration the language does not speak of.
-    pub fn replace_all(&mut self, objects: Vec<Object>) -> Result<(), SyntaxError> {
+    pub fn replace_all(&mut self, mut objects: Vec<Object>) -> Result<(), SyntaxError> {
+        self.unmask(&mut objects)?;
         let old = self.clone();
         for section in self.configuration.children_mut() {
             section.clear();
@@ -225,6 +227,22 @@ impl Document {
         let lent: Vec<Object> = lent.collect();
         self.used = ids::used(&self.configuration);
         self.put_all(lent, Mode::Define)
+    }
+
+    /// What `show` printed in place of secrets becomes the secrets again.
+    fn unmask(&self, objects: &mut [Object]) -> Result<(), SyntaxError> {
+        for object in objects {
+            let former = self.find(object.id()).map(|(_, element)| element.clone());
+            secret::unmask(&mut object.element, former.as_ref()).map_err(|name| {
+                let what = format!(
+                    "{}: {name} has a mask for its value, and what it hides is not known",
+                    object.id()
+                );
+                SyntaxError::at(object.name_span.clone(), what)
+                    .cure("give the value itself: show hides it, crm configure save FILE does not")
+            })?;
+        }
+        Ok(())
     }
 
     /// Put one object in.

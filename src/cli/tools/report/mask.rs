@@ -3,13 +3,18 @@
 
 use regex::{Captures, Regex};
 
-use crate::{cli::failure::Failure, xml::Element};
+use crate::{
+    cli::{failure::Failure, language::SECRET_WORDS},
+    xml::Element,
+};
 
 /// What stands in place of a value.
 const MASK: &str = "****";
 
-/// Names whose values are secret whatever is said.
-const NAMES: &str = "[a-z_-]*(?:passw|secret|token|community|private)[a-z0-9_-]*";
+/// Names whose values are secret whatever is said: a report leaves the house, so that a word more is masked than on a screen.
+fn names() -> String {
+    format!("[a-z_-]*(?:{SECRET_WORDS}|private)[a-z0-9_-]*")
+}
 
 /// Which names are meant.
 #[derive(Debug)]
@@ -26,7 +31,7 @@ pub(super) struct Masks {
 impl Masks {
     /// With these names besides.
     pub(super) fn new(more: &[String]) -> Result<Self, Failure> {
-        let mut names = NAMES.to_owned();
+        let mut names = names();
         for pattern in more {
             Regex::new(pattern).map_err(|error| {
                 Failure::usage(format!("-p {pattern}: {error}")).cure("a regular expression")
