@@ -145,14 +145,14 @@ pub enum Past {
     /// All transitions, the newest last
     #[command(after_help = "Example:\n  crm history transitions")]
     Transitions,
-    /// Why each action was in a transition
+    /// Why each action was in a transition; or what happened meanwhile, or what it began with
     #[command(
-        after_help = "Examples:\n  crm history transition\n  crm history transition 7\n  crm history transition -1"
+        after_help = "Examples:\n  crm history transition\n  crm history transition 7\n  crm history transition -1\n  crm history transition log 7\n  crm history transition tags\n  crm history transition save 7 before-the-failure\n  crm history transition showdot 7"
     )]
     Transition {
-        /// Its number, or pe-warn-NUMBER; -1 is the one before the newest; the newest without
+        /// [log|tags|showdot|save] [NUMBER, or pe-warn-NUMBER; -1 is the one before the newest; the newest without] [save: name of the copy]
         #[arg(allow_negative_numbers = true)]
-        input: Option<String>,
+        words: Vec<String>,
     },
     /// A transition as a picture (SVG)
     #[command(after_help = "Example:\n  crm history graph 7 7.svg")]

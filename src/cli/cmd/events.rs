@@ -12,10 +12,10 @@ use serde_json::{Value, json};
 use super::{change, cib, cluster, history, past};
 use crate::{
     cli::{failure::Failure, saved, shell::Shell, show::Fencing},
-    fencer::{Action, Record},
+    fencer::{Action, Record, State},
     raft::HistoryEntry,
     rpc::{AdminRequest, Paths},
-    terms::{CrmExit, DateTime, ExecStatus, OcfExit},
+    terms::{CrmExit, DateTime, ExecStatus, OcfExit, TransitionKey},
     xml::Element,
 };
 
@@ -31,6 +31,8 @@ pub(super) struct Asked {
     pub(super) last: usize,
     /// As JSON.
     pub(super) json: bool,
+    /// Nothing after this time, if something is said.
+    pub(super) to_s: Option<i64>,
 }
 
 /// One thing that happened. The order of the fields is the order on the page.
@@ -44,6 +46,8 @@ struct Event {
     text: String,
     /// Nodes and resources that it was about.
     about: Vec<String>,
+    /// Whether it did not go well.
+    failed: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -65,18 +69,54 @@ impl Kind {
     }
 }
 
-/// Show it.
-pub(super) fn run(shell: &mut Shell, asked: &Asked) -> Result<(), Failure> {
-    let (words, from_s) = meant(shell, &asked.words)?;
+/// What of all that is known is asked for, in its order.
+fn asked_for(
+    shell: &mut Shell,
+    asked: &Asked,
+    words: &[String],
+    from_s: Option<i64>,
+) -> Result<Vec<Event>, Failure> {
     let mut events = collect(shell, asked.last)?;
     let view = &shell.past;
     events.retain(|event| {
         view.shows_time(event.time_s)
             && from_s.is_none_or(|from_s| event.time_s >= from_s)
+            && asked.to_s.is_none_or(|to_s| event.time_s <= to_s)
             && view.shows(&event.text)
             && (words.is_empty() || words.iter().any(|word| event.about.contains(word)))
     });
     events.sort();
+    Ok(events)
+}
+
+/// What mattered in a time, as words to look for: that something failed, that somebody was fenced, that the configuration
+/// changed, and all that agents worked on.
+pub(super) fn tags(shell: &mut Shell, asked: &Asked) -> Result<(), Failure> {
+    let (words, from_s) = meant(shell, &asked.words)?;
+    let events = asked_for(shell, asked, &words, from_s)?;
+    shell.say(&tags_of(&events).join(" "))
+}
+
+fn tags_of(events: &[Event]) -> Vec<&str> {
+    let mut tags = BTreeSet::new();
+    for event in events {
+        match event.kind {
+            Kind::Change | Kind::Fencing => drop(tags.insert(event.kind.word())),
+            Kind::Transition => {}
+            // The node is the first that it is about.
+            Kind::Operation => tags.extend(event.about.iter().skip(1).map(String::as_str)),
+        }
+        if event.failed {
+            tags.insert("error");
+        }
+    }
+    tags.into_iter().collect()
+}
+
+/// Show it.
+pub(super) fn run(shell: &mut Shell, asked: &Asked) -> Result<(), Failure> {
+    let (words, from_s) = meant(shell, &asked.words)?;
+    let events = asked_for(shell, asked, &words, from_s)?;
     let newest = events.len().saturating_sub(asked.last);
     let (older, shown) = events.split_at(newest);
     if asked.json {
@@ -89,7 +129,8 @@ pub(super) fn run(shell: &mut Shell, asked: &Asked) -> Result<(), Failure> {
             words => format!(" about {}", words.join(", ")),
         };
         let text = format!("nothing is recorded{about}");
-        return Err(Failure::new(CrmExit::NO_SUCH, text).cure(journal(from_s, view.to_s)));
+        return Err(Failure::new(CrmExit::NO_SUCH, text)
+            .cure(journal(from_s, asked.to_s.or(shell.past.to_s))));
     }
     if !older.is_empty() {
         let text = format!(
@@ -100,7 +141,7 @@ pub(super) fn run(shell: &mut Shell, asked: &Asked) -> Result<(), Failure> {
     }
     let lines: Vec<String> = shown.iter().map(as_text).collect();
     let from_s = from_s.or(shown.first().map(|event| event.time_s));
-    let more = journal(from_s, shell.past.to_s);
+    let more = journal(from_s, asked.to_s.or(shell.past.to_s));
     shell.show(&lines.join("\n"))?;
     shell.say(&format!("What daemons and agents wrote beside it: {more}"))
 }
@@ -183,6 +224,7 @@ fn transitions(shell: &mut Shell, last: usize, operations: &mut Operations) -> V
             number: i64::from(name.number),
             text: format!("{name}: {what}"),
             about: about.map(str::to_owned).collect(),
+            failed: false,
         });
     }
     events
@@ -251,7 +293,15 @@ fn done(node: &str, rsc: &str, op: &Element) -> Option<Event> {
         number: call_id,
         text,
         about,
+        failed: failed(op, rc, status),
     })
+}
+
+/// Another result than the one that was wanted.
+fn failed(op: &Element, rc: i32, status: Option<ExecStatus>) -> bool {
+    let key = op.get("transition-key").map(str::parse::<TransitionKey>);
+    let wanted = key.and_then(Result::ok).map_or(0, |key| key.target_rc);
+    !matches!(status, Some(ExecStatus::Done) | None) || OcfExit(rc).effective().0 != wanted
 }
 
 fn change(entry: &HistoryEntry) -> Event {
@@ -263,6 +313,7 @@ fn change(entry: &HistoryEntry) -> Event {
         number: i64::try_from(entry.number).unwrap_or(i64::MAX),
         text: cib::told(entry),
         about: objects.chain(node).collect(),
+        failed: false,
     }
 }
 
@@ -290,6 +341,7 @@ fn fenced(record: &Record) -> Option<Event> {
         number: 0,
         text: format!("{action} of {target}{by} for {client}@{origin}: {state}{reason}"),
         about: vec![target.to_string(), origin.to_string()],
+        failed: record.state == State::Failed,
     })
 }
 
@@ -316,4 +368,24 @@ fn journal(from_s: Option<i64>, to_s: Option<i64>) -> String {
         }
     }
     line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::xml::{Limits, parse};
+
+    #[test]
+    fn tags_name_failures_and_what_was_worked_on() {
+        let op = |rc: i32| {
+            let text = format!(
+                "<lrm_rsc_op operation=\"start\" call-id=\"3\" rc-code=\"{rc}\" op-status=\"0\" \
+                 last-rc-change=\"9\" transition-key=\"1:1:0:u\"/>"
+            );
+            let op = parse(&text, &Limits::CIB).expect("XML");
+            done("n1", "db:0", &op).expect("an event")
+        };
+        assert_eq!(tags_of(&[op(0)]), ["db", "db:0"]);
+        assert_eq!(tags_of(&[op(0), op(1)]), ["db", "db:0", "error"]);
+    }
 }

@@ -2,14 +2,14 @@
 
 use regex::Regex;
 
-use super::{cib::lines_changed, events, explain, history};
+use super::{cib::lines_changed, copies, events, explain, history};
 use crate::{
     cib::Cib,
     cli::{
         access,
         args::{Explain, Past},
         failure::Failure,
-        language::Document,
+        language::{Document, Secrets},
         saved,
         shell::Shell,
         show,
@@ -53,18 +53,7 @@ pub(crate) fn run(shell: &mut Shell, past: Past) -> Result<(), Failure> {
         Past::Transitions => history::list(shell, usize::MAX, false),
         Past::Latest => history::list(shell, 1, false),
         Past::Info => info(shell),
-        Past::Transition { input } => {
-            let input = one(input)?;
-            explain::run(
-                shell,
-                &Explain {
-                    what: Vec::new(),
-                    node: None,
-                    transition: Some(input),
-                    json: false,
-                },
-            )
-        }
+        Past::Transition { words } => transition(shell, &words),
         Past::Graph { input, file } => {
             let kept = read(&one(input)?)?;
             picture(shell, &kept.root, kept.time_s, Form::Svg, file.as_deref())
@@ -86,7 +75,8 @@ pub(crate) fn run(shell: &mut Shell, past: Past) -> Result<(), Failure> {
             }
             let configuration = cib.configuration().cloned();
             let configuration = configuration.unwrap_or_else(|| Element::new("configuration"));
-            shell.say(&Document::new(configuration).show(|_, _| true))
+            let masked = Secrets::default().masked(&configuration);
+            shell.say(&Document::new(masked).show(|_, _| true))
         }
         Past::Diff { from, to } => {
             let (from, to) = (cib_of(shell, &from)?, cib_of(shell, &to)?);
@@ -112,11 +102,68 @@ pub(crate) fn run(shell: &mut Shell, past: Past) -> Result<(), Failure> {
             Ok(())
         }
         Past::Log { words, last, json } => {
-            let asked = events::Asked { words, last, json };
+            let asked = events::Asked {
+                words,
+                last,
+                json,
+                to_s: None,
+            };
             events::run(shell, &asked)
         }
         Past::Refresh { words } => super::elsewhere::answer(shell, "history refresh", &words),
     }
+}
+
+/// One transition, in the crm shell's words.
+fn transition(shell: &mut Shell, words: &[String]) -> Result<(), Failure> {
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let (what, rest) = match words.as_slice() {
+        [what @ ("log" | "save" | "tags" | "showdot"), rest @ ..] => (*what, rest),
+        // What crmsh shows of a transition besides its actions is in the same answer here.
+        rest => ("", rest),
+    };
+    let input = one(rest.first().map(|word| (*word).to_owned()))?;
+    match (what, rest) {
+        ("save", [] | [_] | [_, _]) => copies::import(shell, &input, rest.get(1).copied()),
+        ("log" | "tags", [] | [_]) => {
+            let asked = events::Asked {
+                to_s: next(&input),
+                words: vec![input],
+                last: usize::MAX,
+                json: false,
+            };
+            match what {
+                "log" => events::run(shell, &asked),
+                _ => events::tags(shell, &asked),
+            }
+        }
+        ("showdot", [] | [_]) => {
+            let kept = read(&input)?;
+            picture(shell, &kept.root, kept.time_s, Form::Dot, None)
+        }
+        ("", [] | [_]) => explain::run(
+            shell,
+            &Explain {
+                what: Vec::new(),
+                node: None,
+                transition: Some(input),
+                json: false,
+            },
+        ),
+        (_, [.., more]) => Err(Failure::usage(format!("{more:?} is too much"))
+            .cure("crm history transition [log|tags|showdot|save] [NUMBER [NAME]]")),
+        (_, []) => Ok(()),
+    }
+}
+
+/// When the transition after this one began.
+fn next(input: &str) -> Option<i64> {
+    let data = &Paths::from_env().data;
+    let name = saved::meant(data, input)?;
+    let names = history::names().ok()?;
+    let at = names.iter().position(|kept| *kept == name)?;
+    let next = saved::read(data, *names.get(at + 1)?).ok()?;
+    next.cib.get("execution-date")?.parse().ok()
 }
 
 /// The input that is meant; the newest where none is named.
