@@ -750,6 +750,7 @@ impl Service {
                 "in_flight": picture.in_flight,
             },
             "executor": { "running": running },
+            "disk_busy_ms": self.raft.disk_busy_ms(),
             "watchdog": *self.shared.watchdog.lock().expect("no panic while held"),
             "two_node": self.two_node(),
             "voters": self.raft.voters().into_iter().flatten().collect::<std::collections::BTreeSet<_>>(),

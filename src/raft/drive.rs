@@ -87,12 +87,40 @@ pub(super) async fn run(inner: Arc<Inner>) {
 pub(super) async fn end_with_the_disk(inner: Arc<Inner>) {
     let mut stop = inner.stop.subscribe();
     let failed = tokio::select! {
-        () = inner.log.failed() => true,
+        () = inner.log.disk().failed() => true,
         _ = stop.wait_for(|stop| *stop) => false,
     };
     if failed {
         // If raft has stopped meanwhile, that is what was wanted.
         let _ = inner.core().trigger().elect().await;
+    }
+}
+
+/// Says once that the disk hangs, and once that it does not any more: a leader whose disk gets nothing done for a lease says
+/// nothing to others (`network.rs`), and somebody else leads.
+pub(super) async fn name_a_hanging_disk(inner: Arc<Inner>) {
+    let mut stop = inner.stop.subscribe();
+    let patience_ms = inner.config.timing.lease_ms;
+    let mut hung_ms = 0;
+    loop {
+        let busy_ms = inner.log.disk().busy_ms(Mono::now());
+        if busy_ms > patience_ms && hung_ms == 0 {
+            tracing::error!(
+                "the disk below {} has not ended a write for {busy_ms} ms: until it does, this node neither leads nor answers \
+                 for what it should store; look at dmesg",
+                inner.config.dir.display()
+            );
+        } else if busy_ms <= patience_ms && hung_ms > 0 {
+            tracing::warn!("the disk works again; it had hung for at least {hung_ms} ms");
+            hung_ms = 0;
+        }
+        if busy_ms > patience_ms {
+            hung_ms = busy_ms;
+        }
+        tokio::select! {
+            () = sleep(Duration::from_millis(patience_ms)) => {}
+            _ = stop.wait_for(|stop| *stop) => return,
+        }
     }
 }
 

@@ -187,8 +187,14 @@ impl Raft {
         tokio::spawn(Arc::clone(&raft.inner).batcher(queue));
         tokio::spawn(super::drive::run(Arc::clone(&raft.inner)));
         tokio::spawn(super::drive::end_with_the_disk(Arc::clone(&raft.inner)));
+        tokio::spawn(super::drive::name_a_hanging_disk(Arc::clone(&raft.inner)));
         tokio::spawn(super::drive::keep_members(Arc::clone(&raft.inner)));
         Ok(raft)
+    }
+
+    /// For how long this node's disk has got nothing done of what it was given, in milliseconds; 0 when it rests.
+    pub fn disk_busy_ms(&self) -> u64 {
+        self.inner.log.disk().busy_ms(Mono::now())
     }
 
     /// This node.

@@ -11,18 +11,16 @@ use std::ops::{Bound, RangeBounds};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use openraft::storage::{LogFlushed, RaftLogStorage};
-use openraft::{
-    AnyError, ErrorSubject, ErrorVerb, LogState, OptionalSend, RaftLogReader, StorageIOError,
-};
-use tokio::sync::watch;
-
+use super::disk::Disk;
 use super::store::{Contents, Store, Write};
 use super::two_node::next_term;
 use super::types::{Entry, LogId, StorageError, TypeConfig, Vote};
 use super::vocab::Error;
-use crate::clock::Mono;
 use crate::terms::NodeId;
+use openraft::storage::{LogFlushed, RaftLogStorage};
+use openraft::{
+    AnyError, ErrorSubject, ErrorVerb, LogState, OptionalSend, RaftLogReader, StorageIOError,
+};
 
 /// The newest entries stay in memory up to these bounds; followers rarely need older ones.
 const CACHE_ENTRIES: usize = 512;
@@ -37,18 +35,7 @@ pub(crate) struct Log {
     shared: Arc<Mutex<Shared>>,
     /// The newest term that this node knows or may be about to vote in.
     highest_term: Arc<AtomicU64>,
-    disk: Arc<watch::Sender<Disk>>,
-}
-
-/// How far the disk is.
-#[derive(Default)]
-struct Disk {
-    /// Entries up to here are on it.
-    durable: Option<u64>,
-    /// Since when something is being written and nothing gets done.
-    busy_since: Option<Mono>,
-    /// A write failed that was reported back already.
-    failed: bool,
+    disk: Disk,
 }
 
 #[derive(Default)]
@@ -73,15 +60,12 @@ impl Log {
             seats: contents.seats,
             ..Shared::default()
         };
-        let disk = Disk {
-            durable: contents.log.map(|(_, last)| last),
-            ..Disk::default()
-        };
+        let disk = Disk::new(contents.log.map(|(_, last)| last));
         Self {
             store,
             shared: Arc::new(Mutex::new(shared)),
             highest_term: Arc::new(AtomicU64::new(term)),
-            disk: Arc::new(watch::Sender::new(disk)),
+            disk,
         }
     }
 
@@ -90,27 +74,9 @@ impl Log {
         Arc::clone(&self.highest_term)
     }
 
-    /// Entries up to here are on this node's disk.
-    pub(crate) fn durable(&self) -> Option<u64> {
-        self.disk.borrow().durable
-    }
-
-    /// Completes when the entry with this index is on this node's disk.
-    pub(crate) async fn on_disk(&self, index: u64) {
-        let mut disk = self.disk.subscribe();
-        // The sender lives as long as this log.
-        let _ = disk.wait_for(|disk| disk.durable >= Some(index)).await;
-    }
-
-    /// For how long the disk has been busy without getting anything done, in milliseconds.
-    pub(crate) fn busy_ms(&self, now: Mono) -> u64 {
-        self.disk.borrow().busy_since.map_or(0, |at| now.since(at))
-    }
-
-    /// Completes when a write has failed about which openraft has heard otherwise. Whatever it writes next fails, too.
-    pub(crate) async fn failed(&self) {
-        let mut disk = self.disk.subscribe();
-        let _ = disk.wait_for(|disk| disk.failed).await;
+    /// How far the disk is with it.
+    pub(crate) fn disk(&self) -> &Disk {
+        &self.disk
     }
 
     pub(crate) fn last(&self) -> Option<LogId> {
@@ -169,8 +135,7 @@ impl Log {
         shared.vote = Some(vote);
         shared.put(entry, content.len());
         drop(shared);
-        self.disk
-            .send_modify(|disk| disk.durable = Some(log_id.index));
+        self.disk.ends_at(log_id.index);
         Ok(log_id)
     }
 
@@ -377,11 +342,8 @@ impl RaftLogStorage<TypeConfig> for Log {
             true => (Some(callback), None),
             false => (None, Some(callback)),
         };
-        self.disk.send_if_modified(|disk| {
-            disk.busy_since.get_or_insert(Mono::now());
-            false
-        });
-        let (shared, disk) = (Arc::clone(&self.shared), Arc::clone(&self.disk));
+        self.disk.begins();
+        let (shared, disk) = (Arc::clone(&self.shared), self.disk.clone());
         self.store.write(
             Write::Append(records),
             Box::new(move |result| {
@@ -389,14 +351,12 @@ impl RaftLogStorage<TypeConfig> for Log {
                 {
                     let mut shared = shared.lock().expect("no panic while held");
                     let newest = shared.last.map(|last| last.index);
-                    disk.send_modify(|disk| {
-                        disk.failed |= !written && later.is_none();
-                        if written {
-                            disk.durable = disk.durable.max(Some(last));
-                            disk.busy_since = (disk.durable < newest).then(Mono::now);
-                        }
-                    });
-                    shared.shrink(disk.borrow().durable);
+                    if written {
+                        disk.wrote(last, newest);
+                    } else if later.is_none() {
+                        disk.failed_untold();
+                    }
+                    shared.shrink(disk.durable());
                 }
                 if let Some(callback) = later {
                     let result = result.map_err(|e| std::io::Error::other(e.to_string()));
@@ -425,10 +385,7 @@ impl RaftLogStorage<TypeConfig> for Log {
         }
         let result = self.store.write_wait(Write::Truncate(log_id.index)).await;
         // What was still on its way when this was asked for has told of itself by now.
-        self.disk.send_modify(|disk| {
-            disk.durable = disk.durable.min(log_id.index.checked_sub(1));
-            disk.busy_since = None;
-        });
+        self.disk.ends_before(log_id.index);
         result.map_err(|e| io(ErrorSubject::Logs, ErrorVerb::Delete, &e))
     }
 

@@ -7,6 +7,7 @@ mod addresses;
 mod checked;
 mod cores;
 mod credentials;
+mod disk;
 mod drive;
 mod election;
 mod handle;

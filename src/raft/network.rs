@@ -318,7 +318,7 @@ impl RaftNetwork<TypeConfig> for Line {
         _: RPCOption,
     ) -> Result<AppendEntriesResponse<NodeId>, RpcError> {
         // Others may write what it can't.
-        let busy_ms = self.log.busy_ms(Mono::now());
+        let busy_ms = self.log.disk().busy_ms(Mono::now());
         if busy_ms > self.patience_ms {
             let why = format!("nothing is said to others: this node's disk hangs for {busy_ms} ms");
             return Err(Unreachable::new(&AnyError::error(why)).into());
@@ -363,7 +363,7 @@ impl RaftNetwork<TypeConfig> for Line {
                     response
                     && let Some(last) = last.or(before)
                 {
-                    self.log.on_disk(last.index).await;
+                    self.log.disk().holds(last.index).await;
                 }
                 Ok(match response {
                     // More was asked for meanwhile.

@@ -379,7 +379,7 @@ impl Inner {
     fn mine(&self, inside: &Inside) -> Hello {
         let term = self.log.highest_term().load(Ordering::SeqCst);
         let hello = inside.machine.hello(term);
-        let written = self.log.durable() >= Some(inside.seat.1.index);
+        let written = self.log.disk().durable() >= Some(inside.seat.1.index);
         if inside.machine.phase() != Phase::Off {
             return match written {
                 true => hello,

@@ -252,6 +252,7 @@ fn summary(cib: &Cib, facts: &Facts, cluster: Option<&ClusterStatus>) -> Vec<Str
     if let Some(cluster) = cluster {
         let lost = show::lost_paths(cluster).into_iter();
         lines.extend(lost.map(|text| format!("  * PATH DOWN to {text}")));
+        lines.extend(hanging_disk(cluster).map(|text| format!("  * {text}")));
         lines.push(format!("  * {}", votes(cluster)));
     }
     if let Some(line) = protected(cib, facts) {
@@ -276,6 +277,16 @@ fn summary(cib: &Cib, facts: &Facts, cluster: Option<&ClusterStatus>) -> Vec<Str
     }
     lines.push(line);
     lines
+}
+
+/// That the disk of the node that was asked gets nothing done. The others cannot know that.
+fn hanging_disk(cluster: &ClusterStatus) -> Option<String> {
+    const LONG_MS: u64 = 1_000;
+    let busy_ms = cluster.more["disk_busy_ms"].as_u64()?;
+    (busy_ms > LONG_MS).then(|| {
+        let busy = crate::terms::span::readable(busy_ms);
+        format!("DISK HANGS on this node: a write has not ended for {busy}; look at dmesg")
+    })
 }
 
 /// `Votes: n1 n2 w1 (witness); learns: n3`. Who votes now, not who is meant to.
@@ -472,5 +483,27 @@ fn live(shell: &mut Shell, status: &Status) -> Result<(), Failure> {
         if waiting.pause(pause).is_err() {
             return Ok(());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_that_hangs_is_named() {
+        let of = |busy_ms: u64| {
+            hanging_disk(&ClusterStatus {
+                more: json!({ "disk_busy_ms": busy_ms }),
+                ..ClusterStatus::default()
+            })
+        };
+        assert_eq!(of(40), None, "every disk is busy now and then");
+        let told = of(12_000).expect("too long");
+        assert!(
+            told.contains("DISK HANGS") && told.contains("12s"),
+            "{told}"
+        );
+        assert_eq!(hanging_disk(&ClusterStatus::default()), None);
     }
 }
