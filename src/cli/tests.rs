@@ -76,6 +76,20 @@ fn a_configuration_grows() {
 }
 
 #[test]
+fn passwords_are_hidden_and_a_mask_stands_for_what_is_there() {
+    insta::assert_snapshot!(session(&[
+        "configure primitive f ocf:systole:Dummy params passwd=hunter2 fake=x",
+        "configure show f",
+        "configure show obscure:fak* f",
+        "configure show obscure:[ f",
+        "configure show xml f",
+        "configure primitive g ocf:systole:Dummy params passwd=******",
+        "-F configure primitive f ocf:systole:Dummy params passwd=****** fake=y",
+        "configure save - f",
+    ]));
+}
+
+#[test]
 fn a_wrong_word_in_a_file_of_commands_is_shown() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (file, commands) = (folder.path().join("cib.xml"), folder.path().join("b.crm"));

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::{Committing, Passed};
+use super::{Cib, Committing, Passed};
 
 /// Words of an object; the crm shell's own language.
 #[derive(Debug, Args)]
@@ -321,6 +321,15 @@ pub enum Configure {
     ValidateAll {
         /// The resource
         id: String,
+    },
+    /// Copies of the configuration to try things on: the same as `crm cib`
+    #[command(
+        after_help = "Examples:\n  crm configure cib new test\n  crm configure cib commit test"
+    )]
+    Cib {
+        /// What to do
+        #[command(subcommand)]
+        command: Cib,
     },
     /// Said in another way here
     #[command(hide = true)]

@@ -63,6 +63,7 @@ pub fn run(shell: &mut Shell, command: Configure) -> Result<(), Failure> {
         Configure::Save { words } => save(shell, &words),
         Configure::Edit { ids } => super::edit::edit(shell, &ids),
         Configure::Verify => verify(shell),
+        Configure::Cib { command } => super::cib::run(shell, command),
         Configure::Erase => change(shell, |session| {
             let nodes = session.document.configuration().child("nodes").cloned();
             let mut empty = Cib::empty()
