@@ -20,7 +20,10 @@ mod failure;
 mod hold;
 mod membership;
 mod perform;
+mod repeat;
 mod results;
+
+use repeat::{COMPLETE, Repeats, TIME};
 
 /// What the machine is told once.
 #[derive(Debug, Clone)]
@@ -53,6 +56,9 @@ pub struct Machine {
     state: State,
     /// Why the policy must be asked, if it must.
     want_plan: Option<String>,
+    /// Why it was asked last.
+    asked_because: String,
+    repeats: Repeats,
     next_plan: u64,
     next_transition: i64,
     next_write: u64,
@@ -114,6 +120,8 @@ impl Machine {
             pledges: BTreeMap::new(),
             state: State::Idle,
             want_plan: None,
+            asked_because: String::new(),
+            repeats: Repeats::default(),
             next_plan: 1,
             next_transition: 0,
             next_write: 1,
@@ -185,6 +193,7 @@ impl Machine {
             transition: self.next_transition,
             recheck_at: self.recheck_at,
             in_flight,
+            in_vain: self.repeats.in_vain().to_vec(),
         }
     }
 
@@ -209,6 +218,7 @@ impl Machine {
         self.want_plan = None;
         self.recheck_at = None;
         self.fencing_failures.clear();
+        self.repeats.end();
         self.find_foreign();
         match authority {
             Authority::None => {
@@ -274,12 +284,15 @@ impl Machine {
         self.walk(now, effects);
         if matches!(self.state, State::Idle) && self.recheck_at.is_some_and(|at| at <= now) {
             self.recheck_at = None;
-            self.want("time passed");
+            self.want(TIME);
         }
-        if matches!(self.state, State::Idle) && self.want_plan.is_some() && self.may_plan(now) {
+        if matches!(self.state, State::Idle)
+            && self.may_plan(now)
+            && let Some(why) = self.want_plan.take()
+        {
             let plan = self.next_plan;
             self.next_plan += 1;
-            self.want_plan = None;
+            self.asked_because = why;
             self.state = State::Planning(plan);
             let (cib, transition) = (self.cib.clone(), self.next_transition);
             effects.push(Effect::Plan {
@@ -309,9 +322,20 @@ impl Machine {
         }
         self.set_recheck(now, &graph);
         if graph.is_empty() {
+            self.repeats.end();
             effects.push(Effect::Settled {
                 transition: self.next_transition,
             });
+            return;
+        }
+        if let Some(wait_ms) = self.repeats.planned(&graph, &self.asked_because) {
+            let at = now.plus(wait_ms);
+            self.recheck_at = Some(self.recheck_at.map_or(at, |other| other.min(at)));
+            effects.push(Effect::Say(format!(
+                "the same plan again, and nothing else happened: done once more in {} s: {}",
+                wait_ms / 1000,
+                describe(&graph)
+            )));
             return;
         }
         self.next_transition += 1;
@@ -387,7 +411,7 @@ impl Machine {
                     effects.push(Effect::Tell(self.settings.me, key, Deed::Shutdown));
                 } else if completion == Completion::Done && t.walk.did_something() {
                     // The last plan is empty: what was reached is what was wanted.
-                    self.want("transition complete");
+                    self.want(COMPLETE);
                 }
             }
         }

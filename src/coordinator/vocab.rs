@@ -191,4 +191,6 @@ pub struct Picture {
     pub recheck_at: Option<Mono>,
     /// Orders that are being carried out, as `KEY on NODE`.
     pub in_flight: Vec<String>,
+    /// What was done, and is wanted again as before, again and again.
+    pub in_vain: Vec<String>,
 }

@@ -748,6 +748,7 @@ impl Service {
                 "busy": picture.busy,
                 "transition": picture.transition,
                 "in_flight": picture.in_flight,
+                "in_vain": picture.in_vain,
             },
             "executor": { "running": running },
             "disk_busy_ms": self.raft.disk_busy_ms(),

@@ -253,6 +253,7 @@ fn summary(cib: &Cib, facts: &Facts, cluster: Option<&ClusterStatus>) -> Vec<Str
         let lost = show::lost_paths(cluster).into_iter();
         lines.extend(lost.map(|text| format!("  * PATH DOWN to {text}")));
         lines.extend(hanging_disk(cluster).map(|text| format!("  * {text}")));
+        lines.extend(in_vain(cluster).map(|text| format!("  * {text}")));
         lines.push(format!("  * {}", votes(cluster)));
     }
     if let Some(line) = protected(cib, facts) {
@@ -286,6 +287,24 @@ fn hanging_disk(cluster: &ClusterStatus) -> Option<String> {
     (busy_ms > LONG_MS).then(|| {
         let busy = crate::terms::span::readable(busy_ms);
         format!("DISK HANGS on this node: a write has not ended for {busy}; look at dmesg")
+    })
+}
+
+/// What the coordinator does again and again, if it is the node that was asked.
+fn in_vain(cluster: &ClusterStatus) -> Option<String> {
+    const SHOWN: usize = 3;
+    let all = cluster.more["coordinator"]["in_vain"].as_array()?;
+    let mut deeds: Vec<&str> = all.iter().filter_map(|deed| deed.as_str()).collect();
+    deeds.truncate(SHOWN);
+    let more = match all.len() - deeds.len() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    (!deeds.is_empty()).then(|| {
+        format!(
+            "IN VAIN, again and again: {}{more}; crm resource refresh RESOURCE has it looked at anew",
+            deeds.join(", ")
+        )
     })
 }
 
@@ -505,5 +524,19 @@ mod tests {
             "{told}"
         );
         assert_eq!(hanging_disk(&ClusterStatus::default()), None);
+    }
+
+    #[test]
+    fn what_is_done_in_vain_is_named() {
+        let of = |deeds: &[&str]| {
+            in_vain(&ClusterStatus {
+                more: json!({ "coordinator": { "in_vain": deeds } }),
+                ..ClusterStatus::default()
+            })
+        };
+        assert_eq!(of(&[]), None);
+        let told = of(&["a_start_0 on n1", "b", "c", "d", "e"]).expect("something");
+        assert!(told.contains("a_start_0 on n1, b, c and 2 more"), "{told}");
+        assert_eq!(in_vain(&ClusterStatus::default()), None);
     }
 }

@@ -297,6 +297,34 @@ fn a_plan_of_pseudo_actions_alone_is_not_asked_for_again() {
 }
 
 #[test]
+fn a_plan_that_comes_back_unchanged_has_to_wait() {
+    let mut w = World::new(&[]);
+    w.lead();
+    for _ in 0..3 {
+        w.plan(vec![run(1, "start", 1, &[])]);
+        let order = Arc::clone(w.orders.last().expect("an order"));
+        w.result(&order, 0);
+    }
+    let orders = w.orders.len();
+    assert_eq!(orders, 3);
+    w.plan(vec![run(1, "start", 1, &[])]);
+    assert_eq!(w.orders.len(), orders, "{:?}", w.said);
+    let picture = w.machine.picture();
+    assert!(!picture.busy);
+    assert_eq!(picture.in_vain, ["vip_start_0 on h1"]);
+    let questions = w.asked.len();
+    w.now = w.now.plus(10_000);
+    w.step(Event::Tick);
+    assert_eq!(w.asked.len(), questions + 1, "it is tried again");
+    w.plan(vec![run(1, "start", 1, &[])]);
+    assert_eq!(w.orders.len(), orders + 1);
+    let order = Arc::clone(w.orders.last().expect("an order"));
+    w.result(&order, 0);
+    w.plan(vec![]);
+    assert!(w.machine.picture().in_vain.is_empty());
+}
+
+#[test]
 fn all_nodes_join_and_a_new_life_loses_its_history() {
     let mut w = World::new(&[]);
     w.lead();
