@@ -9,17 +9,18 @@ impl Machine {
     /// What is recorded when an authority begins.
     pub(super) fn find_foreign(&mut self) {
         self.foreign.clear();
-        let states = self.cib.status().into_iter().flat_map(Element::children);
-        let mut found = Vec::new();
+        let cib = self.cib.clone();
+        let states = cib.status().into_iter().flat_map(Element::children);
         for state in states.filter(|state| state.is("node_state")) {
             let resources = state.descend(&["lrm", "lrm_resources"]);
             for rsc in resources.into_iter().flat_map(Element::children) {
-                let entries = rsc.children().filter_map(|op| outcome::read(rsc.id()?, op));
-                found.extend(entries.filter_map(|entry| Some((state.id()?.to_owned(), entry))));
+                let (Some(node), Some(id)) = (state.id(), rsc.id()) else {
+                    continue;
+                };
+                let entries = rsc.children().filter_map(|op| outcome::read(id, op));
+                let pending = entries.filter(Entry::is_pending);
+                pending.for_each(|entry| self.note_foreign(node, &entry));
             }
-        }
-        for (node, entry) in found {
-            self.note_foreign(&node, &entry);
         }
     }
 
@@ -31,6 +32,13 @@ impl Machine {
             self.foreign.insert(key);
         } else if takes_away || entry.is_pending() && entry.interval_ms == 0 {
             self.foreign.remove(&key);
+        }
+    }
+
+    /// The history of a node, or of resources there, is gone.
+    pub(super) fn look_again_for_foreign(&mut self) {
+        if !self.foreign.is_empty() {
+            self.find_foreign();
         }
     }
 
@@ -72,7 +80,7 @@ fn what_follows(configuration: Option<&Element>, going: BTreeSet<String>) -> BTr
                     if let (Some(first), Some(then)) = (order.get("first"), order.get("then")) {
                         edge(first, then);
                     }
-                    chain(order, "resource_ref", &mut edge);
+                    chain(order, &mut edge);
                 }
             }
             "tags" => {
@@ -115,8 +123,8 @@ fn contained(rsc: &Element, edge: &mut impl FnMut(&str, &str)) {
 }
 
 /// Those named here, each after the one before.
-fn chain(order: &Element, tag: &str, edge: &mut impl FnMut(&str, &str)) {
-    let named = order.descendants().filter(|e| e.is(tag));
+fn chain(order: &Element, edge: &mut impl FnMut(&str, &str)) {
+    let named = order.descendants().filter(|e| e.is("resource_ref"));
     let ids: Vec<&str> = named.filter_map(Element::id).collect();
     for pair in ids.windows(2) {
         edge(pair[0], pair[1]);

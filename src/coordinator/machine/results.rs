@@ -32,7 +32,7 @@ impl Machine {
                 }
             }
             Seen::HistoryGone { node } => {
-                self.find_foreign();
+                self.look_again_for_foreign();
                 if !self.goes_down(&node) && !self.we_forget(&node) {
                     let name = self.name_of_uuid(&node);
                     self.abort(restart("Resource state removal"), &name, effects);
