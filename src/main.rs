@@ -124,10 +124,10 @@ enum Command {
         #[arg(default_value = "systole", value_parser = ["systole", "crm"])]
         program: String,
     },
-    /// Break a cluster of namespaces on this machine for minutes or hours, and audit it
+    /// Break a cluster of namespaces on this machine for minutes or hours and audit it, or leave it alone and see what it suspects
     #[command(
         subcommand,
-        after_help = "Examples:\n  systole lab chaos --minutes 10 --seed 1\n  systole lab chaos --help"
+        after_help = "Examples:\n  systole lab chaos --minutes 10 --seed 1\n  systole lab chaos --help\n  systole lab calm --minutes 60 --profile fast"
     )]
     Lab(Lab),
     /// Stop what a dead daemon left running (started by the daemon)
@@ -143,6 +143,12 @@ enum Lab {
         after_help = "Example:\n  systole lab chaos --minutes 10 --seed 1"
     )]
     Chaos(Rest),
+    /// Nothing is broken, the machine is busy, and whatever is suspected counts
+    #[command(
+        disable_help_flag = true,
+        after_help = "Example:\n  systole lab calm --minutes 60 --profile fast"
+    )]
+    Calm(Rest),
     /// Run whole nodes in a simulated world with faults
     #[cfg(feature = "simulation")]
     #[command(after_help = "Examples:\n  systole lab sim --seeds 1000\n  \
@@ -245,7 +251,10 @@ fn main() -> ExitCode {
             eprintln!("systole agent: there is no agent `{name}`; there is IPaddr2");
             ExitCode::from(5)
         }
-        Command::Crm(_) | Command::Simulate(_) | Command::Demo(_) | Command::Lab(Lab::Chaos(_)) => {
+        Command::Crm(_)
+        | Command::Simulate(_)
+        | Command::Demo(_)
+        | Command::Lab(Lab::Chaos(_) | Lab::Calm(_)) => {
             unreachable!("opened by a door")
         }
     }

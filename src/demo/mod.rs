@@ -11,6 +11,7 @@ pub mod prober;
 pub mod rough;
 pub mod service;
 
+mod calm;
 mod chaos;
 mod fence;
 mod init;
@@ -30,6 +31,7 @@ pub fn called_as(args: &[String]) -> Option<u8> {
         [_, "agent", "fence_netns", rest @ ..] => Some(fence::agent(rest)),
         [_, "demo", rest @ ..] => Some(run::main(rest)),
         [_, "lab", "chaos", rest @ ..] => Some(chaos::main(rest)),
+        [_, "lab", "calm", rest @ ..] => Some(calm::main(rest)),
         [_, "lab-fetch", rest @ ..] => Some(service::fetch_main(rest)),
         [name, rest @ ..] if name.ends_with("lab-database") => Some(service::database_main(rest)),
         [_, "lab-host", rest @ ..] => Some(init::main(rest)),
