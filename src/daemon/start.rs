@@ -566,18 +566,29 @@ async fn start_guard(paths: &Paths, program: &Path, feeder: &Mutex<Feeder>) {
         return;
     }
     spawn_guard(&paths.data, program);
-    let begun = Mono::now();
+    let mut told = Mono::now();
     while !connected() {
         tokio::time::sleep(Duration::from_millis(5)).await;
-        if Mono::now().since(begun) > GUARD_MS {
+        if Mono::now().since(told) < u64::from(GUARD_MS) {
+            continue;
+        }
+        told = Mono::now();
+        if !guard::is_there(&paths.data) {
             tracing::error!("the guard does not answer, so nothing will be started on this node");
             return;
         }
+        tracing::warn!(
+            "what ran here before is still being stopped; this node takes part when that has ended"
+        );
+        // Nothing is wrong: systemd has to wait, too, if it is systemd that started this.
+        let more = sd_notify::NotifyState::ExtendTimeoutUsec(2_000 * GUARD_MS);
+        let _ = sd_notify::notify(&[more]);
     }
 }
 
-/// How long a daemon waits for its guard, in milliseconds: until one before it has stopped what ran here.
-const GUARD_MS: u64 = 30_000;
+/// How long a daemon waits for a guard that does not come, in milliseconds, and how often it says that it waits for one that
+/// is at work.
+const GUARD_MS: u32 = 30_000;
 
 /// Starts a guard. A second one waits until the first has ended.
 fn spawn_guard(data: &Path, program: &Path) {

@@ -328,6 +328,8 @@ mod tests {
         let socket = super::super::socket_of(dir.path());
         let order = Mutex::new(Vec::new());
         let note = |what: &'static str| order.lock().unwrap().push(what);
+        let is_there = || super::super::is_there(dir.path());
+        assert!(!is_there(), "none was started yet");
         std::thread::scope(|scope| {
             let first = scope.spawn(|| {
                 run(&socket, None, |_| {
@@ -343,6 +345,7 @@ mod tests {
             until("the first guard's end of listening", || {
                 !UnixStream::connect(&socket).is_ok()
             });
+            assert!(is_there(), "it does not listen, and is at work");
             let second = scope.spawn(|| {
                 run(&socket, None, |_| {
                     note("stopped again");

@@ -24,6 +24,7 @@ mod watchdog;
 
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
 use crate::executor::Invocation;
@@ -98,6 +99,12 @@ impl From<&Invocation> for StopCall {
 /// Where the guard of this data directory listens.
 pub fn socket_of(dir: &Path) -> PathBuf {
     dir.join("guard.sock")
+}
+
+/// Whether a guard of this data directory lives: it listens, or stops what ran here, or waits for its machine to be reset.
+pub(super) fn is_there(dir: &Path) -> bool {
+    let lock = std::fs::File::open(lock_of(&socket_of(dir)));
+    lock.is_ok_and(|lock| flock(&lock, FlockOperation::NonBlockingLockShared).is_err())
 }
 
 /// Held by the one guard of this data directory as long as it lives.
