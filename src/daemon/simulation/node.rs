@@ -246,7 +246,8 @@ impl World {
         let (incarnation, seed, jitter) = (self.draw(), self.draw(), self.below(40));
         let (now, first) = (self.now, self.first.clone());
         let node = &mut self.nodes[n];
-        if node.up || !node.powered {
+        // A new daemon waits for a guard that is stopping what ran before; its end starts one.
+        if node.up || !node.powered || node.guard_busy {
             return;
         }
         let mono = node.mono(now);
