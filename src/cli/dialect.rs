@@ -2,6 +2,9 @@
 //! installed beside it, and pcs refuses all of what has one attribute that the schema does not know. So what came after
 //! an old schema is left out where that is the newest one.
 //!
+//! Clients call the tools by their known names. Who calls `systole TOOL` knows us and reads what we say today, unless
+//! PCMK_schema_directory says which schema counts.
+//!
 //! Only names of files are looked at: each `api-result-MAJOR.MINOR.rng` stands for a form that clients here understand.
 
 use std::path::{Path, PathBuf};
@@ -31,9 +34,19 @@ const LATER: &[(&str, &str)] = &[
 /// The whole answer of a tool, as clients of this machine understand it.
 #[must_use]
 pub(crate) fn spoken_here(document: Element) -> Element {
-    let folder = std::env::var_os("PCMK_schema_directory").filter(|folder| !folder.is_empty());
-    let folder = folder.map_or_else(|| PathBuf::from("/usr/share/pacemaker"), PathBuf::from);
+    let said = std::env::var_os("PCMK_schema_directory").filter(|folder| !folder.is_empty());
+    let called = std::env::args_os().next().unwrap_or_default();
+    let Some(folder) = folder(said.map(PathBuf::from), Path::new(&called)) else {
+        return document;
+    };
     spoken(newest(&folder.join("api")), document)
+}
+
+/// Where the schema that counts is: said in the environment, or where a client of the tool called so would look.
+fn folder(said: Option<PathBuf>, called: &Path) -> Option<PathBuf> {
+    let by_own_name = called.file_name().is_some_and(|name| name == "systole");
+    let usual = || PathBuf::from(super::schemas::USUAL);
+    said.or_else(|| (!by_own_name).then(usual))
 }
 
 /// The newest form whose schema is there; none where there is no schema.
@@ -89,6 +102,18 @@ mod tests {
         for new in [Some((2, 26)), None] {
             assert_eq!(spoken(new, answer()), answer());
         }
+    }
+
+    #[test]
+    fn who_calls_us_by_our_name_reads_what_we_say_today() {
+        let of =
+            |said: Option<&str>, called: &str| folder(said.map(PathBuf::from), Path::new(called));
+        let usual = Some(PathBuf::from(crate::cli::schemas::USUAL));
+        assert_eq!(of(None, "/usr/sbin/crm_mon"), usual);
+        assert_eq!(of(None, "crm"), usual);
+        assert_eq!(of(None, "target/release/systole"), None);
+        assert_eq!(of(Some("/x"), "systole"), Some("/x".into()));
+        assert_eq!(of(Some("/x"), "crm_mon"), Some("/x".into()));
     }
 
     #[test]
