@@ -108,6 +108,9 @@ impl Make<'_> {
             } else if op.interval_ms > 0
                 || matches!(&*op.task, "monitor" | "start" | "promote" | "migrate_from")
             {
+                if entry.plain && entry.rescheduled.is_empty() && facts.is_settled(rsc, op) {
+                    continue;
+                }
                 if facts.address_is_deferred(rsc) {
                     self.deferred.push((rsc, at, position));
                 } else {

@@ -107,11 +107,11 @@ fn create(
         Key::Notify(..) => 0,
     };
     let name = Arc::clone(plan.name(task));
-    let config = facts.op_meta(rsc, node, &name, interval);
+    let (op, meta) = facts.op_planned(rsc, node, &name, interval);
     let it = plan.get_mut(idx);
-    it.op = config.op;
-    it.meta = config.table;
-    it.needs = config.needs;
+    it.op = op;
+    it.meta = meta;
+    it.needs = facts.op_needs(rsc, &name);
     idx
 }
 

@@ -89,11 +89,12 @@ impl Assign<'_> {
 
     /// Where attributes for the resource on that node are kept: for guests perhaps on the host.
     fn attribute_node(&self, rsc: RscIdx, node: NodeIdx) -> Option<NodeIdx> {
-        let on_host = self.facts.rscs[rsc]
-            .meta
-            .get("container-attribute-target")
-            .is_some_and(|on| on.eq_ignore_ascii_case("host"));
-        if !on_host || !self.facts.is_guest(node) {
+        let on_host = || {
+            let meta = &self.facts.rscs[rsc].meta;
+            let target = meta.get("container-attribute-target");
+            target.is_some_and(|on| on.eq_ignore_ascii_case("host"))
+        };
+        if !self.facts.is_guest(node) || !on_host() {
             return Some(node);
         }
         let container = self.facts.host_container(node)?;

@@ -2,7 +2,6 @@
 
 use super::options::HealthStrategy;
 use super::{Counts, Facts};
-use crate::policy::nvtable::NvTable;
 use crate::terms::{Role, Score};
 
 /// Sums up the health attributes of every node. // spec 1 §30
@@ -33,20 +32,12 @@ pub(super) fn count(facts: &mut Facts) {
                 continue;
             }
             counts.instances += 1;
-            if disabled(&rsc.meta, rsc.flags.promotable) {
+            // spec 1 §9.6
+            if rsc.target_role == Some(Role::Stopped) {
                 counts.disabled += 1;
                 counts.blocked += u32::from(rsc.flags.blocked);
             }
         }
     }
     facts.counts = counts;
-}
-
-// spec 1 §9.6
-fn disabled(meta: &NvTable, promotable: bool) -> bool {
-    match meta.get("target-role").and_then(Role::parse) {
-        Some(Role::Stopped) => true,
-        Some(Role::Unpromoted) => promotable,
-        _ => false,
-    }
 }

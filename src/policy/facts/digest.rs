@@ -92,6 +92,15 @@ impl Facts {
         }
     }
 
+    /// Whether an operation of an entry that is the only one about its resource there was found to be as defined, and the
+    /// definition is still the same: nothing would come of comparing it again.
+    #[must_use]
+    pub fn is_settled(&self, rsc: RscIdx, op: &HistoryOp) -> bool {
+        let same = |it: &&Compared| Arc::ptr_eq(&it.spec, &self.rscs[rsc].spec);
+        let compared = op.compared.get().filter(same);
+        op.marks.sole && compared.is_some_and(|it| it.configured && it.verdict == Verdict::Match)
+    }
+
     /// Whether only private parameters changed: the recorded secure digest is the one of now. // spec 3 §6.2
     #[must_use]
     pub fn only_private_changed(
@@ -172,6 +181,10 @@ impl Facts {
                 spec: Arc::clone(spec),
                 digests: Arc::clone(&digests),
                 verdict: digests.compared_with(entry),
+                configured: entry.interval_ms == 0
+                    || self
+                        .find_op(rsc, &entry.task, entry.interval_ms, false)
+                        .is_some(),
             });
         }
         digests

@@ -142,6 +142,7 @@ impl History {
 /// What an `lrm_resource` says, whoever reads it: it depends on the element alone.
 #[derive(Debug)]
 pub struct Recorded {
+    id: Str,
     /// The element.
     pub element: Element,
     /// Operations from oldest to newest (spec 1 §21).
@@ -160,11 +161,13 @@ impl Recorded {
     /// Reads an `lrm_resource`.
     #[must_use]
     pub fn read(element: &Element) -> Self {
-        let ops = sorted_ops(element);
+        let mut ops = sorted_ops(element);
+        mark_sole(&mut ops);
         let (start_index, stop_index) = active_range(&ops);
         let absent = matches!(&ops[..], [op] if op.is_probe() && (op.rc, op.status) == (Some(7), Some(0))
             && op.marks.named && !op.marks.last_failure);
         Self {
+            id: element.get("id").unwrap_or_default().into(),
             element: element.clone(),
             ops: ops.into(),
             start_index,
@@ -174,10 +177,10 @@ impl Recorded {
         }
     }
 
-    /// Its id.
+    /// Its id; empty if it has none.
     #[must_use]
     pub fn id(&self) -> &str {
-        self.element.get("id").unwrap_or_default()
+        &self.id
     }
 
     /// Whether it was an agent of the same class, provider and type that did this.
@@ -239,6 +242,8 @@ pub(super) struct Marks {
     pub(super) last_failure: bool,
     /// It is under way.
     pub(super) pending: bool,
+    /// No other one of its entry has its task and interval.
+    pub(super) sole: bool,
 }
 
 impl Marks {
@@ -248,6 +253,7 @@ impl Marks {
             named: id.is_some(),
             last_failure: id.is_some_and(|id| id.ends_with("_last_failure_0")),
             pending: element.get("op-status") == Some("-1"),
+            sole: false,
         }
     }
 }
@@ -258,6 +264,8 @@ pub(super) struct Compared {
     pub(super) spec: Arc<Spec>,
     pub(super) digests: Arc<Digests>,
     pub(super) verdict: Verdict,
+    /// The definition has such an operation; one without interval needs none.
+    pub(super) configured: bool,
 }
 
 impl HistoryOp {
@@ -328,6 +336,24 @@ pub(super) fn shared_task(name: &str) -> Str {
     });
     let known = USUAL.iter().find(|known| &***known == name);
     known.map_or_else(|| name.into(), Str::clone)
+}
+
+fn mark_sole(ops: &mut [HistoryOp]) {
+    // So most entries of a large history are.
+    if let [op] = ops {
+        op.marks.sole = true;
+        return;
+    }
+    let mut count: BTreeMap<(Str, u64), usize> = BTreeMap::new();
+    for op in &*ops {
+        *count
+            .entry((Str::clone(&op.task), op.interval_ms))
+            .or_default() += 1;
+    }
+    for op in ops {
+        let key = (Str::clone(&op.task), op.interval_ms);
+        op.marks.sole = count.get(&key) == Some(&1);
+    }
 }
 
 /// The operations of an `lrm_resource`, oldest first. // spec 1 §21

@@ -70,7 +70,10 @@ fn read_entry(
     if !has_ops && !facts.options.shutdown_lock {
         return None;
     }
-    let id = entry.get("id")?;
+    let id = recorded.id();
+    if id.is_empty() {
+        return None;
+    }
     let rsc = match find(facts, id, node) {
         Some(rsc) => rsc,
         None if has_ops => removed_resource(facts, entry, id)?,

@@ -194,11 +194,7 @@ impl Facts {
             _ if task == "promote" => Role::Unpromoted,
             _ => Role::Started,
         };
-        let needs = match task {
-            "start" | "promote" if self.rscs[rsc].needs_fencing() => Needs::Fencing,
-            "start" | "promote" if self.rscs[rsc].needs_quorum() => Needs::Quorum,
-            _ => Needs::Nothing,
-        };
+        let needs = self.op_needs(rsc, task);
         OpMeta {
             op,
             table,
@@ -207,6 +203,27 @@ impl Facts {
             on_fail,
             fail_role,
             needs,
+        }
+    }
+
+    /// Position of the `<op>`, and the table: what an action that is only planned takes of `op_meta`.
+    pub(in super::super) fn op_planned(
+        &self,
+        rsc: RscIdx,
+        node: Option<NodeIdx>,
+        task: &str,
+        interval_ms: u64,
+    ) -> (Option<usize>, NvTable) {
+        let Table { op, table, .. } = self.op_table(rsc, node, task, interval_ms);
+        (op, table)
+    }
+
+    /// What an action needs before it may run. // spec 1 §16.5
+    pub(in super::super) fn op_needs(&self, rsc: RscIdx, task: &str) -> Needs {
+        match task {
+            "start" | "promote" if self.rscs[rsc].needs_fencing() => Needs::Fencing,
+            "start" | "promote" if self.rscs[rsc].needs_quorum() => Needs::Quorum,
+            _ => Needs::Nothing,
         }
     }
 
@@ -320,14 +337,17 @@ impl Facts {
     /// Extra parameters of the `<op>` itself, for a node. // spec 1 §16.7 step 3
     #[must_use]
     pub fn op_params(&self, rsc: RscIdx, op: usize, node: Option<NodeIdx>) -> NvTable {
+        let mut table = NvTable::new();
+        let blocks = &self.rscs[rsc].ops[op].params;
+        if blocks.is_empty() {
+            return table;
+        }
         let context = &self.context;
         let node = node.map(|node| &self.nodes[node].attributes);
         let input = RuleInput {
             node,
             ..RuleInput::at(context.now)
         };
-        let mut table = NvTable::new();
-        let blocks = &self.rscs[rsc].ops[op].params;
         nvset::apply(
             blocks,
             &input,
