@@ -23,7 +23,7 @@ mod perform;
 mod repeat;
 mod results;
 
-use repeat::{COMPLETE, Repeats, TIME};
+use repeat::{Asked, Repeats};
 
 /// What the machine is told once.
 #[derive(Debug, Clone)]
@@ -55,9 +55,9 @@ pub struct Machine {
     pledges: BTreeMap<NodeId, Pledge>,
     state: State,
     /// Why the policy must be asked, if it must.
-    want_plan: Option<String>,
+    want_plan: Option<Asked>,
     /// Why it was asked last.
-    asked_because: String,
+    asked_because: Asked,
     repeats: Repeats,
     next_plan: u64,
     next_transition: i64,
@@ -120,7 +120,7 @@ impl Machine {
             pledges: BTreeMap::new(),
             state: State::Idle,
             want_plan: None,
-            asked_because: String::new(),
+            asked_because: Asked::News,
             repeats: Repeats::default(),
             next_plan: 1,
             next_transition: 0,
@@ -229,20 +229,20 @@ impl Machine {
             Authority::Leader(term) => {
                 effects.push(Effect::Say(format!("coordinates from term {term} on")));
                 self.lead(effects);
-                self.want("new coordinator");
+                self.want(Asked::News);
             }
             Authority::Alone(_) => {
                 effects.push(Effect::Say(
                     "has lost touch with the majority: follows no-quorum-policy alone".into(),
                 ));
-                self.want("quorum lost");
+                self.want(Asked::News);
             }
         }
     }
 
-    /// Asks for a plan, and remembers the first reason.
-    fn want(&mut self, why: &str) {
-        self.want_plan.get_or_insert_with(|| why.to_owned());
+    /// Asks for a plan; of several reasons the one that says most is remembered.
+    fn want(&mut self, why: Asked) {
+        self.want_plan = self.want_plan.max(Some(why));
     }
 
     /// The transition in hand, if any, is not finished; then the policy is asked, or not.
@@ -264,10 +264,7 @@ impl Machine {
                     none => *none = Some(abort),
                 }
             }
-            State::Idle | State::Planning(_) if restart => {
-                let text = abort.text;
-                self.want(text);
-            }
+            State::Idle | State::Planning(_) if restart => self.want(Asked::News),
             State::Idle | State::Planning(_) => {}
         }
     }
@@ -284,7 +281,7 @@ impl Machine {
         self.walk(now, effects);
         if matches!(self.state, State::Idle) && self.recheck_at.is_some_and(|at| at <= now) {
             self.recheck_at = None;
-            self.want(TIME);
+            self.want(Asked::TimePassed);
         }
         if matches!(self.state, State::Idle)
             && self.may_plan(now)
@@ -328,7 +325,7 @@ impl Machine {
             });
             return;
         }
-        if let Some(wait_ms) = self.repeats.planned(&graph, &self.asked_because) {
+        if let Some(wait_ms) = self.repeats.planned(&graph, self.asked_because) {
             let at = now.plus(wait_ms);
             self.recheck_at = Some(self.recheck_at.map_or(at, |other| other.min(at)));
             effects.push(Effect::Say(format!(
@@ -396,10 +393,7 @@ impl Machine {
         };
         let completion = t.abort.as_ref().map_or(Completion::Done, |a| a.completion);
         match completion {
-            Completion::Restart => {
-                let why = t.abort.as_ref().map_or("", |a| a.text);
-                self.want(why);
-            }
+            Completion::Restart => self.want(Asked::News),
             Completion::Done | Completion::Stop => {
                 let how = if t.walk.is_complete() {
                     "complete"
@@ -411,7 +405,7 @@ impl Machine {
                     effects.push(Effect::Tell(self.settings.me, key, Deed::Shutdown));
                 } else if completion == Completion::Done && t.walk.did_something() {
                     // The last plan is empty: what was reached is what was wanted.
-                    self.want(COMPLETE);
+                    self.want(Asked::Complete);
                 }
             }
         }

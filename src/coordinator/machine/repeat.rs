@@ -4,10 +4,16 @@
 
 use super::*;
 
-/// What begins a plan: the one before was carried out.
-pub(super) const COMPLETE: &str = "transition complete";
-/// What begins a plan: time alone.
-pub(super) const TIME: &str = "time passed";
+/// Why a plan is asked for, what says least first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Asked {
+    /// Time alone.
+    TimePassed,
+    /// The plan before was carried out, and nothing else happened.
+    Complete,
+    /// Something happened.
+    News,
+}
 
 /// So often a plan may follow upon itself before it has to wait: the first time may find what came too late for it.
 const PATIENCE: u32 = 3;
@@ -23,14 +29,14 @@ pub(super) struct Repeats {
 
 impl Repeats {
     /// This plan was made for that reason. For how many milliseconds it has to wait, if it has to.
-    pub(super) fn planned(&mut self, graph: &Graph, why: &str) -> Option<u64> {
+    pub(super) fn planned(&mut self, graph: &Graph, why: Asked) -> Option<u64> {
         let deeds: Vec<String> = deeds_of(graph);
         let same = deeds == self.deeds;
         self.deeds = deeds;
         match why {
-            COMPLETE if same => self.times += 1,
+            Asked::Complete if same => self.times += 1,
             // The pause is over.
-            TIME if same => return None,
+            Asked::TimePassed if same => return None,
             _ => self.times = 0,
         }
         let more = self.times.checked_sub(PATIENCE)?;
@@ -79,19 +85,23 @@ mod tests {
     #[test]
     fn a_plan_that_follows_upon_itself_waits_longer_each_time() {
         let (mut repeats, plan) = (Repeats::default(), graph(&["a_start_0"]));
-        assert_eq!(repeats.planned(&plan, "Configuration change"), None);
-        assert_eq!(repeats.planned(&plan, COMPLETE), None);
-        assert_eq!(repeats.planned(&plan, COMPLETE), None);
+        assert_eq!(repeats.planned(&plan, Asked::News), None);
+        assert_eq!(repeats.planned(&plan, Asked::Complete), None);
+        assert_eq!(repeats.planned(&plan, Asked::Complete), None);
         assert!(repeats.in_vain().is_empty());
-        assert_eq!(repeats.planned(&plan, COMPLETE), Some(10_000));
+        assert_eq!(repeats.planned(&plan, Asked::Complete), Some(10_000));
         assert_eq!(repeats.in_vain(), ["a_start_0"]);
-        assert_eq!(repeats.planned(&plan, TIME), None, "it has waited");
-        assert_eq!(repeats.planned(&plan, COMPLETE), Some(20_000));
+        assert_eq!(
+            repeats.planned(&plan, Asked::TimePassed),
+            None,
+            "it has waited"
+        );
+        assert_eq!(repeats.planned(&plan, Asked::Complete), Some(20_000));
         for _ in 0..40 {
-            repeats.planned(&plan, COMPLETE);
+            repeats.planned(&plan, Asked::Complete);
         }
-        assert_eq!(repeats.planned(&plan, COMPLETE), Some(900_000));
-        assert_eq!(repeats.planned(&plan, "Foreign event"), None, "news");
+        assert_eq!(repeats.planned(&plan, Asked::Complete), Some(900_000));
+        assert_eq!(repeats.planned(&plan, Asked::News), None, "news");
         assert!(repeats.in_vain().is_empty());
     }
 
@@ -100,12 +110,15 @@ mod tests {
         let mut repeats = Repeats::default();
         for n in 0..20 {
             let key = if n % 2 == 0 { "a_start_0" } else { "a_stop_0" };
-            assert_eq!(repeats.planned(&graph(&[key]), COMPLETE), None);
+            assert_eq!(repeats.planned(&graph(&[key]), Asked::Complete), None);
         }
         for _ in 0..3 {
-            repeats.planned(&graph(&["a_start_0"]), COMPLETE);
+            repeats.planned(&graph(&["a_start_0"]), Asked::Complete);
         }
         repeats.end();
-        assert_eq!(repeats.planned(&graph(&["a_start_0"]), COMPLETE), None);
+        assert_eq!(
+            repeats.planned(&graph(&["a_start_0"]), Asked::Complete),
+            None
+        );
     }
 }
