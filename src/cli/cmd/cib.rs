@@ -220,8 +220,8 @@ fn as_json(entry: &HistoryEntry) -> Value {
         "node": entry.node,
         "comment": entry.comment,
         "objects": entry.objects,
-        "patch": entry.patch.as_deref(),
-        "configuration": entry.configuration.as_deref(),
+        "patch": entry.patch.as_deref().and_then(masked),
+        "configuration": entry.configuration.as_deref().and_then(masked),
     })
 }
 
@@ -251,8 +251,16 @@ fn show(shell: &mut Shell, entry: &HistoryEntry, xml: bool, full: bool) -> Resul
 }
 
 fn pretty(patch: &str) -> String {
-    let element = parse(patch.as_bytes(), &Limits::STORED);
-    element.map_or_else(|_| patch.to_owned(), |element| write::pretty(&element))
+    match parse(patch.as_bytes(), &Limits::STORED) {
+        Ok(element) => write::pretty(&Secrets::default().masked(&element)),
+        Err(why) => format!("what it changed can't be read: {why}"),
+    }
+}
+
+/// XML for programs, without secrets as well; nothing if it can't be read.
+fn masked(xml: &str) -> Option<String> {
+    let element = parse(xml.as_bytes(), &Limits::STORED).ok()?;
+    Some(write::compact(&Secrets::default().masked(&element)))
 }
 
 /// For a person's eyes: secrets stay where they are.
@@ -297,7 +305,9 @@ fn diff(shell: &mut Shell, from: u64, to: Option<u64>, xml: bool) -> Result<(), 
     }
     let whole = |configuration: Element| Element::new("cib").with_child(configuration);
     let patch = cib::patch::diff(&whole(old), &whole(new)).without_versions();
-    shell.say(&write::pretty(&patch.to_element()))
+    shell.say(&write::pretty(
+        &Secrets::default().masked(&patch.to_element()),
+    ))
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use crate::{
         args::{Apply, Committing, Configure},
         failure::Failure,
         language::{
-            Document, KEYWORDS, Mode, Object, Place, Secrets, SyntaxError, parse_all, unmask,
+            Document, KEYWORDS, Mode, Object, Place, Secrets, SyntaxError, parse_all, secret,
             value_text,
         },
         shell::{Session, Shell},
@@ -624,14 +624,9 @@ fn load(shell: &mut Shell, words: &[String], how_committed: &Committing) -> Resu
             })?;
             let old = session.document.configuration();
             let mut configuration = configuration;
-            unmask(&mut configuration, Some(old)).map_err(|name| {
-                Failure::new(
-                    CrmExit::CONFIG,
-                    format!(
-                        "{file}: {name} has a mask for its value, and what it hides is not known"
-                    ),
-                )
-                .cure("give the value itself: show hides it, crm configure save FILE does not")
+            secret::unmask(&mut configuration, Some(old)).map_err(|name| {
+                let why = format!("{file}: {}", secret::unknown(&name));
+                Failure::new(CrmExit::CONFIG, why).cure(secret::CURE)
             })?;
             let mut changed = Document::new(configuration);
             keep_nodes(&mut changed, &session.document);

@@ -234,12 +234,8 @@ impl Document {
         for object in objects {
             let former = self.find(object.id()).map(|(_, element)| element.clone());
             secret::unmask(&mut object.element, former.as_ref()).map_err(|name| {
-                let what = format!(
-                    "{}: {name} has a mask for its value, and what it hides is not known",
-                    object.id()
-                );
-                SyntaxError::at(object.name_span.clone(), what)
-                    .cure("give the value itself: show hides it, crm configure save FILE does not")
+                let what = format!("{}: {}", object.id(), secret::unknown(&name));
+                SyntaxError::at(object.name_span.clone(), what).cure(secret::CURE)
             })?;
         }
         Ok(())

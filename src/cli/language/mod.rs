@@ -10,7 +10,7 @@ mod lex;
 mod parse;
 mod print;
 mod same;
-mod secret;
+pub(crate) mod secret;
 
 pub use document::{Document, Mode};
 pub use error::{SyntaxError, meant};
@@ -20,7 +20,7 @@ pub use parse::{
 };
 pub use print::{print_object, value_text};
 pub use same::differences;
-pub(crate) use secret::{Secrets, WORDS as SECRET_WORDS, unmask};
+pub(crate) use secret::{Secrets, WORDS as SECRET_WORDS};
 
 #[cfg(test)]
 mod tests;

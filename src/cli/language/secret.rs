@@ -42,7 +42,7 @@ impl Secrets {
                 .any(|pattern| pattern.matches_with(name, case))
     }
 
-    /// The element with masks. A reference to a secret (`lrm://`) is none.
+    /// The element, a configuration or a patch, with masks. A reference to a secret (`lrm://`) is none.
     pub(crate) fn masked(&self, element: &Element) -> Element {
         let mut masked = element.clone();
         self.mask(&mut masked);
@@ -50,19 +50,39 @@ impl Secrets {
     }
 
     fn mask(&self, element: &mut Element) {
-        let is_secret = |name: &str, value: &str| {
-            self.are(name) && !value.is_empty() && !value.starts_with("lrm://")
+        let is_secret = |pair: &Element| match (pair.get("name"), pair.get("value")) {
+            (Some(name), Some(value)) => {
+                self.are(name) && !value.is_empty() && !value.starts_with("lrm://")
+            }
+            _ => false,
         };
-        if let (Some(name), Some(value)) = (element.get("name"), element.get("value"))
-            && is_secret(name, value)
-        {
+        if is_secret(element) {
             element.set("value", MASK);
+        }
+        // In a patch the new value stands twice: as what is set, and in what comes of it.
+        let result = element.child("change-result");
+        if element.is("change") && result.is_some_and(|result| result.children().any(is_secret)) {
+            let list = element.child_mut("change-list");
+            for attr in list.into_iter().flat_map(Element::children_mut) {
+                if attr.get("name") == Some("value") {
+                    attr.set("value", MASK);
+                }
+            }
         }
         for child in element.children_mut() {
             self.mask(child);
         }
     }
 }
+
+/// Why a mask can't be read: this name has one for its value, and no value is known that it would stand for.
+pub(crate) fn unknown(name: &str) -> String {
+    format!("{name} has a mask for its value, and what it hides is not known")
+}
+
+/// What helps against that.
+pub(crate) const CURE: &str =
+    "give the value itself: show hides it, crm configure save FILE does not";
 
 /// Put back what masks stand for: the value of the same id in the former version, and where nothing has an id (the language
 /// names none), the value of the same name there; the name of a value that is not known, or not for sure.
@@ -138,6 +158,30 @@ mod tests {
         let mut back = masked;
         unmask(&mut back, Some(&fence)).expect("known");
         assert_eq!(back, fence);
+    }
+
+    #[test]
+    fn a_patch_tells_no_secret_either() {
+        let old = read(FENCE);
+        let mut new = old.clone();
+        let set = new.child_mut("instance_attributes").expect("there");
+        set.nodes_mut().remove(1);
+        set.push(read(
+            "<nvpair id=\"f-2\" name=\"passwd\" value=\"correct-horse\"/>",
+        ));
+        set.push(read(
+            "<nvpair id=\"f-4\" name=\"auth_token\" value=\"battery\"/>",
+        ));
+        let whole = |primitive: Element| Element::new("cib").with_child(primitive);
+        let patch = crate::cib::patch::diff(&whole(old), &whole(new)).to_element();
+        let (open, masked) = (
+            write::compact(&patch),
+            write::compact(&Secrets::default().masked(&patch)),
+        );
+        for secret in ["correct-horse", "battery"] {
+            assert!(open.contains(secret), "{open}");
+            assert!(!masked.contains(secret), "{masked}");
+        }
     }
 
     #[test]
