@@ -87,6 +87,8 @@ pub(super) async fn own(service: &Service, request: CheckupRequest) -> NodeRepor
     let paths = service.peers.every_path();
     let name = service.name.to_string();
     let time_ms = wall_ms();
+    let disk_busy_ms = service.raft.disk_busy_ms();
+    let in_vain = service.coordinator.picture().in_vain.clone();
     // Files, names and interfaces are asked for with calls that block.
     let asked = tokio::task::spawn_blocking(move || NodeReport {
         name,
@@ -112,6 +114,8 @@ pub(super) async fn own(service: &Service, request: CheckupRequest) -> NodeRepor
         certificate_until_s: Some(until_s),
         paths,
         guard,
+        disk_busy_ms,
+        in_vain,
     });
     asked.await.unwrap_or_default()
 }

@@ -46,4 +46,8 @@ pub struct NodeReport {
     pub paths: Vec<PathStatus>,
     /// A guard watches its daemon.
     pub guard: bool,
+    /// For so many milliseconds a write to its disk has not ended.
+    pub disk_busy_ms: u64,
+    /// What it does again and again as the coordinator, and nothing comes of it.
+    pub in_vain: Vec<String>,
 }

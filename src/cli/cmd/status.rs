@@ -280,7 +280,7 @@ fn summary(cib: &Cib, facts: &Facts, cluster: Option<&ClusterStatus>) -> Vec<Str
     lines
 }
 
-/// That the disk of the node that was asked gets nothing done. The others cannot know that.
+/// That the disk of the node that was asked gets nothing done. The others cannot know that; `crm doctor` asks them all.
 fn hanging_disk(cluster: &ClusterStatus) -> Option<String> {
     const LONG_MS: u64 = 1_000;
     let busy_ms = cluster.more["disk_busy_ms"].as_u64()?;
@@ -290,7 +290,7 @@ fn hanging_disk(cluster: &ClusterStatus) -> Option<String> {
     })
 }
 
-/// What the coordinator does again and again, if it is the node that was asked.
+/// What the coordinator does again and again, if it is the node that was asked; `crm doctor` asks them all.
 fn in_vain(cluster: &ClusterStatus) -> Option<String> {
     const SHOWN: usize = 3;
     let all = cluster.more["coordinator"]["in_vain"].as_array()?;

@@ -14,6 +14,8 @@ const SKEW_MS: i64 = 500;
 const BAD_SKEW_MS: i64 = 10_000;
 /// A certificate that ends sooner is told of, in seconds.
 const SOON_S: i64 = 30 * 86_400;
+/// A write to a disk takes less.
+const DISK_MS: u64 = 1_000;
 
 /// All of them.
 pub(super) fn findings(patient: &Patient<'_>) -> Vec<Finding> {
@@ -195,6 +197,28 @@ fn alone(patient: &Patient<'_>, node: &NodeReport) -> Vec<Finding> {
             format!("no guard watches the daemon of {name}"),
             "What it runs would not be stopped if its daemon hangs, so nothing is started there.",
             "systemctl restart systole      (on that node)".into(),
+        ));
+    }
+    if node.disk_busy_ms > DISK_MS {
+        let busy = span::readable(node.disk_busy_ms);
+        found.push(finding(
+            Severity::Danger,
+            "disk",
+            format!("the disk of {name} hangs: a write has not ended for {busy}"),
+            "Nothing that it says it has written is there yet, and if it leads, nothing is written at all.",
+            "dmesg | tail -50      (on that node)".into(),
+        ));
+    }
+    if !node.in_vain.is_empty() {
+        found.push(finding(
+            Severity::Danger,
+            "in-vain",
+            format!(
+                "{name} does again and again, and nothing comes of it: {}",
+                node.in_vain.join(", ")
+            ),
+            "An agent says what is not so, or what is recorded of the resource is broken.",
+            "crm resource refresh RESOURCE".into(),
         ));
     }
     if let Some(end) = node

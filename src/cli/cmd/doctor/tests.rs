@@ -153,6 +153,8 @@ fn what_machines_say_is_compared() {
     n2.guard = false;
     n2.certificate_until_s = Some(1_700_000_000 + 86_400);
     n2.unresolved = vec!["n1".into()];
+    n2.disk_busy_ms = 4_000;
+    n2.in_vain = vec!["start db on n1".into()];
     let found = look(&quiet, Some(&cluster), &[with(Some("1"), 1500)]);
     assert!(has(&found, "not-reached", "n2") && has(&found, "one-path", "network"));
     let found = look(&quiet, Some(&cluster), &[with(Some("1"), 1500), n2.clone()]);
@@ -161,6 +163,8 @@ fn what_machines_say_is_compared() {
         ("clock", "n2"),
         ("no-guard", "n2"),
         ("certificate", "n2"),
+        ("disk", "n2"),
+        ("in-vain", "n2"),
         ("name", "n2"),
         ("agent-differs", "ocf:heartbeat:pgsql"),
         ("mtu", "network"),
