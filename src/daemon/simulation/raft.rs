@@ -313,6 +313,8 @@ impl Raft {
             if now >= self.beat_at {
                 self.beat(now, out);
             }
+        } else if now >= self.elect_at && !self.voters.contains(&self.me) {
+            self.later(now, jitter); // openraft: who has no vote does not stand either.
         } else if now >= self.elect_at {
             self.raise(self.term + 1);
             self.role = Role::Candidate;
@@ -511,6 +513,8 @@ impl Raft {
                         }
                     }
                 }
+                // Perhaps it has a vote only now, or no longer.
+                self.later(now, jitter);
                 if self.log.len() > upto && seeded(Bug::TruncateOnAppend) {
                     self.truncate(upto);
                     self.synced = self.synced.min(upto);
@@ -550,5 +554,46 @@ impl Raft {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEADER: NodeId = NodeId(1);
+
+    fn says_who_votes(prev: (u64, usize), voters: &[NodeId]) -> Msg {
+        let entry = Entry {
+            term: 1,
+            ..Entry::voters(voters.to_vec())
+        };
+        Msg::Append {
+            term: 1,
+            prev,
+            entries: vec![Arc::new(entry)],
+            commit: 0,
+        }
+    }
+
+    fn stands(raft: &mut Raft, now: u64) -> bool {
+        let mut out = Vec::new();
+        raft.tick(now, 0, &mut out);
+        out.iter()
+            .any(|out| matches!(out, Out::Send(_, Msg::Vote { .. })))
+    }
+
+    #[test]
+    fn who_has_no_vote_does_not_stand_for_election_and_who_gets_one_does() {
+        let both = [LEADER, NodeId(2)];
+        let mut raft = Raft::new(NodeId(2), both.to_vec(), both.to_vec());
+        let mut out = Vec::new();
+        raft.restart(0, 0, false);
+        raft.step(0, 0, LEADER, says_who_votes((0, 0), &[LEADER]), &mut out);
+        assert!(!stands(&mut raft, 100_000));
+        let again = says_who_votes((1, 1), &both);
+        raft.step(100_000, 0, LEADER, again, &mut out);
+        assert!(!stands(&mut raft, 100_001), "it hears its leader");
+        assert!(stands(&mut raft, 200_000));
     }
 }
