@@ -32,7 +32,7 @@ mod resource;
 mod told;
 
 use resource::{Op, Resource};
-use told::{cancelled, execution, not_done, report_pending, withdrawn};
+use told::{cancelled, cancelled_unrecorded, execution, not_done, report_pending, withdrawn};
 
 /// Time as the shell tells it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -345,13 +345,7 @@ impl Machine {
             .get_mut(&op.rsc)
             .and_then(|rsc| rsc.cancel_one(&op, &by, effects));
         if found.is_none() {
-            let report = Report::Cancelled {
-                op,
-                call_id: None,
-                key: None,
-                by: Some(by),
-            };
-            effects.push(Effect::Report(Box::new(report)));
+            effects.push(cancelled_unrecorded(op, by));
         }
     }
 

@@ -117,6 +117,13 @@ impl Memory {
         }
     }
 
+    /// Whether it is a result of this order that is recorded under the operation's own id. A failure is recorded as the last
+    /// one of its resource, and what is there may be of an earlier order.
+    pub(super) fn has_recorded(&self, order: &Order, call_id: i64) -> bool {
+        let of_it = |known: &Execution| known.call_id == call_id && known.key == order.key;
+        self.recurring.iter().any(of_it)
+    }
+
     /// A recurring operation ended for good.
     pub(super) fn cancelled(&mut self, op: &crate::terms::OpKey) {
         self.recurring.retain(|other| other.op != *op);

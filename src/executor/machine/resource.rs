@@ -137,12 +137,13 @@ impl Resource {
         effects: &mut Vec<Effect>,
     ) -> Option<()> {
         if let Some(recurring) = self.recurring.remove(op) {
+            let (order, call_id) = (&recurring.order, recurring.call_id);
+            let recorded = self.memory.has_recorded(order, call_id);
             self.drop_recurring(op, effects);
-            effects.push(cancelled(
-                &recurring.order,
-                recurring.call_id,
-                Some(by.clone()),
-            ));
+            effects.push(match recorded {
+                true => cancelled(order, call_id, Some(by.clone())),
+                false => cancelled_unrecorded(op.clone(), by.clone()),
+            });
             return Some(());
         }
         if op.interval_ms > 0 {

@@ -267,13 +267,25 @@ fn cancel_of_waiting_running_and_unknown() {
     play.go(400, "a_monitor_5000", "");
     assert_eq!(
         play.cancel(500, "a_monitor_5000"),
-        "kill 2; cancelled a_monitor_5000 #2 by 99"
+        "kill 2; cancelled a_monitor_5000 by 99"
     );
     let killed = Outcome {
         killed: true,
         ..Outcome::done(0)
     };
     assert_eq!(play.at(600, Event::Ended(RunId(2), killed)), "");
+}
+
+#[test]
+fn what_never_worked_is_cancelled_whatever_is_recorded_under_its_id() {
+    let mut play = Play::new();
+    play.go(0, "a_monitor_5000", "");
+    play.end(100, 1, 1);
+    assert_eq!(
+        play.cancel(200, "a_monitor_5000"),
+        "cancelled a_monitor_5000 by 99",
+        "a failure has another id, and an entry of an earlier order would stay for ever"
+    );
 }
 
 #[test]

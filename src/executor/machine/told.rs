@@ -25,6 +25,16 @@ pub(super) fn withdrawn(op: OpKey, key: TransitionKey) -> Effect {
     Effect::Report(Box::new(Report::Withdrawn { op, key }))
 }
 
+/// The end of what nothing is recorded of: whatever has its id in the CIB is of something earlier, and goes with it.
+pub(super) fn cancelled_unrecorded(op: OpKey, by: TransitionKey) -> Effect {
+    Effect::Report(Box::new(Report::Cancelled {
+        op,
+        call_id: None,
+        key: None,
+        by: Some(by),
+    }))
+}
+
 pub(super) fn cancelled(order: &Order, call_id: i64, by: Option<TransitionKey>) -> Effect {
     let (op, key) = (order.op.clone(), Some(order.key.clone()));
     Effect::Report(Box::new(Report::Cancelled {
