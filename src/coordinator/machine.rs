@@ -206,6 +206,7 @@ impl Machine {
 
     fn on_authority(&mut self, authority: Authority, cib: Cib, effects: &mut Vec<Effect>) {
         self.cib = cib;
+        effects.push(Effect::Heard);
         if authority == self.authority {
             return;
         }

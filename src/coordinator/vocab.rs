@@ -146,6 +146,11 @@ pub enum Effect {
         /// Number that the transition will have.
         transition: i64,
     },
+    /// A word about its authority was heard: what follows is decided under that one, and what came before was not.
+    Heard,
+    /// From here on an order to that node is for this life of it; for none, when it is not there. What was ordered before this
+    /// was decided for an earlier life.
+    Life(NodeId, Option<u64>),
     /// Let a node run an action. Repeated until the node took it or is lost.
     Order(NodeId, Arc<Order>),
     /// Let a node do something that is not a resource action.
@@ -178,6 +183,25 @@ pub enum Effect {
     },
     /// Something that a person should read in the log and in the timeline.
     Say(String),
+}
+
+impl Effect {
+    /// Whether it acts on the cluster by the right of the authority under which it was decided.
+    pub fn needs_authority(&self) -> bool {
+        match self {
+            Self::Order(..)
+            | Self::Tell(..)
+            | Self::Through(..)
+            | Self::Fence { .. }
+            | Self::Write(..) => true,
+            Self::Heard
+            | Self::Life(..)
+            | Self::Plan { .. }
+            | Self::Condemn(..)
+            | Self::Settled { .. }
+            | Self::Say(_) => false,
+        }
+    }
 }
 
 /// What status shows of the coordinator.

@@ -27,7 +27,7 @@ use crate::alerts;
 use crate::attributes;
 use crate::cib::{self, Cib, Command};
 use crate::clock::{Mono, wall_s};
-use crate::coordinator::{self, Authority, Deed, Peer};
+use crate::coordinator::{self, Authority, Deed};
 use crate::executor;
 use crate::fencer;
 use crate::presence::{self, PeerState};
@@ -76,6 +76,8 @@ pub(super) struct Router {
     /// The CIB as this node sees it: the replicated one, or its own while it is alone.
     pub(super) cib: Cib,
     pub(super) overlay: bool,
+    /// How many changes of its authority the coordinator has not taken in yet: what it decides meanwhile counts for nothing.
+    pub(super) unheard: u32,
     /// Replicated changes up to here are part of `cib`.
     pub(super) index: u64,
     pub(super) stop_deadline_ms: u64,
@@ -369,12 +371,6 @@ impl Router {
             }
             presence::Effect::Peer(id, state) => {
                 let peer = words::peer(state);
-                self.shared.lives.send_modify(|lives| match peer {
-                    Peer::Alive { incarnation } => drop(lives.insert(id, incarnation)),
-                    // It may be heard again in the same life, and then carries out what it was ordered.
-                    Peer::Silent { .. } => {}
-                    Peer::Expired => drop(lives.remove(&id)),
-                });
                 self.coordinator.tell(coordinator::Event::Peer(id, peer));
                 self.tell_fencer_peers().await;
             }
@@ -439,6 +435,7 @@ impl Router {
         }
         let overlay = self.overlay.then(|| self.cib.clone());
         *self.shared.overlay.lock().expect("no panic while held") = overlay;
+        self.unheard += 1;
         self.coordinator
             .tell(coordinator::Event::Authority(authority, self.cib.clone()));
         self.show_attributes().await;
@@ -461,7 +458,19 @@ impl Router {
 
     async fn on_coordinator(&mut self, effect: coordinator::Effect) {
         use coordinator::Effect;
+        if effect.needs_authority() && self.unheard > 0 {
+            tracing::debug!("decided under an authority that is gone: {effect:?}");
+            return;
+        }
         match effect {
+            Effect::Heard => self.unheard = self.unheard.saturating_sub(1),
+            // Not as soon as presence knows it: orders that were decided before are under way to here.
+            Effect::Life(node, life) => self.shared.lives.send_modify(|lives| {
+                match life {
+                    Some(life) => lives.insert(node, life),
+                    None => lives.remove(&node),
+                };
+            }),
             Effect::Order(node, order) => self.order(node, &order).await,
             Effect::Tell(node, key, deed) => self.tell(node, key, deed).await,
             Effect::Through(host, node, key, deed) => {

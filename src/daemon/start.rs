@@ -244,6 +244,7 @@ async fn node(options: &Options) -> anyhow::Result<()> {
         authority: Authority::None,
         cib: state.cib.clone(),
         overlay: false,
+        unheard: 0,
         index: state.index,
         stop_deadline_ms: timing.presence.stop_deadline_ms,
         lost_at: None,

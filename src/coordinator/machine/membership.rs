@@ -47,6 +47,12 @@ impl Machine {
     pub(super) fn on_peer(&mut self, id: NodeId, peer: Peer, effects: &mut Vec<Effect>) {
         let name = self.name_of(id);
         let before = self.peers.insert(id, peer);
+        match peer {
+            Peer::Alive { incarnation } => effects.push(Effect::Life(id, Some(incarnation))),
+            // It may be heard again in the same life, and then carries out what it was ordered.
+            Peer::Silent { .. } => {}
+            Peer::Expired => effects.push(Effect::Life(id, None)),
+        }
         match (before, peer) {
             (Some(Peer::Alive { .. }) | None, Peer::Silent { heard: true }) => {
                 effects.push(Effect::Say(format!("does not hear {name} any more")));

@@ -8,6 +8,8 @@ use crate::graph::{NodeRef, RscRef, Synapse};
 use crate::terms::{AgentName, ExecStatus, OcfExit, OpKey};
 use crate::xml::Element;
 
+mod authority;
+
 mod remote;
 
 struct World {
@@ -81,7 +83,7 @@ impl World {
                     None => self.commit(id, &command),
                 },
                 Effect::Condemn(id, life) => self.condemned.push((id, life)),
-                Effect::Settled { .. } => {}
+                Effect::Settled { .. } | Effect::Life(..) | Effect::Heard => {}
             }
         }
     }

@@ -60,7 +60,13 @@ impl World {
 
     pub(super) fn on_coordinator(&mut self, n: usize, effect: coordinator::Effect) {
         use coordinator::Effect;
+        if effect.needs_authority() && self.nodes[n].unheard > 0 {
+            return;
+        }
         match effect {
+            Effect::Heard => self.nodes[n].unheard = self.nodes[n].unheard.saturating_sub(1),
+            Effect::Life(id, Some(life)) => drop(self.nodes[n].lives.insert(id, life)),
+            Effect::Life(id, None) => drop(self.nodes[n].lives.remove(&id)),
             Effect::Order(to, order) => {
                 if let Some(command) = words::executor_command(&order) {
                     self.order(n, to, order.term, command);
@@ -147,11 +153,6 @@ impl World {
                 node.lost_at = Some(at);
             }
             presence::Effect::Peer(id, state) => {
-                match state {
-                    PeerState::Alive { incarnation } => drop(node.lives.insert(id, incarnation)),
-                    PeerState::Expired => drop(node.lives.remove(&id)),
-                    _ => {}
-                }
                 let peer = words::peer(state);
                 if let coordinator::Peer::Alive { incarnation } = peer {
                     self.heard_life(n, index(id), incarnation);

@@ -89,6 +89,8 @@ pub(super) struct Node {
     pub(super) snapshot: Option<Snapshot>,
     pub(super) cib: Cib,
     pub(super) overlay: bool,
+    /// How many changes of its authority the coordinator's effects have not caught up with.
+    pub(super) unheard: u32,
     pub(super) lost_at: Option<Mono>,
     pub(super) killed: bool,
     pub(super) lease_until: Mono,
@@ -161,6 +163,7 @@ impl Node {
             snapshot: None,
             cib: cib.clone(),
             overlay: false,
+            unheard: 0,
             lost_at: None,
             killed: false,
             lease_until: Mono(0),
@@ -275,6 +278,7 @@ impl World {
         node.applied = start.applied;
         node.answers.retain(|_, (at, _)| *at <= start.applied);
         (node.overlay, node.killed, node.lost_at) = (false, false, None);
+        node.unheard = 0;
         (node.lease_until, node.term_told) = (Mono(0), Term(0));
         node.leadership = Leadership::default();
         node.lives.clear();
@@ -286,6 +290,8 @@ impl World {
         node.wakes = Wakes::default();
         node.idle_until = 0;
         self.truth_daemon_started(n);
+        // What is on disk every part of a daemon knows before its first word.
+        self.term_seen(n);
         if self.scenario.two_node {
             let life = self.draw();
             let node = &mut self.nodes[n];
@@ -602,6 +608,7 @@ impl World {
             self.pledge(n);
         }
         let cib = self.nodes[n].cib.clone();
+        self.nodes[n].unheard += 1;
         self.coordinator(n, coordinator::Event::Authority(authority, cib));
         if let Authority::Leader(_) = authority {
             let view = self.nodes[n].presence.view(self.nodes[n].mono(self.now));

@@ -1,0 +1,47 @@
+//! By which right, and for which life of a node, something is ordered: told in the order in which it was decided.
+
+use super::*;
+
+fn effects(machine: &mut Machine, event: Event) -> Vec<Effect> {
+    let mut effects = Vec::new();
+    machine.step(Mono(1_000), 1_700_000_000, event, &mut effects);
+    effects
+}
+
+#[test]
+fn an_order_is_for_the_life_that_was_known_when_it_was_decided() {
+    let mut w = World::new(&[]);
+    w.lead();
+    let peer = |peer| Event::Peer(NodeId(2), peer);
+    let said = effects(&mut w.machine, peer(Peer::Alive { incarnation: 21 }));
+    let life = |effect: &Effect| match effect {
+        Effect::Life(id, life) => Some((*id, *life)),
+        _ => None,
+    };
+    assert_eq!(
+        said.first().and_then(life),
+        Some((NodeId(2), Some(21))),
+        "before whatever is ordered now"
+    );
+    let said = effects(&mut w.machine, peer(Peer::Silent { heard: true }));
+    assert!(!said.iter().any(|effect| life(effect).is_some()));
+    let said = effects(&mut w.machine, peer(Peer::Expired));
+    assert_eq!(said.iter().find_map(life), Some((NodeId(2), None)));
+}
+
+#[test]
+fn every_word_about_its_authority_is_answered_before_anything_is_decided() {
+    let mut w = World::new(&[]);
+    w.lead();
+    for authority in [
+        Authority::Leader(Term(1)),
+        Authority::Alone(Term(1)),
+        Authority::Alone(Term(1)),
+        Authority::None,
+    ] {
+        let said = effects(&mut w.machine, Event::Authority(authority, w.cib.clone()));
+        assert!(matches!(said.first(), Some(Effect::Heard)), "{said:?}");
+        let heard = said.iter().filter(|it| matches!(it, Effect::Heard));
+        assert_eq!(heard.count(), 1);
+    }
+}
