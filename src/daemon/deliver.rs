@@ -27,7 +27,7 @@ pub(super) const REFUSALS: u32 = 5;
 /// A coordinator is told this often that something will not be done; after that, its own patience ends soon.
 const TELLINGS: u32 = 600;
 
-/// The life that each node which is there is in: an order is for one life of a node only. What was ordered before is
+/// The life that each node which is there is in, as far as the coordinator has heard (`Effect::Life`): an order is for one life of a node only. What was ordered before is
 /// recovered elsewhere, and must not be carried out by the node that comes back, however late it arrives.
 pub(super) type Lives = watch::Sender<BTreeMap<NodeId, u64>>;
 
@@ -105,7 +105,7 @@ pub(super) fn order(
     let (teller, newest) = (teller.clone(), Arc::clone(newest));
     let mut lives = lives.subscribe();
     let Some(life) = lives.borrow().get(&to).copied() else {
-        // Presence has told the coordinator before it decided this, and may not do so again.
+        // The coordinator has heard that before it decided this, and may not hear it again.
         let why = format!("node {to} is not there: nothing is ordered");
         return teller.not_done(command.key().clone(), why);
     };

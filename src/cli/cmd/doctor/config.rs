@@ -87,6 +87,16 @@ fn safety(patient: &Patient<'_>) -> Vec<Finding> {
             command: "crm configure property no-quorum-policy=stop".into(),
         });
     }
+    if several && !options.enable_startup_probes {
+        found.push(Finding {
+            severity: Severity::Danger,
+            kind: "not-probed",
+            object: "enable-startup-probes".into(),
+            what: "enable-startup-probes=false".into(),
+            why: "What still runs on a node that was cut off, or whose daemon was restarted, is not looked for, and may be started twice.",
+            command: "crm configure property enable-startup-probes=true".into(),
+        });
+    }
     if options.maintenance_mode {
         found.push(Finding {
             severity: Severity::Warning,

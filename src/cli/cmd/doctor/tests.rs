@@ -64,7 +64,8 @@ fn report(name: &str) -> NodeReport {
 #[test]
 fn what_the_configuration_lacks_and_what_was_left_in_it_is_found() {
     let options = "<nvpair id='f' name='stonith-enabled' value='false'/>\
-                   <nvpair id='q' name='no-quorum-policy' value='ignore'/>";
+                   <nvpair id='q' name='no-quorum-policy' value='ignore'/>\
+                   <nvpair id='p' name='enable-startup-probes' value='false'/>";
     let db = "<primitive id='db' class='ocf' provider='systole' type='Dummy'/>";
     let constraints = "<rsc_location id='cli-ban-db-on-n2' rsc='db' node='n2' score='-INFINITY'/>\
         <rsc_location id='old' rsc='db'><rule id='r' score='1'>\
@@ -72,6 +73,7 @@ fn what_the_configuration_lacks_and_what_was_left_in_it_is_found() {
     let found = look(&cib(options, db, constraints), None, &[]);
     assert!(has(&found, "no-fencing", "stonith-enabled"));
     assert!(has(&found, "quorum-ignored", "no-quorum-policy"));
+    assert!(has(&found, "not-probed", "enable-startup-probes"));
     assert!(has(&found, "move-left-behind", "cli-ban-db-on-n2"));
     assert!(has(&found, "expired", "old"));
     assert!(has(&found, "no-monitor", "db"));
