@@ -13,7 +13,7 @@
 //! What a node does without a lease is what it said when it was granted, not what the CIB says now: a frozen node does
 //! not read the CIB. It is written to its entry, for the next leader.
 
-use crate::cib::status::node_state::CONNECTION;
+use crate::cib::status::node_state::{CONNECTION, PROBE_ALL};
 use crate::cib::{Cib, Command};
 use crate::seeded::{Bug, seeded};
 use crate::terms::{NodeId, NodeName, Pledge};
@@ -164,8 +164,13 @@ pub(super) fn write(
             }
             let known = state_of(cib, id).and_then(|s| s.get("incarnation"));
             if known != Some(incarnation.to_string().as_str()) && !seeded(Bug::KeepOldHistory) {
-                // A new life of its daemon: what runs there must be looked at again.
+                // A new life of its daemon: what runs there must be looked at again, also where nobody looks for anything that
+                // was never started, unless the machine itself has started anew.
                 commands.extend(forget(&id.to_string()));
+                let reset = state_of(cib, id).is_some_and(is_known_dead);
+                if known.is_some() {
+                    state.set(PROBE_ALL, if reset { "false" } else { "true" });
+                }
             }
         }
     }

@@ -10,6 +10,10 @@ use crate::{
 /// another one stands there, or none.
 pub const CONNECTION: &str = "connection";
 
+/// The attribute of a node's state that says that its history was dropped while something may have run there: it is probed
+/// for everything, whatever `enable-startup-probes` says.
+pub const PROBE_ALL: &str = "probe-all";
+
 /// Which node: its id in the CIB and its name. For remote nodes both are the name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {

@@ -346,6 +346,8 @@ fn all_nodes_join_and_a_new_life_loses_its_history() {
     w.step(Event::Peer(NodeId(2), Peer::Alive { incarnation: 21 }));
     assert!(!history(&w));
     assert_eq!(w.state("2", "incarnation").as_deref(), Some("21"));
+    assert_eq!(w.state("2", "probe-all").as_deref(), Some("true"));
+    assert_eq!(w.state("3", "probe-all"), None, "its first life");
 }
 
 #[test]

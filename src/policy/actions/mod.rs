@@ -61,9 +61,7 @@ pub fn plan(facts: &Facts, constraints: &Constraints, place: &Placement, record:
     make.take_placement();
     make.after_placement();
     make.deferred_checks();
-    if facts.options.enable_startup_probes {
-        make.probes();
-    }
+    make.probes();
     make.clear_removed();
     for rsc in &place.order {
         make.create(*rsc);

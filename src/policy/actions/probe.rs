@@ -30,13 +30,21 @@ fn all_known(facts: &Facts, rsc: RscIdx) -> NodeSet {
 }
 
 impl Make<'_> {
+    /// All nodes, or without startup probes those that came back.
     pub(super) fn probes(&mut self) {
         let facts = self.facts;
+        let all = facts.options.enable_startup_probes;
+        if !all && !facts.nodes.iter().any(|node| node.probe_all) {
+            return;
+        }
         let order = self.place.order.iter();
         let probed: Vec<(RscIdx, NodeSet)> =
             order.map(|rsc| (*rsc, all_known(facts, *rsc))).collect();
         for node in &facts.node_order {
             let node = *node;
+            if !all && !facts.nodes[node].probe_all {
+                continue;
+            }
             let now = &self.plan.now.nodes[node];
             if !now.online {
                 if self.is_remote(node)

@@ -66,6 +66,9 @@ pub struct Node {
     pub needs_reset: bool,
     /// Probes allowed (spec 1 §18.6).
     pub probes_allowed: bool,
+    /// Probed also where nothing is probed at the start: it came back, and what was known of it is forgotten. (not in the
+    /// specification)
+    pub probe_all: bool,
     /// Its history has been read (spec 1 §19).
     pub unpacked: bool,
     /// The designated controller.
@@ -106,6 +109,7 @@ impl Node {
             fenced: false,
             needs_reset: false,
             probes_allowed: true,
+            probe_all: false,
             unpacked: false,
             is_dc: false,
             attributes: NvTable::new(),

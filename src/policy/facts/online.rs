@@ -4,6 +4,7 @@
 use super::node::Node;
 use super::options::QuorumPolicy;
 use super::{Facts, Ticket};
+use crate::cib::status::node_state::PROBE_ALL;
 use crate::policy::index::NodeIdx;
 use crate::policy::nvtable::NvTable;
 use crate::policy::report::Cause;
@@ -59,6 +60,7 @@ fn node_state(facts: &mut Facts, element: &Element, dc_uuid: Option<&str>) {
     node.standby |= text::is_true(node.attributes.get("standby"));
     node.maintenance |= text::is_true(node.attributes.get("maintenance"));
     node.seen = true;
+    node.probe_all = text::is_true(element.get(PROBE_ALL));
     node.unclean = false;
     let seen = Seen::read(element, node, facts.now_s);
     node.shutdown = seen.shutdown;

@@ -82,6 +82,32 @@ fn what_runs_where_it_should_is_left_alone() {
 }
 
 #[test]
+fn without_startup_probes_only_a_node_that_came_back_is_probed() {
+    let probed = |second: &str| {
+        let text = format!(
+            r#"<cib validate-with="pacemaker-4.0" have-quorum="1"><configuration><crm_config><cluster_property_set id="o">
+            <nvpair id="o1" name="stonith-enabled" value="false"/><nvpair id="o2" name="enable-startup-probes" value="false"/>
+            </cluster_property_set></crm_config><nodes><node id="1" uname="n1"/><node id="2" uname="n2"/></nodes>
+            <resources>{}</resources><constraints/></configuration><status>
+            <node_state id="1" uname="n1" in_ccm="true" crmd="online" join="member" expected="member"/>
+            <node_state id="2" uname="n2" in_ccm="true" crmd="online" join="member" expected="member" {second}/></status></cib>"#,
+            primitive("db"),
+        );
+        let cib = read::parse(text.as_bytes(), &read::Limits::default()).expect("well-formed");
+        let outcome = schedule(&cib, &Input::at(1_000));
+        let probes = outcome
+            .graph
+            .actions()
+            .filter(|it| it.key == "db_monitor_0");
+        let on = probes.filter_map(|it| Some(it.node.as_ref()?.name.to_string()));
+        on.collect::<Vec<_>>()
+    };
+    assert!(probed("").is_empty());
+    assert_eq!(probed("probe-all=\"true\""), ["n2"]);
+    assert!(probed("probe-all=\"false\"").is_empty());
+}
+
+#[test]
 fn a_location_constraint_moves_and_is_named_as_the_cause() {
     let prefer = "<rsc_location id=\"prefer\" rsc=\"db\" node=\"h3\" score=\"100\"/>";
     let outcome = decide("", &primitive("db"), prefer, "", &[("db", "h2")]);

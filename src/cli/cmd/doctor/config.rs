@@ -89,11 +89,11 @@ fn safety(patient: &Patient<'_>) -> Vec<Finding> {
     }
     if several && !options.enable_startup_probes {
         found.push(Finding {
-            severity: Severity::Danger,
+            severity: Severity::Warning,
             kind: "not-probed",
             object: "enable-startup-probes".into(),
             what: "enable-startup-probes=false".into(),
-            why: "What still runs on a node that was cut off, or whose daemon was restarted, is not looked for, and may be started twice.",
+            why: "What was started on a new node by somebody else is not looked for, and is started elsewhere a second time.",
             command: "crm configure property enable-startup-probes=true".into(),
         });
     }
