@@ -164,12 +164,11 @@ pub(super) fn write(
             }
             let known = state_of(cib, id).and_then(|s| s.get("incarnation"));
             if known != Some(incarnation.to_string().as_str()) && !seeded(Bug::KeepOldHistory) {
-                // A new life of its daemon: what runs there must be looked at again, also where nobody looks for anything that
-                // was never started, unless the machine itself has started anew.
+                // A new life of its daemon: what runs there must be looked at again, also where nothing is looked for at the
+                // start, and after a fencing, which may have been a person's word.
                 commands.extend(forget(&id.to_string()));
-                let reset = state_of(cib, id).is_some_and(is_known_dead);
                 if known.is_some() {
-                    state.set(PROBE_ALL, if reset { "false" } else { "true" });
+                    state.set(PROBE_ALL, "true");
                 }
             }
         }

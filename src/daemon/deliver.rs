@@ -27,8 +27,9 @@ pub(super) const REFUSALS: u32 = 5;
 /// A coordinator is told this often that something will not be done; after that, its own patience ends soon.
 const TELLINGS: u32 = 600;
 
-/// The life that each node which is there is in, as far as the coordinator has heard (`Effect::Life`): an order is for one life of a node only. What was ordered before is
-/// recovered elsewhere, and must not be carried out by the node that comes back, however late it arrives.
+/// The life that each node which is there is in, as far as the coordinator has heard (`Effect::Life`): an order is for one
+/// life of a node only. What was ordered before is recovered elsewhere, and must not be carried out by the node that comes
+/// back, however late it arrives.
 pub(super) type Lives = watch::Sender<BTreeMap<NodeId, u64>>;
 
 /// Whether this node takes an order: it may run resources, and still lives the life that the order is for.

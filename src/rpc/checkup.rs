@@ -9,6 +9,9 @@ use super::PathStatus;
 /// The name of the request, between nodes and from tools.
 pub const CHECKUP: &str = "checkup";
 
+/// A write to a disk that has not ended after so many milliseconds: the disk hangs.
+pub const DISK_HANGS_MS: u64 = 1_000;
+
 /// What is asked.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckupRequest {

@@ -29,7 +29,7 @@ mod tests;
 pub use admin::{Client, call_all_blocking, call_blocking, serve as serve_tools};
 pub use authorise::{Denied, Grant, authorise};
 pub use authority::{Authority, Issue, NewKey};
-pub use checkup::{CHECKUP, CheckupRequest, NodeReport};
+pub use checkup::{CHECKUP, CheckupRequest, DISK_HANGS_MS, NodeReport};
 pub use common::{Common, make_token};
 pub use enrol::{RemoteConfig, enrol};
 pub use join::{Doorkeeper, Founding, Joining, LIFETIME, good_until, init, join};

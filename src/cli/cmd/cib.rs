@@ -253,7 +253,9 @@ fn show(shell: &mut Shell, entry: &HistoryEntry, xml: bool, full: bool) -> Resul
 fn pretty(patch: &str) -> String {
     match parse(patch.as_bytes(), &Limits::STORED) {
         Ok(element) => write::pretty(&Secrets::default().masked(&element)),
-        Err(why) => format!("what it changed can't be read: {why}"),
+        Err(why) => format!(
+            "what it changed can't be read ({why}); --full prints the whole configuration after it"
+        ),
     }
 }
 

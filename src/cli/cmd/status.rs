@@ -22,7 +22,7 @@ use crate::{
     policy::RscIdx,
     policy::facts::{Facts, Kind},
     raft::{Member, MemberRole},
-    rpc::{ClusterStatus, TrialNote},
+    rpc::{ClusterStatus, DISK_HANGS_MS, TrialNote},
     terms::DateTime,
 };
 
@@ -282,9 +282,8 @@ fn summary(cib: &Cib, facts: &Facts, cluster: Option<&ClusterStatus>) -> Vec<Str
 
 /// That the disk of the node that was asked gets nothing done. The others cannot know that; `crm doctor` asks them all.
 fn hanging_disk(cluster: &ClusterStatus) -> Option<String> {
-    const LONG_MS: u64 = 1_000;
     let busy_ms = cluster.more["disk_busy_ms"].as_u64()?;
-    (busy_ms > LONG_MS).then(|| {
+    (busy_ms > DISK_HANGS_MS).then(|| {
         let busy = crate::terms::span::readable(busy_ms);
         format!("DISK HANGS on this node: a write has not ended for {busy}; look at dmesg")
     })

@@ -632,6 +632,7 @@ fn a_coordinator_for_whose_death_somebody_vouched_lets_go() {
     assert!(w.condemned.contains(&(NodeId(1), 10)));
     w.step(Event::Peer(NodeId(1), Peer::Alive { incarnation: 11 }));
     assert_eq!(w.state("1", "incarnation").as_deref(), Some("11"));
+    assert_eq!(w.state("1", "probe-all").as_deref(), Some("true"));
     w.condemned.clear();
     w.step(Event::Tick);
     assert!(w.condemned.is_empty(), "this life is another one");

@@ -142,6 +142,7 @@ impl History {
 /// What an `lrm_resource` says, whoever reads it: it depends on the element alone.
 #[derive(Debug)]
 pub struct Recorded {
+    /// That of the element, close by: it is asked for with each entry of a large history.
     id: Str,
     /// The element.
     pub element: Element,
@@ -242,7 +243,7 @@ pub(super) struct Marks {
     pub(super) last_failure: bool,
     /// It is under way.
     pub(super) pending: bool,
-    /// No other one of its entry has its task and interval.
+    /// No other one of its entry has its task and interval: known when all of them are read.
     pub(super) sole: bool,
 }
 
@@ -338,6 +339,7 @@ pub(super) fn shared_task(name: &str) -> Str {
     known.map_or_else(|| name.into(), Str::clone)
 }
 
+/// Marks those whose task and interval no other one of the entry has.
 fn mark_sole(ops: &mut [HistoryOp]) {
     // So most entries of a large history are.
     if let [op] = ops {

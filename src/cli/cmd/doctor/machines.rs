@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Finding, Patient, Severity};
 use crate::{
-    rpc::{NodeReport, PathState, PathStatus},
+    rpc::{DISK_HANGS_MS, NodeReport, PathState, PathStatus},
     terms::{DateTime, span},
 };
 
@@ -14,8 +14,6 @@ const SKEW_MS: i64 = 500;
 const BAD_SKEW_MS: i64 = 10_000;
 /// A certificate that ends sooner is told of, in seconds.
 const SOON_S: i64 = 30 * 86_400;
-/// A write to a disk takes less.
-const DISK_MS: u64 = 1_000;
 
 /// All of them.
 pub(super) fn findings(patient: &Patient<'_>) -> Vec<Finding> {
@@ -199,13 +197,13 @@ fn alone(patient: &Patient<'_>, node: &NodeReport) -> Vec<Finding> {
             "systemctl restart systole      (on that node)".into(),
         ));
     }
-    if node.disk_busy_ms > DISK_MS {
+    if node.disk_busy_ms > DISK_HANGS_MS {
         let busy = span::readable(node.disk_busy_ms);
         found.push(finding(
             Severity::Danger,
             "disk",
             format!("the disk of {name} hangs: a write has not ended for {busy}"),
-            "Nothing that it says it has written is there yet, and if it leads, nothing is written at all.",
+            "It confirms nothing that has to be written; if it leads, it falls silent, and another node takes over.",
             "dmesg | tail -50      (on that node)".into(),
         ));
     }
