@@ -7,9 +7,11 @@
 //! that holds their end of the pipe: so the end of the *child* ends the run, not the end of the pipe.
 
 mod holder;
+mod priority;
 pub mod secrets;
 
 pub use holder::cannot_listen;
+pub use priority::favour_this_thread;
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};

@@ -14,7 +14,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use std::{fs, thread};
 
-use futures_util::StreamExt;
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::address::{AddressAttribute, AddressMessage};
 use nix::mount::{MsFlags, mount};
@@ -24,13 +23,16 @@ use nix::sys::socket::{
     sockopt,
 };
 use rtnetlink::MulticastGroup;
-use rtnetlink::packet_core::NetlinkPayload;
+use rtnetlink::packet_core::{NetlinkMessage, NetlinkPayload};
+use rtnetlink::sys::Socket;
+use rtnetlink::sys::protocols::NETLINK_ROUTE;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitOptions};
 use serde::{Deserialize, Serialize};
 
 use super::enclose::make_private;
 use super::wires::Wires;
 use crate::clock;
+use crate::process::favour_this_thread;
 
 /// Where the answering service listens.
 pub(super) const ANSWER_PORT: u16 = 7777;
@@ -309,36 +311,44 @@ fn answer(socket: &UdpSocket, name: &str) {
     }
 }
 
-/// The truth about who has which address when, from the kernel itself.
+/// The truth about who has which address when, from the kernel itself. It gives no moments, so they are taken here, before
+/// anything else on the machine has its turn: a watcher that waits for a processor makes one address overlap another.
 fn watch_addresses() {
-    let Ok(runtime) = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-    else {
-        return;
-    };
-    runtime.block_on(async {
-        let Ok((connection, _handle, mut changes)) =
-            rtnetlink::new_multicast_connection(&[MulticastGroup::Ipv4Ifaddr])
-        else {
-            return;
-        };
-        tokio::spawn(connection);
-        while let Some((message, _)) = changes.next().await {
-            let (address, here) = match message.payload {
-                NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewAddress(a)) => (a, true),
-                NetlinkPayload::InnerMessage(RouteNetlinkMessage::DelAddress(a)) => (a, false),
-                _ => continue,
-            };
-            if let Some(ip) = local(&address) {
-                tell(&News::Address {
-                    ip,
-                    here,
-                    at_us: clock::boot_us(),
-                });
-            }
-        }
+    if let Err(e) = favour_this_thread() {
+        drop(writeln!(
+            io::stderr(),
+            "lab-host: moments may be late, there is no realtime scheduling: {e}"
+        ));
+    }
+    let listening = Socket::new(NETLINK_ROUTE).and_then(|mut socket| {
+        socket.bind_auto()?;
+        socket.add_membership(MulticastGroup::Ipv4Ifaddr as u32)?;
+        Ok(socket)
     });
+    let socket = match listening {
+        Ok(socket) => socket,
+        Err(e) => {
+            drop(writeln!(
+                io::stderr(),
+                "lab-host: addresses cannot be watched: {e}"
+            ));
+            return;
+        }
+    };
+    while let Ok((bytes, _)) = socket.recv_from_full() {
+        let at_us = clock::boot_us();
+        let Ok(message) = NetlinkMessage::<RouteNetlinkMessage>::deserialize(&bytes) else {
+            continue;
+        };
+        let (address, here) = match message.payload {
+            NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewAddress(a)) => (a, true),
+            NetlinkPayload::InnerMessage(RouteNetlinkMessage::DelAddress(a)) => (a, false),
+            _ => continue,
+        };
+        if let Some(ip) = local(&address) {
+            tell(&News::Address { ip, here, at_us });
+        }
+    }
 }
 
 fn local(address: &AddressMessage) -> Option<Ipv4Addr> {

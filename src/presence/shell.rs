@@ -112,7 +112,10 @@ pub fn spawn(settings: Settings) -> std::io::Result<(Handle, mpsc::UnboundedRece
     std::thread::Builder::new()
         .name("presence".into())
         .spawn(move || {
-            favour_this_thread();
+            // The lease must be renewed on a loaded machine, too.
+            if let Err(e) = crate::process::favour_this_thread() {
+                tracing::debug!("presence runs without realtime scheduling: {e}");
+            }
             let runtime = match tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()
@@ -131,20 +134,6 @@ pub fn spawn(settings: Settings) -> std::io::Result<(Handle, mpsc::UnboundedRece
             });
         })?;
     Ok((handle, effects_out))
-}
-
-/// Realtime scheduling where it is permitted: the lease must be renewed on a loaded machine, too.
-fn favour_this_thread() {
-    use thread_priority::{
-        RealtimeThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy,
-        set_thread_priority_and_policy, thread_native_id,
-    };
-    let priority =
-        ThreadPriority::from_posix(thread_priority::ScheduleParams { sched_priority: 10 });
-    let policy = ThreadSchedulePolicy::Realtime(RealtimeThreadSchedulePolicy::RoundRobin);
-    if let Err(e) = set_thread_priority_and_policy(thread_native_id(), priority, policy) {
-        tracing::debug!("presence runs without realtime scheduling: {e:?}");
-    }
 }
 
 async fn run(
