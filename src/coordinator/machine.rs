@@ -49,6 +49,8 @@ pub struct Machine {
     cib: Cib,
     members: BTreeMap<NodeId, NodeName>,
     peers: BTreeMap<NodeId, Peer>,
+    /// The newest life in which each node was heard, known here before it is recorded.
+    lives: BTreeMap<NodeId, u64>,
     /// The life of each node that fencing has ended, known here before it is recorded.
     ended: BTreeMap<NodeId, u64>,
     /// What nodes said that they do without a lease.
@@ -87,8 +89,18 @@ struct Transition {
     leave_last: Option<TransitionKey>,
     /// Nodes that actions of this graph, already begun, take down.
     downed: Vec<String>,
-    /// Which life of its node each fencing that has begun is to end.
-    shots: BTreeMap<ActionId, Option<u64>>,
+    /// What each fencing that has begun is to end.
+    shots: BTreeMap<ActionId, Shot>,
+}
+
+/// Which life a fencing is to end. Whatever was heard before it was ordered is over when it has been carried out, so a node
+/// that was heard in a new life, and fell silent before that was recorded, is fenced once.
+#[derive(Debug, Clone, Copy, Default)]
+struct Shot {
+    /// The newest one that was heard of.
+    life: Option<u64>,
+    /// The one that the node's entry had.
+    entry: Option<u64>,
 }
 
 /// Why a write was made.
@@ -116,6 +128,7 @@ impl Machine {
             cib: Cib::empty(),
             members: BTreeMap::new(),
             peers: BTreeMap::new(),
+            lives: BTreeMap::new(),
             ended: BTreeMap::new(),
             pledges: BTreeMap::new(),
             state: State::Idle,
@@ -142,6 +155,7 @@ impl Machine {
             Event::Members(members) => {
                 self.members = members.into_iter().collect();
                 self.peers.retain(|id, _| self.members.contains_key(id));
+                self.lives.retain(|id, _| self.members.contains_key(id));
                 self.ended.retain(|id, _| self.members.contains_key(id));
                 self.ensure_nodes(effects);
             }
@@ -224,6 +238,7 @@ impl Machine {
         match authority {
             Authority::None => {
                 self.peers.clear();
+                self.lives.clear();
                 self.ended.clear();
                 self.pledges.clear();
             }

@@ -48,7 +48,10 @@ impl Machine {
         let name = self.name_of(id);
         let before = self.peers.insert(id, peer);
         match peer {
-            Peer::Alive { incarnation } => effects.push(Effect::Life(id, Some(incarnation))),
+            Peer::Alive { incarnation } => {
+                self.lives.insert(id, incarnation);
+                effects.push(Effect::Life(id, Some(incarnation)));
+            }
             // It may be heard again in the same life, and then carries out what it was ordered.
             Peer::Silent { .. } => {}
             Peer::Expired => effects.push(Effect::Life(id, None)),
@@ -267,6 +270,12 @@ impl Machine {
     pub(super) fn life_of(&self, name: &NodeName) -> Option<u64> {
         let state = join::state_of(&self.cib, self.id_of(name)?)?;
         state.get("incarnation")?.parse().ok()
+    }
+
+    /// In which life a node was heard last, else as its entry has it.
+    pub(super) fn newest_life_of(&self, name: &NodeName) -> Option<u64> {
+        let heard = self.id_of(name).and_then(|id| self.lives.get(&id).copied());
+        heard.or_else(|| self.life_of(name))
     }
 
     /// A life is over: from now on its last words count for nothing here, also before that is recorded.

@@ -145,11 +145,14 @@ impl Machine {
                     self.fail(action.id, "no quorum: nobody is fenced", effects);
                     return;
                 }
-                let life = self.life_of(&target);
+                let shot = Shot {
+                    life: self.newest_life_of(&target),
+                    entry: self.life_of(&target),
+                };
                 let State::Walking(t) = &mut self.state else {
                     return;
                 };
-                t.shots.insert(action.id, life);
+                t.shots.insert(action.id, shot);
                 let timeout_ms = t.walk.graph.fencing_timeout.ms;
                 let what = action.meta("stonith_action").unwrap_or("reboot").to_owned();
                 effects.push(Effect::Say(format!("fences {target} ({what})")));
@@ -303,11 +306,12 @@ impl Machine {
         let Some(node) = action.node.clone() else {
             return;
         };
-        let meant = t.shots.get(&id).copied().flatten();
+        let shot = t.shots.get(&id).copied().unwrap_or_default();
+        let entry = self.life_of(&node.name);
         match result {
             // It is back, and nobody can say whether that was before or after it was shot: what ran in the life that was
             // to end was forgotten when the new one joined. Should that be dead, it is silent, and is fenced for itself.
-            Ok(by) if self.life_of(&node.name) != meant => {
+            Ok(by) if entry != shot.entry && entry != shot.life => {
                 let name = &node.name;
                 effects.push(Effect::Say(format!(
                     "{name} was fenced by {by}, and is back in another life"
@@ -322,13 +326,13 @@ impl Machine {
                     self.confirm(id);
                     return;
                 }
-                if let (Some(id), Some(life)) = (self.id_of(&node.name), meant)
+                if let (Some(id), Some(life)) = (self.id_of(&node.name), shot.life)
                     && !seeded(Bug::CondemnForgotten)
                 {
                     self.condemn(id, life, effects);
                 }
                 let commands = match self.id_of(&node.name) {
-                    Some(_) => join::fenced(&node.uuid, &node.name, meant, &by),
+                    Some(_) => join::fenced(&node.uuid, &node.name, shot.life, &by),
                     None => join::remote_fenced(&node.name, &by, self.now_s),
                 };
                 self.write_for(&action, commands, effects);
