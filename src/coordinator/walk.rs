@@ -29,8 +29,27 @@ pub(super) struct Walk {
     /// Synapses that wait for an action.
     then: BTreeMap<ActionId, Vec<usize>>,
     by_action: BTreeMap<ActionId, usize>,
-    /// What may begin: in the order of the graph, whatever the order of results.
-    ready: BTreeSet<usize>,
+    /// What may begin, in the order in which it does, whatever the order of results.
+    ready: BTreeSet<Turn>,
+}
+
+/// When a synapse begins among those that may. What takes something down goes before all else: what moves waits for it,
+/// and a node that is alone has to have stopped everything in time, also when it has a thousand probes to run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Turn {
+    later: bool,
+    /// Its place in the graph.
+    synapse: usize,
+}
+
+impl Turn {
+    fn of(graph: &Graph, synapse: usize) -> Self {
+        let task = graph.synapses[synapse].action.task.as_str();
+        Self {
+            later: !matches!(task, "stop" | "demote"),
+            synapse,
+        }
+    }
 }
 
 /// How much may be in flight at once.
@@ -62,7 +81,7 @@ impl Walk {
             }
             open_inputs.push(open);
             if open == 0 {
-                ready.insert(i);
+                ready.insert(Turn::of(&graph, i));
             }
         }
         let states = vec![State::Open; graph.synapses.len()];
@@ -87,8 +106,8 @@ impl Walk {
         deadline: impl Fn(&Action) -> Mono,
     ) -> Option<Action> {
         let below_batch = limits.batch == 0 || self.in_flight.len() < limits.batch;
-        let i = self.ready.iter().copied().find(|&i| {
-            let synapse = &self.graph.synapses[i];
+        let turn = self.ready.iter().copied().find(|turn| {
+            let synapse = &self.graph.synapses[turn.synapse];
             if floor.is_some_and(|floor| i64::from(synapse.priority) < floor) {
                 return false;
             }
@@ -100,16 +119,22 @@ impl Walk {
             synapse.action.kind == ActionKind::Pseudo
                 || (below_batch && self.node_has_room(&synapse.action, limits))
         })?;
-        self.ready.remove(&i);
-        let action = self.graph.synapses[i].action.clone();
-        self.in_flight.insert(i, deadline(&action));
+        self.ready.remove(&turn);
+        let action = self.graph.synapses[turn.synapse].action.clone();
+        self.in_flight.insert(turn.synapse, deadline(&action));
         Some(action)
     }
 
     /// Whether something could begin but for what is held.
     pub(super) fn waits_for(&self, held: &BTreeSet<String>) -> bool {
-        let mut ready = self.ready.iter().map(|&i| &self.graph.synapses[i].action);
-        ready.any(|action| brings_up_one_of(held, action))
+        self.ready_actions()
+            .any(|action| brings_up_one_of(held, action))
+    }
+
+    fn ready_actions(&self) -> impl Iterator<Item = &Action> {
+        self.ready
+            .iter()
+            .map(|turn| &self.graph.synapses[turn.synapse].action)
     }
 
     /// Whether a probe of any instance of this resource is under way or about to be: it may find one that is promoted, left
@@ -117,8 +142,8 @@ impl Walk {
     fn is_probed(&self, action: &Action) -> bool {
         let base = |a: &Action| a.rsc.as_ref().map(|rsc| rsc.id.base().to_owned());
         let of = base(action);
-        let soon = self.ready.iter().chain(self.in_flight.keys());
-        soon.map(|&i| &self.graph.synapses[i].action)
+        self.ready_actions()
+            .chain(self.in_flight())
             .any(|a| a.task == "monitor" && a.interval_ms() == 0 && base(a) == of)
     }
 
@@ -188,7 +213,7 @@ impl Walk {
         for &t in self.then.get(&id).into_iter().flatten() {
             self.open_inputs[t] -= 1;
             if self.open_inputs[t] == 0 && self.states[t] == State::Open {
-                self.ready.insert(t);
+                self.ready.insert(Turn::of(&self.graph, t));
             }
         }
     }
@@ -204,7 +229,7 @@ impl Walk {
     }
 
     fn leave(&mut self, i: usize, to: State) {
-        self.ready.remove(&i);
+        self.ready.remove(&Turn::of(&self.graph, i));
         self.in_flight.remove(&i);
         self.states[i] = to;
     }

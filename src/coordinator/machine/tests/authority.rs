@@ -45,3 +45,16 @@ fn every_word_about_its_authority_is_answered_before_anything_is_decided() {
         assert_eq!(heard.count(), 1);
     }
 }
+
+/// A node that is alone has little time for its stops, and may have a thousand probes to run.
+#[test]
+fn what_is_stopped_has_its_turn_before_what_is_looked_at() {
+    let mut w = World::new(&[]);
+    w.lead();
+    w.step(Event::Authority(Authority::Alone(Term(1)), w.cib.clone()));
+    let mut graph: Vec<_> = (1..=20).map(|id| run(id, "monitor", 1, &[])).collect();
+    graph.push(run(21, "stop", 1, &[]));
+    w.plan(graph);
+    let tasks: Vec<&str> = w.orders.iter().map(|o| o.action.task.as_str()).collect();
+    assert_eq!(tasks, ["stop", "monitor", "monitor", "monitor"]);
+}
