@@ -75,10 +75,6 @@ impl Watch {
         if now < self.lease_until {
             return Verdict::Wait(self.lease_until);
         }
-        if self.keep {
-            return Verdict::Wait(now.plus(1_000));
-        }
-        let silent_at = self.fed_at.plus(SILENCE_MS);
         if self.may_run.is_empty() {
             // Nothing runs here: only a daemon that is gone for good ends the watch.
             return if now < self.stop_by.plus(IDLE_MS) || now < self.fed_at.plus(IDLE_MS) {
@@ -87,6 +83,10 @@ impl Watch {
                 Verdict::Leave
             };
         }
+        if self.keep {
+            return Verdict::Wait(now.plus(1_000));
+        }
+        let silent_at = self.fed_at.plus(SILENCE_MS);
         // A life of the daemon that never held a lease has no deadline of its own yet.
         let until = if self.lease_until == Mono(0) {
             silent_at
@@ -194,6 +194,24 @@ mod tests {
         watch.hear(Mono(2_100), Word::Gone("vip".into()));
         assert!(matches!(watch.look(Mono(2_600)), Verdict::Wait(_)));
         assert!(matches!(watch.look(Mono(62_500)), Verdict::Leave));
+    }
+
+    #[test]
+    fn what_runs_on_without_a_lease_is_guarded_and_nothing_is_not() {
+        let mut watch = Watch::default();
+        let keep = |until| {
+            Word::Lease(Lease {
+                until,
+                stop_by: until + 500,
+                keep: true,
+            })
+        };
+        watch.hear(Mono(1_000), keep(2_000));
+        watch.hear(Mono(1_000), may_run("vip"));
+        assert!(matches!(watch.look(Mono(99_000)), Verdict::Wait(_)));
+        watch.hear(Mono(99_000), Word::Gone("vip".into()));
+        assert!(matches!(watch.look(Mono(100_000)), Verdict::Wait(_)));
+        assert_eq!(watch.look(Mono(159_000)), Verdict::Leave);
     }
 
     /// The daemon says the lease first; should that ever be the other way round, nothing is stopped for it at once.
