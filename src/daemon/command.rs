@@ -61,7 +61,8 @@ struct Node {
     /// Name of this node; the host's if not given
     #[arg(long)]
     name: Option<String>,
-    /// Where this node listens and the others find it, ADDRESS[:PORT]; one for each network, the preferred one first
+    /// Where this node listens and the others find it, ADDRESS[:PORT] (5405); one for each network, the preferred one first.
+    /// The nodes of a cluster reach each other there over TCP, at this port and, for leases, the next one
     #[arg(long = "address", value_name = "ADDRESS", required = true)]
     addresses: Vec<String>,
 }
