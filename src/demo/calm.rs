@@ -12,9 +12,10 @@ use std::time::Duration;
 use clap::Parser;
 use serde::Serialize;
 
-use super::cluster::{Cluster, ClusterError, Prober};
+use super::cluster::{Cluster, Prober};
 use super::enclose::{Side, enclose};
-use super::lab::{CLIENT, Lab, LabError, Plan};
+use super::failure::Failure;
+use super::lab::{CLIENT, Lab, Plan};
 use crate::clock::{self, Mono};
 
 const VIP: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 100);
@@ -58,19 +59,6 @@ struct Args {
     json: bool,
 }
 
-/// Failed to do the work itself.
-#[derive(Debug, thiserror::Error)]
-enum CalmError {
-    #[error(transparent)]
-    Cluster(#[from] ClusterError),
-    #[error(transparent)]
-    Lab(#[from] LabError),
-    #[error("failed to write: {0}")]
-    Write(#[from] io::Error),
-    #[error("failed to write JSON: {0}")]
-    Json(#[from] serde_json::Error),
-}
-
 /// What came of it.
 #[derive(Debug, Default, Serialize)]
 struct Report {
@@ -94,7 +82,7 @@ impl Report {
         self.suspicions.is_empty() && self.fencings == 0
     }
 
-    fn tell(&self, json: bool) -> Result<(), CalmError> {
+    fn tell(&self, json: bool) -> Result<(), Failure> {
         let mut out = io::stdout();
         if json {
             return Ok(writeln!(out, "{}", serde_json::to_string_pretty(self)?)?);
@@ -140,7 +128,7 @@ pub(super) fn main(words: &[&str]) -> u8 {
     }
 }
 
-fn calm(args: &Args) -> Result<bool, CalmError> {
+fn calm(args: &Args) -> Result<bool, Failure> {
     let lab = Lab::build(Plan {
         hosts: args.hosts,
         program: std::env::current_exe()?,

@@ -13,6 +13,7 @@ pub mod service;
 
 mod calm;
 mod chaos;
+mod failure;
 mod fence;
 mod init;
 mod report;

@@ -10,8 +10,9 @@ use std::time::Duration;
 use clap::{Parser, ValueEnum};
 use rustix::process::Signal;
 
-use super::cluster::{Cluster, ClusterError, Prober};
+use super::cluster::{Cluster, Prober};
 use super::enclose::{Side, enclose};
+use super::failure::Failure;
 use super::lab::{Lab, Plan};
 use super::report::{Idle, Moment, Round, Spread, Summary, log_line, timeline};
 use crate::clock;
@@ -126,21 +127,6 @@ impl Fault {
     }
 }
 
-/// Failed to show the demo.
-#[derive(Debug, thiserror::Error)]
-enum DemoError {
-    #[error(transparent)]
-    Cluster(#[from] ClusterError),
-    #[error(transparent)]
-    Lab(#[from] super::lab::LabError),
-    #[error(transparent)]
-    Service(#[from] super::service::ServiceError),
-    #[error("failed to write: {0}")]
-    Write(#[from] io::Error),
-    #[error("failed to write JSON: {0}")]
-    Json(#[from] serde_json::Error),
-}
-
 pub(super) fn main(words: &[&str]) -> u8 {
     let args = match Args::try_parse_from(std::iter::once(&"systole demo").chain(words)) {
         Ok(args) => args,
@@ -192,7 +178,7 @@ struct Show<'a> {
 }
 
 /// True if every round ended with somebody answering, and nobody ever twice.
-fn demo(args: &Args) -> Result<bool, DemoError> {
+fn demo(args: &Args) -> Result<bool, Failure> {
     let voice = Voice { json: args.json };
     super::service::check(args.example.name())?;
     let program = std::env::current_exe()?;
@@ -231,7 +217,7 @@ fn tell_logs(lab: &Lab) -> io::Result<()> {
     Ok(())
 }
 
-fn play(args: &Args, voice: &Voice, lab: &Lab, begun: u64) -> Result<bool, DemoError> {
+fn play(args: &Args, voice: &Voice, lab: &Lab, begun: u64) -> Result<bool, Failure> {
     let cluster = Cluster::found(lab, args.profile.as_deref())?;
     cluster.await_all_online(20_000)?;
     voice.say(&format!(
@@ -290,7 +276,7 @@ fn play(args: &Args, voice: &Voice, lab: &Lab, begun: u64) -> Result<bool, DemoE
     Ok(good)
 }
 
-fn round(show: &Show<'_>) -> Result<Round, DemoError> {
+fn round(show: &Show<'_>) -> Result<Round, Failure> {
     let (lab, cluster, prober) = (show.lab, show.cluster, show.prober);
     let fault = show.args.fault;
     let active = victim(show)?;
@@ -373,7 +359,7 @@ fn round(show: &Show<'_>) -> Result<Round, DemoError> {
 }
 
 /// The active host of this round, after a move if another one was asked for.
-fn victim(show: &Show<'_>) -> Result<String, DemoError> {
+fn victim(show: &Show<'_>) -> Result<String, Failure> {
     let active = show.prober.await_answer(30_000)?;
     let leader = show.cluster.leader(&active);
     let leads = leader.as_ref() == Some(&active);
@@ -395,7 +381,7 @@ fn victim(show: &Show<'_>) -> Result<String, DemoError> {
     Ok(wanted)
 }
 
-fn inject(show: &Show<'_>, active: &str) -> Result<(), DemoError> {
+fn inject(show: &Show<'_>, active: &str) -> Result<(), Failure> {
     match show.args.fault {
         Fault::Crash => show.lab.crash(active)?,
         Fault::Cut => show.lab.cut(active)?,
@@ -422,7 +408,7 @@ fn inject(show: &Show<'_>, active: &str) -> Result<(), DemoError> {
 }
 
 /// All hosts on, plugged in, running and online again.
-fn restore(show: &Show<'_>) -> Result<(), DemoError> {
+fn restore(show: &Show<'_>) -> Result<(), Failure> {
     for host in show.lab.names() {
         if show.lab.is_on(&host) {
             show.lab.heal(&host)?;
@@ -509,8 +495,8 @@ fn moments(
 }
 
 /// Proportional memory and CPU of each daemon.
-fn idle(show: &Show<'_>) -> Result<Vec<Idle>, DemoError> {
-    let ticks = |host: &str, pid: i32| -> Result<u64, DemoError> {
+fn idle(show: &Show<'_>) -> Result<Vec<Idle>, Failure> {
+    let ticks = |host: &str, pid: i32| -> Result<u64, Failure> {
         let stat = show
             .cluster
             .run(host, &["cat", &format!("/proc/{pid}/stat")])?
@@ -613,7 +599,7 @@ fn tell_summary(voice: &Voice, summary: &Summary) -> io::Result<()> {
 }
 
 /// A shell in the laboratory, or a long wait when nobody sits at a terminal.
-fn keep(show: &Show<'_>) -> Result<(), DemoError> {
+fn keep(show: &Show<'_>) -> Result<(), Failure> {
     let lab = show.lab;
     let host = lab
         .names()

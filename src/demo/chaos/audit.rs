@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::client::COUNT;
-use super::{Chaos, ChaosError, VIP};
+use super::{Chaos, Failure, VIP};
 use crate::clock::{self, Mono};
 use crate::xml::{Limits, parse};
 
@@ -62,7 +62,7 @@ impl Sample {
 
 impl Chaos<'_> {
     /// Waits until all is as it should be; what is not so in the end, or should never have been.
-    pub(super) fn audit(&mut self, since: Mono) -> Result<Option<String>, ChaosError> {
+    pub(super) fn audit(&mut self, since: Mono) -> Result<Option<String>, Failure> {
         if let Some(never) = self.never() {
             return Ok(Some(never));
         }

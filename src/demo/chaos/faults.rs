@@ -9,7 +9,7 @@ use rustix::process::Signal;
 use super::super::lab::CLIENT;
 use super::super::rough::Rough;
 use super::audit::IT_COUNTS;
-use super::{Chaos, ChaosError};
+use super::{Chaos, Failure};
 use crate::clock::Mono;
 
 /// A fault that a host, its daemon, its cable or its disk can have.
@@ -125,7 +125,7 @@ impl Fault {
 
 impl Chaos<'_> {
     /// Draws a fault and a host, and breaks it.
-    pub(super) fn break_something(&mut self, now: Mono) -> Result<(), ChaosError> {
+    pub(super) fn break_something(&mut self, now: Mono) -> Result<(), Failure> {
         let fault = self.draw();
         let names = self.lab.names();
         let host = names[self.below(names.len() as u64) as usize].clone();
@@ -210,7 +210,7 @@ impl Chaos<'_> {
     }
 
     /// Those of the asked faults that this machine can make; tried on the client's cable.
-    pub(super) fn try_out(&mut self) -> Result<(), ChaosError> {
+    pub(super) fn try_out(&mut self) -> Result<(), Failure> {
         let asked = match self.args.only.as_slice() {
             [] => Fault::value_variants(),
             some => some,
@@ -241,7 +241,7 @@ impl Chaos<'_> {
     }
 
     /// Ends a lasting fault. A host that lost its power meanwhile has a new cable and no processes.
-    pub(super) fn heal(&mut self, fault: Fault, host: &str) -> Result<(), ChaosError> {
+    pub(super) fn heal(&mut self, fault: Fault, host: &str) -> Result<(), Failure> {
         match fault {
             Fault::DiskFull => {
                 let _ = std::fs::remove_file(self.lab.disk(host).join(FILLER));
@@ -271,7 +271,7 @@ impl Chaos<'_> {
 
     /// Makes a host's disk one that can only be read, or the end of that. It is refused as long as a process that still
     /// ends has a file open.
-    fn seal(&self, host: &str, sealed: bool) -> Result<(), ChaosError> {
+    fn seal(&self, host: &str, sealed: bool) -> Result<(), Failure> {
         let disk = self.lab.disk(host);
         let only = if sealed {
             MsFlags::MS_RDONLY
@@ -282,7 +282,7 @@ impl Chaos<'_> {
             let none: Option<&str> = None;
             match mount(none, &disk, none, MsFlags::MS_REMOUNT | only, none) {
                 Err(nix::Error::EBUSY) => std::thread::sleep(std::time::Duration::from_millis(10)),
-                done => return done.map_err(ChaosError::Disk),
+                done => return done.map_err(Failure::Disk),
             }
         }
         Ok(self.say(&format!(

@@ -31,9 +31,10 @@ use serde::Serialize;
 use self::audit::{Sample, Seen};
 use self::client::Client;
 use self::faults::Fault;
-use super::cluster::{Cluster, ClusterError, Prober};
+use super::cluster::{Cluster, Prober};
 use super::enclose::{Side, enclose};
-use super::lab::{Lab, LabError, Plan};
+use super::failure::Failure;
+use super::lab::{Lab, Plan};
 use crate::clock::Mono;
 
 const VIP: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 100);
@@ -97,24 +98,6 @@ struct Args {
     list: bool,
 }
 
-/// Failed to do the work itself.
-#[derive(Debug, thiserror::Error)]
-enum ChaosError {
-    #[error(transparent)]
-    Cluster(#[from] ClusterError),
-    #[error(transparent)]
-    Lab(#[from] LabError),
-    #[error("failed to write: {0}")]
-    Write(#[from] io::Error),
-    #[error("failed to write JSON: {0}")]
-    Json(#[from] serde_json::Error),
-    #[error("failed to make the hosts' disks: {0}")]
-    Disk(nix::Error),
-    /// A machine of one's own does not do what it should.
-    #[error("{0}")]
-    Machine(String),
-}
-
 /// What came of it.
 #[derive(Debug, Default, Serialize)]
 struct Report {
@@ -145,7 +128,7 @@ impl Report {
     }
 
     /// Prints it; whether nothing was violated.
-    fn tell(&self, json: bool) -> Result<bool, ChaosError> {
+    fn tell(&self, json: bool) -> Result<bool, Failure> {
         if json {
             writeln!(io::stdout(), "{}", serde_json::to_string_pretty(self)?)?;
             return Ok(self.violations.is_empty());
@@ -208,7 +191,7 @@ pub(super) fn main(words: &[&str]) -> u8 {
     }
 }
 
-fn chaos(args: &Args) -> Result<bool, ChaosError> {
+fn chaos(args: &Args) -> Result<bool, Failure> {
     for number in 1..=args.hosts {
         let disk = format!("/run/systole-lab/host{number}/disk");
         std::fs::create_dir_all(&disk)?;
@@ -220,7 +203,7 @@ fn chaos(args: &Args) -> Result<bool, ChaosError> {
             flags,
             Some(DISK),
         )
-        .map_err(ChaosError::Disk)?;
+        .map_err(Failure::Disk)?;
     }
     let lab = Lab::build(Plan {
         hosts: args.hosts,
@@ -316,7 +299,7 @@ impl Chaos<'_> {
         self.dice.random_range(0..n)
     }
 
-    fn run(&mut self) -> Result<(), ChaosError> {
+    fn run(&mut self) -> Result<(), Failure> {
         let end = self.begun.plus(self.args.minutes * 60_000);
         while Mono::now() < end && self.report.goes_on(self.args.rounds) {
             self.round()?;
@@ -325,7 +308,7 @@ impl Chaos<'_> {
         Ok(())
     }
 
-    fn round(&mut self) -> Result<(), ChaosError> {
+    fn round(&mut self) -> Result<(), Failure> {
         let until = Mono::now().plus(self.args.round * 1000);
         let stop = AtomicBool::new(false);
         let client = self.client;
@@ -360,7 +343,7 @@ impl Chaos<'_> {
     }
 
     /// Everything is healed, and then the cluster has to be as if nothing had been.
-    fn settle(&mut self) -> Result<(), ChaosError> {
+    fn settle(&mut self) -> Result<(), Failure> {
         let since = Mono::now();
         for (_, fault, host) in std::mem::take(&mut self.lasting) {
             self.heal(fault, &host)?;
@@ -393,7 +376,7 @@ impl Chaos<'_> {
     }
 
     /// What an administrator and systemd would do: hosts are switched on again, daemons are started again.
-    fn look_after(&mut self, now: Mono) -> Result<(), ChaosError> {
+    fn look_after(&mut self, now: Mono) -> Result<(), Failure> {
         for host in self.lab.names() {
             if self.disk_takes_nothing(&host) {
                 self.disk_spoilt_at.insert(host, now);
@@ -449,7 +432,7 @@ impl Chaos<'_> {
         self.violated(format!("the daemon of {host} died by itself:\n{log}"))
     }
 
-    fn start(&mut self, host: &str) -> Result<(), ChaosError> {
+    fn start(&mut self, host: &str) -> Result<(), Failure> {
         self.gone_since.remove(host);
         self.on_purpose.remove(host);
         match self.cluster.start_daemon(host) {
@@ -484,7 +467,7 @@ impl Chaos<'_> {
         writeln!(io::stderr(), "--- whole logs are in {}", kept.display())
     }
 
-    fn tell(mut self) -> Result<bool, ChaosError> {
+    fn tell(mut self) -> Result<bool, Failure> {
         let cut = |(_, text): &(u64, String)| text.ends_with("has no power");
         self.report.fenced = self.lab.switch_log().iter().filter(|one| cut(one)).count();
         let (acknowledged, doubtful) = self.client.counts();
@@ -493,7 +476,7 @@ impl Chaos<'_> {
         self.report.tell(self.args.json)
     }
 
-    fn signal(&self, host: &str, signal: Signal) -> Result<(), ChaosError> {
+    fn signal(&self, host: &str, signal: Signal) -> Result<(), Failure> {
         match self.cluster.signal_daemon(host, signal) {
             Err(_) if !self.lab.is_on(host) => Ok(()),
             done => Ok(done?),

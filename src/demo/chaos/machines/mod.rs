@@ -22,7 +22,7 @@ use rand::{RngExt, SeedableRng};
 
 use self::reach::Reach;
 use super::faults::Fault;
-use super::{Args, ChaosError, Report, TICK};
+use super::{Args, Failure, Report, TICK};
 use crate::clock::Mono;
 
 /// A machine answers within this time, or does not.
@@ -49,7 +49,7 @@ struct Machines<'a> {
 }
 
 /// Breaks the machines that `--on` names; whether all audits passed.
-pub(super) fn chaos(args: &Args) -> Result<bool, ChaosError> {
+pub(super) fn chaos(args: &Args) -> Result<bool, Failure> {
     let mut machines = Machines::look(args)?;
     machines.ask_first()?;
     machines.ask(&machines.hosts[0], &["begin"])?;
@@ -57,13 +57,13 @@ pub(super) fn chaos(args: &Args) -> Result<bool, ChaosError> {
     // Whatever went wrong, both are tried.
     let (online, ended) = (machines.take_back(), machines.somewhere(&["end"]));
     done?;
-    online.and(ended).map_err(ChaosError::Machine)?;
+    online.and(ended).map_err(Failure::Machine)?;
     machines.report.tell(args.json)
 }
 
 impl<'a> Machines<'a> {
     /// Whether all of this can be done there, before anything is.
-    fn look(args: &'a Args) -> Result<Self, ChaosError> {
+    fn look(args: &'a Args) -> Result<Self, Failure> {
         let faults = match args.only.as_slice() {
             [] => Fault::harmless(),
             some => some.to_vec(),
@@ -77,7 +77,7 @@ impl<'a> Machines<'a> {
             let all = Fault::value_variants().iter();
             let can = all.filter(|fault| fault.is_for_machines());
             let can: Vec<String> = can.map(|fault| fault.name()).collect();
-            return Err(ChaosError::Machine(format!(
+            return Err(Failure::Machine(format!(
                 "these faults are for the laboratory only: {}; machines can have --only {}",
                 never.join(", "),
                 can.join(",")
@@ -85,7 +85,7 @@ impl<'a> Machines<'a> {
         }
         let mut machines = Self {
             args,
-            reach: Reach::new(&args.reach).map_err(ChaosError::Machine)?,
+            reach: Reach::new(&args.reach).map_err(Failure::Machine)?,
             hosts: args.on.clone(),
             ports: String::new(),
             addresses: BTreeMap::new(),
@@ -114,7 +114,7 @@ impl<'a> Machines<'a> {
         }
         machines.learn()?;
         if let Some(wrong) = machines.settled() {
-            return Err(ChaosError::Machine(format!(
+            return Err(Failure::Machine(format!(
                 "the cluster is not well, and is not broken further: {wrong}"
             )));
         }
@@ -123,7 +123,7 @@ impl<'a> Machines<'a> {
     }
 
     /// Who the members are, and what they run.
-    fn learn(&mut self) -> Result<(), ChaosError> {
+    fn learn(&mut self) -> Result<(), Failure> {
         let text = self.ask(&self.hosts[0], &["status"])?;
         let status: serde_json::Value = serde_json::from_str(&text)?;
         let mut ports = std::collections::BTreeSet::new();
@@ -146,18 +146,18 @@ impl<'a> Machines<'a> {
         let strangers: Vec<&str> = strangers.map(String::as_str).collect();
         if !strangers.is_empty() {
             let members: Vec<&str> = self.addresses.keys().map(String::as_str).collect();
-            return Err(ChaosError::Machine(format!(
+            return Err(Failure::Machine(format!(
                 "{} is no member of this cluster: its members are {}; --on takes their names, and --reach leads there",
                 strangers.join(", "),
                 members.join(", ")
             )));
         }
-        self.resources = self.alone().map_err(ChaosError::Machine)?;
+        self.resources = self.alone().map_err(Failure::Machine)?;
         Ok(())
     }
 
     /// Somebody has to want this.
-    fn ask_first(&self) -> Result<(), ChaosError> {
+    fn ask_first(&self) -> Result<(), Failure> {
         let faults: Vec<String> = self.faults.iter().map(|fault| fault.name()).collect();
         self.say(&format!(
             "breaks {} for {} min: {}. Their services will be interrupted, nodes put into standby and perhaps fenced. \
@@ -171,7 +171,7 @@ impl<'a> Machines<'a> {
             return Ok(());
         }
         if !io::stdin().is_terminal() {
-            return Err(ChaosError::Machine(
+            return Err(Failure::Machine(
                 "nobody can be asked whether that is wanted: say --yes".to_owned(),
             ));
         }
@@ -181,16 +181,16 @@ impl<'a> Machines<'a> {
         if line.trim() == "break" {
             return Ok(());
         }
-        Err(ChaosError::Machine("nothing was done".to_owned()))
+        Err(Failure::Machine("nothing was done".to_owned()))
     }
 
     fn say(&self, text: &str) -> io::Result<()> {
         super::say(self.args.json, self.begun, text)
     }
 
-    fn ask(&self, host: &str, words: &[&str]) -> Result<String, ChaosError> {
+    fn ask(&self, host: &str, words: &[&str]) -> Result<String, Failure> {
         let answer = self.reach.ask(host, words, ANSWER);
-        answer.map_err(ChaosError::Machine)
+        answer.map_err(Failure::Machine)
     }
 
     /// Asks one after another until one does it.
@@ -220,7 +220,7 @@ impl<'a> Machines<'a> {
         self.dice.random_range(0..n.max(1))
     }
 
-    fn run(&mut self) -> Result<(), ChaosError> {
+    fn run(&mut self) -> Result<(), Failure> {
         let fenced = self.fencings();
         let end = self.begun.plus(self.args.minutes * 60_000);
         while Mono::now() < end && self.report.goes_on(self.args.rounds) {
@@ -231,11 +231,11 @@ impl<'a> Machines<'a> {
         Ok(())
     }
 
-    fn round(&mut self) -> Result<(), ChaosError> {
+    fn round(&mut self) -> Result<(), Failure> {
         let until = Mono::now().plus(self.args.round * 1000);
         let stop = AtomicBool::new(false);
         let (reach, hosts) = (
-            Reach::new(&self.args.reach).map_err(ChaosError::Machine)?,
+            Reach::new(&self.args.reach).map_err(Failure::Machine)?,
             self.hosts.clone(),
         );
         let seed = self.dice.random();
@@ -261,7 +261,7 @@ impl<'a> Machines<'a> {
     }
 
     /// Draws a fault and a host, and breaks it, as long as more than half stay whole.
-    fn break_something(&mut self, now: Mono) -> Result<(), ChaosError> {
+    fn break_something(&mut self, now: Mono) -> Result<(), Failure> {
         self.broken.retain(|_, until| *until > now);
         let (fault, host) = (self.below(self.faults.len()), self.below(self.hosts.len()));
         let (fault, host) = (self.faults[fault], self.hosts[host].clone());
@@ -309,9 +309,9 @@ impl<'a> Machines<'a> {
     }
 
     /// Everything has healed, and then the cluster has to be as if nothing had been.
-    fn settle(&mut self) -> Result<(), ChaosError> {
+    fn settle(&mut self) -> Result<(), Failure> {
         let since = Mono::now();
-        self.take_back().map_err(ChaosError::Machine)?;
+        self.take_back().map_err(Failure::Machine)?;
         let until = since.plus(SETTLED_MS);
         let wrong = loop {
             if let Some(never) = self.never() {
