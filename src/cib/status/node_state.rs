@@ -10,6 +10,9 @@ use crate::{
 /// another one stands there, or none.
 pub const CONNECTION: &str = "connection";
 
+/// The attribute of a remote node's state that says which member holds the connection to it, or held the last one.
+pub const CONNECTION_HOST: &str = "connection_host";
+
 /// The attribute of a node's state that says that its history was dropped while something may have run there: it is probed
 /// for everything, whatever `enable-startup-probes` says.
 pub const PROBE_ALL: &str = "probe-all";

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{mpsc, watch};
 
 use super::vocab::Attempt;
-use crate::cib::status::node_state::{CONNECTION, Place};
+use crate::cib::status::node_state::{CONNECTION, CONNECTION_HOST, PROBE_ALL, Place};
 use crate::cib::{self, Cib, Command, Op, Target};
 use crate::clock::wall_s;
 use crate::daemon::deliver::Teller;
@@ -22,8 +22,7 @@ use crate::rpc::{Stamp, ToRemote};
 use crate::terms::{ExecStatus, NodeName, OpKey, Term, TransitionKey};
 use crate::xml::{Element, xpath::literal};
 
-/// Attributes of a node's state for people and for the next host.
-const HOST: &str = "connection_host";
+/// The attribute of a node's state that says in which life it was when somebody connected last.
 const LIFE: &str = "incarnation";
 
 /// Writes for one connection.
@@ -161,7 +160,10 @@ fn stamp_in(cib: &Cib, node: &NodeName) -> Option<Stamp> {
 pub(in crate::daemon) fn host_of(cib: &Cib, node: &NodeName) -> Option<NodeName> {
     let state = state_of(cib, node)?;
     let there = state.get("in_ccm").is_some_and(|since| since != "0");
-    state.get(HOST).filter(|_| there).map(NodeName::from)
+    state
+        .get(CONNECTION_HOST)
+        .filter(|_| there)
+        .map(NodeName::from)
 }
 
 /// The writes by which a connection becomes the one that counts. In a new life of the remote node's daemon nobody knows
@@ -187,15 +189,20 @@ fn entering(
     }
     let since = known.and_then(|state| state.get("in_ccm"));
     let since = since.filter(|since| *since != "0").map(str::to_owned);
-    let state = place(node)
+    let mut state = place(node)
         .element()
         .with("in_ccm", since.unwrap_or_else(|| wall_s().to_string()))
         .with("join", "member")
         .with("expected", "member")
         .with("node_fenced", "0")
-        .with(LIFE, life)
-        .with(HOST, host.as_str())
+        .with(LIFE, &life)
+        .with(CONNECTION_HOST, host.as_str())
         .with(CONNECTION, stamp.to_string());
+    let before = known.and_then(|state| state.get(LIFE));
+    if before.is_some_and(|before| before != life) {
+        // Also where nothing is looked for at the start: it may run there.
+        state.set(PROBE_ALL, "true");
+    }
     commands.push(Command::modify("status", state).or_create());
     Ok(commands)
 }
@@ -326,6 +333,9 @@ mod tests {
         let state = state_of(&second, &node()).expect("there");
         assert!(state.child("lrm").is_none());
         assert_eq!(state.get("remote_node"), Some("true"));
+        assert_eq!(state.get(PROBE_ALL), Some("true"));
+        let first = state_of(&first, &node()).expect("there");
+        assert_eq!(first.get(PROBE_ALL), None, "its first life");
     }
 
     #[test]

@@ -48,6 +48,7 @@ fn node_state(facts: &mut Facts, element: &Element, dc_uuid: Option<&str>) {
     let Some(at) = facts.find_node(id, element.get("uname")) else {
         return;
     };
+    facts.nodes[at].probe_all = text::is_true(element.get(PROBE_ALL));
     if facts.nodes[at].pacemaker_remote {
         facts.nodes[at].fenced = text::at_least(element.get("node_fenced"), 0) != 0;
         return;
@@ -60,7 +61,6 @@ fn node_state(facts: &mut Facts, element: &Element, dc_uuid: Option<&str>) {
     node.standby |= text::is_true(node.attributes.get("standby"));
     node.maintenance |= text::is_true(node.attributes.get("maintenance"));
     node.seen = true;
-    node.probe_all = text::is_true(element.get(PROBE_ALL));
     node.unclean = false;
     let seen = Seen::read(element, node, facts.now_s);
     node.shutdown = seen.shutdown;
