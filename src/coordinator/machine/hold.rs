@@ -3,6 +3,7 @@
 //! beside it (S9): it waits until the result is here, which asks the policy again. Nothing else waits, no fencing, no stop.
 
 use super::*;
+use crate::cib::status::node_state::CONNECTION_HOST;
 use crate::xml::Element;
 
 impl Machine {
@@ -50,18 +51,30 @@ impl Machine {
     }
 
     /// Resources that nothing may bring up now. A node that is not heard takes nothing away that could be waited for, and
-    /// one that is heard has been asked for an account of what is recorded.
+    /// one that is heard has been asked for an account of what is recorded; a remote node by the member that is connected.
     pub(super) fn held(&self) -> BTreeSet<String> {
         if self.foreign.is_empty() || !matches!(self.authority, Authority::Leader(_)) {
             return BTreeSet::new();
         }
-        let heard = |node: &str| {
-            let mut peers = self.peers.iter();
-            peers.any(|(id, peer)| id.to_string() == node && matches!(peer, Peer::Alive { .. }))
-        };
-        let going = self.foreign.iter().filter(|(node, _)| heard(node));
+        let going = self.foreign.iter().filter(|(node, _)| self.hears(node));
         let going = going.map(|(_, rsc)| RscId::from(rsc.as_str()).base().to_owned());
         what_follows(self.cib.configuration(), going.collect())
+    }
+
+    /// Whether the node with this id, or the member that is connected to it, is there.
+    fn hears(&self, node: &str) -> bool {
+        let alive = |id: &NodeId| matches!(self.peers.get(id), Some(Peer::Alive { .. }));
+        if let Ok(id) = node.parse().map(NodeId)
+            && self.members.contains_key(&id)
+        {
+            return alive(&id);
+        }
+        let states = self.cib.status();
+        let state = states.and_then(|all| all.child_by_id("node_state", node));
+        let connected = state.filter(|state| state.get("in_ccm").is_some_and(|it| it != "0"));
+        let host = connected.and_then(|state| state.get(CONNECTION_HOST));
+        host.and_then(|host| self.id_of(&NodeName::from(host)))
+            .is_some_and(|id| alive(&id))
     }
 }
 

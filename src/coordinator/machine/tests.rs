@@ -9,6 +9,7 @@ use crate::terms::{AgentName, ExecStatus, OcfExit, OpKey};
 use crate::xml::Element;
 
 mod authority;
+mod hold;
 mod lives;
 mod remote;
 
@@ -453,51 +454,6 @@ fn a_node_accounts_for_what_a_coordinator_before_left_under_way() {
     w.step(Event::Peer(NodeId(2), Peer::Alive { incarnation: 20 }));
     let op = OpKey::new("vip", "start", 0);
     assert_eq!(w.told, [(NodeId(2), Deed::Account(op))]);
-}
-
-#[test]
-fn what_is_ordered_after_a_stop_of_a_coordinator_before_waits_for_its_result() {
-    let mut w = World::new(&[]);
-    let read = |text: &str| crate::xml::parse(text, &crate::xml::Limits::CIB).expect("XML");
-    for id in ["vip", "web"] {
-        let text = format!(r#"<primitive id="{id}" class="ocf" provider="systole" type="Dummy"/>"#);
-        w.write(&Command::modify("resources", read(&text)).or_create());
-    }
-    let order = read(r#"<rsc_order id="vip-web" first="vip" then="web"/>"#);
-    w.write(&Command::modify("constraints", order).or_create());
-    w.lead();
-    w.plan(vec![run(1, "start", 1, &[])]);
-    let start = Arc::clone(&w.orders[0]);
-    w.result(&start, 0);
-    w.plan(vec![run(1, "stop", 1, &[])]);
-    let stop = Arc::clone(&w.orders[1]);
-    let pending = |w: &mut World| w.reported(&stop, ExecStatus::Pending, 193);
-    w.step(Event::Authority(Authority::None, w.cib.clone()));
-    pending(&mut w);
-    w.step(Event::Authority(Authority::Leader(Term(4)), w.cib.clone()));
-    for id in 1..=3 {
-        let incarnation = u64::from(id) * 10;
-        w.step(Event::Peer(NodeId(id), Peer::Alive { incarnation }));
-    }
-    let of = |id: u32, rsc: &str| {
-        let mut start = run(id, "start", 2, &[]);
-        start.action.rsc.as_mut().expect("a resource").id = rsc.into();
-        start
-    };
-    w.plan(vec![of(1, "web"), of(2, "other")]);
-    let ordered = |w: &World| {
-        let ids = w.orders[2..].iter().map(|o| o.action.rsc.clone());
-        ids.map(|rsc| rsc.expect("a resource").id.to_string())
-            .collect::<Vec<_>>()
-    };
-    assert_eq!(ordered(&w), ["other"], "the policy thinks that vip stays");
-    let (other, questions) = (Arc::clone(&w.orders[2]), w.asked.len());
-    w.result(&other, 0);
-    assert_eq!(w.asked.len(), questions, "it is not done, it waits");
-    w.result(&stop, 0);
-    assert_eq!(w.asked.len(), questions + 1, "now the policy knows");
-    w.plan(vec![of(1, "web")]);
-    assert_eq!(ordered(&w), ["other", "web"]);
 }
 
 #[test]

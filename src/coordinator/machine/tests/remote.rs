@@ -3,7 +3,7 @@
 use super::*;
 
 /// The same on remote node `r`, whose connection h2 holds.
-fn run_on_remote(id: u32, task: &str) -> Synapse {
+pub(super) fn run_on_remote(id: u32, task: &str) -> Synapse {
     let mut synapse = run(id, task, 2, &[]);
     synapse.action.router = synapse.action.node.take().map(|node| node.name);
     synapse.action.node = Some(NodeRef {
