@@ -107,6 +107,12 @@ fn count() -> Command {
     command
 }
 
+/// Whether a write adds one to the client's counter.
+pub(super) fn counts(command: &Command) -> bool {
+    let named = |input: &Element| input.descendants().any(|e| e.id() == Some(COUNTER));
+    command.flags.from_zero && command.input.as_ref().is_some_and(named)
+}
+
 fn take_back() -> Command {
     let every =
         format!("//rsc_location[@id='{MOVE}']|//instance_attributes[starts-with(@id,'{STANDBY}')]");

@@ -1,8 +1,8 @@
 //! The cluster at rest: whether it is, and what must hold then.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashSet};
 
-use super::client::COUNTER;
+use super::client::{COUNTER, counts};
 use super::world::World;
 use crate::coordinator::Authority;
 use crate::policy;
@@ -100,12 +100,8 @@ impl World {
             }
         }
         for node in self.living() {
-            let mut seen = BTreeSet::new();
-            let mut last: BTreeMap<u64, u64> = BTreeMap::new();
-            for write in node.raft.log.iter().filter_map(|e| e.write.as_ref()) {
-                seen.insert((write.client, write.seq));
-                last.insert(write.client, write.seq);
-            }
+            let log = node.raft.log.iter().filter_map(|e| e.write.as_ref());
+            let seen: HashSet<_> = log.map(|write| (write.client, write.seq)).collect();
             if let Some(lost) = self
                 .checks
                 .acknowledged
@@ -118,23 +114,19 @@ impl World {
                 ));
             }
         }
-        let counted = |write: &&super::raft::Write| {
-            let input = write.command.input.as_ref();
-            input.is_some_and(|input| input.descendants().any(|e| e.id() == Some(COUNTER)))
-        };
         let log = any.raft.log.iter();
-        let counts: BTreeSet<_> = log
+        let counted: BTreeSet<_> = log
             .filter_map(|entry| entry.write.as_ref())
-            .filter(counted)
+            .filter(|write| counts(&write.command))
             .map(|write| (write.client, write.seq))
             .collect();
         let root = any.state.root();
         let value = root.descendants().find(|e| e.id() == Some(COUNTER));
         let value = value.and_then(|pair| pair.get("value")).unwrap_or("0");
-        if value != counts.len().to_string() {
+        if value != counted.len().to_string() {
             return Some(format!(
                 "S5: {} writes that add one are in the log, and they came to {value}",
-                counts.len()
+                counted.len()
             ));
         }
         let digest = any.state.digest();

@@ -138,7 +138,8 @@ pub(super) struct World {
     pub(super) now: u64,
     rng: u64,
     ids: u64,
-    queue: BTreeMap<(u64, u64), Happens>,
+    /// In boxes: a tree moves what it holds about, and some of it is large.
+    queue: BTreeMap<(u64, u64), Box<Happens>>,
     pub(super) nodes: Vec<Node>,
     pub(super) scenario: Scenario,
     pub(super) first: Cib,
@@ -264,7 +265,7 @@ impl World {
 
     pub(super) fn at(&mut self, at: u64, what: Happens) {
         let id = self.next_id();
-        self.queue.insert((at, id), what);
+        self.queue.insert((at, id), Box::new(what));
     }
 
     pub(super) fn tell(&mut self, n: usize, after: u64, word: Word) {
@@ -329,7 +330,7 @@ impl World {
             }
             self.now = at;
             self.counters.events += 1;
-            self.happens(id, what);
+            self.happens(id, *what);
             if let Some(wrong) = self.checks.wrong.take() {
                 self.show_status();
                 return Some(wrong);
@@ -419,8 +420,8 @@ impl World {
                 }
                 if node.paused_until > self.now {
                     // Ids keep the order of what waits.
-                    self.queue
-                        .insert((node.paused_until, id), Happens::Word(n, life, word));
+                    let again = Box::new(Happens::Word(n, life, word));
+                    self.queue.insert((node.paused_until, id), again);
                 } else {
                     self.word(n, word);
                 }
@@ -431,8 +432,8 @@ impl World {
                     return;
                 }
                 if node.paused_until > self.now {
-                    self.queue
-                        .insert((node.paused_until, id), Happens::Arrives(n, from, net));
+                    let again = Box::new(Happens::Arrives(n, from, net));
+                    self.queue.insert((node.paused_until, id), again);
                 } else {
                     self.word(n, Word::Net(from, net));
                 }
