@@ -46,6 +46,7 @@ fn comments(element: &Element) -> String {
         .map(|text| match text.trim() {
             // crmsh keeps the sign in the comment.
             text if text.starts_with('#') => format!("{text}\n"),
+            "" => "#\n".to_owned(),
             text => format!("# {text}\n"),
         })
         .collect()

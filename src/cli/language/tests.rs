@@ -52,10 +52,10 @@ fn words() {
     assert_eq!(statements[1].comments, ["x"]);
 }
 
-/// XML has no two hyphens in a comment, people have whole lines of them.
+/// XML has no two hyphens in a comment, people have whole lines of them; and of signs.
 #[test]
-fn comments_may_have_hyphens() {
-    for line in ["----- web servers ---", "a--b", "--", "-"] {
+fn comments_may_have_hyphens_and_signs() {
+    for line in ["----- web servers ---", "a--b", "--", "-", "#", "# a", ""] {
         let document = load(&format!("# {line}\nprimitive p Dummy"));
         let shown = show(&document);
         assert_eq!(show(&load(&shown)), shown);
