@@ -1,6 +1,6 @@
 //! The cluster at rest: whether it is, and what must hold then.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 
 use super::client::{COUNTER, counts};
 use super::world::World;
@@ -101,7 +101,7 @@ impl World {
         }
         for node in self.living() {
             let log = node.raft.log.iter().filter_map(|e| e.write.as_ref());
-            let seen: HashSet<_> = log.map(|write| (write.client, write.seq)).collect();
+            let seen: BTreeSet<_> = log.map(|write| (write.client, write.seq)).collect();
             if let Some(lost) = self
                 .checks
                 .acknowledged
