@@ -62,7 +62,7 @@ pub fn run(shell: &mut Shell, doctor: &Doctor) -> Result<(), Failure> {
     let facts = super::facts_of(&cib);
     let (cluster, nodes) = if shell.access.live() {
         let cluster = super::cluster::cluster_status(shell)?;
-        let nodes = reports(shell, &facts, &cluster)?;
+        let nodes = reports(shell, request(&facts, &cluster))?;
         (Some(cluster), nodes)
     } else {
         (None, Vec::new())
@@ -104,20 +104,24 @@ pub(crate) fn examine(patient: &Patient<'_>) -> Vec<Finding> {
     found
 }
 
-fn reports(
-    shell: &mut Shell,
-    facts: &Facts,
-    cluster: &ClusterStatus,
-) -> Result<Vec<NodeReport>, Failure> {
+/// What is asked of each node: what it has of all that the configuration names.
+fn request(facts: &Facts, cluster: &ClusterStatus) -> CheckupRequest {
     let agents = facts.rscs.iter().filter(|rsc| rsc.is_primitive());
     let mut agents: Vec<String> = agents.filter_map(agent).collect();
     agents.sort();
     agents.dedup();
     let names = cluster.members.iter().map(|it| it.name.to_string());
-    let request = CheckupRequest {
+    CheckupRequest {
         agents,
         names: names.collect(),
-    };
+    }
+}
+
+/// What each node says of itself.
+pub(super) fn reports(
+    shell: &mut Shell,
+    request: CheckupRequest,
+) -> Result<Vec<NodeReport>, Failure> {
     let body = serde_json::to_value(request).unwrap_or_default();
     match shell
         .access
