@@ -14,7 +14,7 @@ use crate::cib::{Cib, Command};
 use crate::clock::Mono;
 use crate::graph::{Action, ActionId, ActionKind, Graph};
 use crate::seeded::{Bug, seeded};
-use crate::terms::{NodeId, NodeName, Pledge, RscId, Term, TransitionKey};
+use crate::terms::{NodeId, NodeName, OpKey, Pledge, RscId, Term, TransitionKey};
 
 mod failure;
 mod hold;
@@ -70,6 +70,8 @@ pub struct Machine {
     fencing_failures: BTreeMap<NodeName, u32>,
     /// Where a stop or demote that somebody else ordered is under way: node, resource.
     foreign: BTreeSet<(String, String)>,
+    /// Our own stops and demotions, by node and resource, that were given up when the node fell silent.
+    given_up: BTreeMap<(String, String), (OpKey, TransitionKey)>,
     now_s: i64,
 }
 
@@ -142,6 +144,7 @@ impl Machine {
             recheck_at: None,
             fencing_failures: BTreeMap::new(),
             foreign: BTreeSet::new(),
+            given_up: BTreeMap::new(),
             now_s: 0,
         }
     }
@@ -234,6 +237,7 @@ impl Machine {
         self.recheck_at = None;
         self.fencing_failures.clear();
         self.repeats.end();
+        self.given_up.clear();
         self.find_foreign();
         match authority {
             Authority::None => {

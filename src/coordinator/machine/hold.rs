@@ -1,6 +1,7 @@
-//! What a coordinator before this one has taken away, as far as that is still under way: a stop that nobody in the graph
-//! waits for, since the policy may have decided to leave the resource where it is. What is ordered after it must not start
-//! beside it (S9): it waits until the result is here, which asks the policy again. Nothing else waits, no fencing, no stop.
+//! What a coordinator before this one has taken away, or this one before the node fell silent for a moment, as far as that is
+//! still under way: a stop that nobody in the graph waits for, since the policy may have decided to leave the resource where
+//! it is. What is ordered after it must not start beside it (S9): it waits until the result is here, which asks the policy
+//! again. Nothing else waits, no fencing, no stop.
 
 use super::*;
 use crate::cib::status::node_state::CONNECTION_HOST;
@@ -36,6 +37,29 @@ impl Machine {
         }
     }
 
+    /// A stop is out to a node that fell silent, and may be carried out all the same. What a remote node is asked for is
+    /// only what is recorded (`daemon/remote/write.rs`), so nobody would ever tell of one that never arrived there.
+    pub(super) fn give_up(&mut self, action: &Action, key: &TransitionKey) {
+        let takes_away = matches!(action.task.as_str(), "stop" | "demote");
+        if let (true, None, Some(node), Some(rsc)) =
+            (takes_away, &action.router, &action.node, &action.rsc)
+        {
+            let op = OpKey::new(rsc.id.clone(), action.task.clone(), action.interval_ms());
+            let at = (node.uuid.clone(), rsc.id.to_string());
+            self.given_up.insert(at, (op, key.clone()));
+        }
+    }
+
+    /// What became of an order is known.
+    pub(super) fn settle_given_up(&mut self, key: &TransitionKey) {
+        self.given_up.retain(|_, (_, given_up)| given_up != key);
+    }
+
+    /// In another life of a node nothing of the one before is carried out.
+    pub(super) fn forget_given_up(&mut self, id: NodeId) {
+        self.given_up.retain(|(node, _), _| *node != id.to_string());
+    }
+
     /// The history of a node, or of resources there, is gone.
     pub(super) fn look_again_for_foreign(&mut self) {
         if !self.foreign.is_empty() {
@@ -53,10 +77,12 @@ impl Machine {
     /// Resources that nothing may bring up now. A node that is not heard takes nothing away that could be waited for, and
     /// one that is heard has been asked for an account of what is recorded; a remote node by the member that is connected.
     pub(super) fn held(&self) -> BTreeSet<String> {
-        if self.foreign.is_empty() || !matches!(self.authority, Authority::Leader(_)) {
+        let nothing = self.foreign.is_empty() && self.given_up.is_empty();
+        if nothing || !matches!(self.authority, Authority::Leader(_)) {
             return BTreeSet::new();
         }
-        let going = self.foreign.iter().filter(|(node, _)| self.hears(node));
+        let going = self.foreign.iter().chain(self.given_up.keys());
+        let going = going.filter(|(node, _)| self.hears(node));
         let going = going.map(|(_, rsc)| RscId::from(rsc.as_str()).base().to_owned());
         what_follows(self.cib.configuration(), going.collect())
     }

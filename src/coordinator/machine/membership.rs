@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::seeded::{Bug, seeded};
-use crate::terms::OpKey;
 
 impl Machine {
     /// What a new coordinator writes first: who it is, that there is quorum, and which nodes exist.
@@ -49,7 +48,9 @@ impl Machine {
         let before = self.peers.insert(id, peer);
         match peer {
             Peer::Alive { incarnation } => {
-                self.lives.insert(id, incarnation);
+                if self.lives.insert(id, incarnation) != Some(incarnation) {
+                    self.forget_given_up(id);
+                }
                 effects.push(Effect::Life(id, Some(incarnation)));
             }
             // It may be heard again in the same life, and then carries out what it was ordered.
@@ -144,6 +145,7 @@ impl Machine {
                 target_rc: action.target_rc(),
                 uuid: self.uuid.clone(),
             };
+            self.give_up(action, &key);
             if let Some(command) = failure::begun(action, &key) {
                 self.write(Purpose::Other, command, effects);
             }
@@ -188,6 +190,13 @@ impl Machine {
     /// Lets a node say what became of operations that are recorded as under way there, and that nobody here waits for:
     /// who ordered them is gone, or gave up, and perhaps the order never arrived.
     pub(super) fn ask_for_accounts(&self, id: NodeId, effects: &mut Vec<Effect>) {
+        let given_up = self
+            .given_up
+            .iter()
+            .filter(|((node, _), _)| *node == id.to_string());
+        for (op, key) in given_up.map(|(_, order)| order) {
+            effects.push(Effect::Tell(id, key.clone(), Deed::Account(op.clone())));
+        }
         let resources = join::state_of(&self.cib, id)
             .and_then(|state| state.descend(&["lrm", "lrm_resources"]))
             .into_iter()
@@ -195,6 +204,9 @@ impl Machine {
         for rsc in resources {
             let entries = rsc.children().filter_map(|op| outcome::read(rsc.id()?, op));
             for entry in entries.filter(outcome::Entry::is_pending) {
+                if self.given_up.values().any(|(_, key)| *key == entry.key) {
+                    continue;
+                }
                 let waited_for = match (&self.state, self.ours(&entry.key)) {
                     (State::Walking(t), Some(action)) => t.walk.is_in_flight(action),
                     _ => false,

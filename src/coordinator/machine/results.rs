@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::seeded::{Bug, seeded};
-use crate::terms::{ExecStatus, OpKey};
+use crate::terms::ExecStatus;
 
 impl Machine {
     pub(super) fn on_cib(&mut self, before: &Cib, after: Cib, effects: &mut Vec<Effect>) {
@@ -89,6 +89,7 @@ impl Machine {
         if entry.is_pending() {
             return;
         }
+        self.settle_given_up(&entry.key);
         let name = self.name_of_uuid(node);
         let failed = entry.failed() && !seeded(Bug::FailedIsDone);
         let what = format!(
@@ -148,6 +149,7 @@ impl Machine {
         why: &str,
         effects: &mut Vec<Effect>,
     ) {
+        self.settle_given_up(key);
         let Some(id) = self.ours(key) else { return };
         let State::Walking(t) = &mut self.state else {
             return;

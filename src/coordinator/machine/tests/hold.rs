@@ -4,7 +4,7 @@ use super::*;
 
 /// `vip` and `web`, which is ordered after it; this node coordinates.
 fn vip_then_web() -> World {
-    let mut w = World::new(&[]);
+    let mut w = World::new(&[("stonith-enabled", "true")]);
     let read = |text: &str| crate::xml::parse(text, &crate::xml::Limits::CIB).expect("XML");
     for id in ["vip", "web"] {
         let text = format!(r#"<primitive id="{id}" class="ocf" provider="systole" type="Dummy"/>"#);
@@ -90,4 +90,44 @@ fn a_stop_on_a_remote_node_is_waited_for_while_somebody_is_connected_to_it() {
     connected(&mut w, "0");
     w.plan(vec![start(1, "web")]);
     assert_eq!(w.ordered_from(1), ["other", "web"], "nobody would tell");
+}
+
+/// `vip` runs on h2; while its stop is out h2 is not heard for a moment, and the policy leaves `vip` where it is.
+fn stop_given_up() -> (World, Arc<Order>) {
+    let mut w = vip_then_web();
+    w.plan(vec![run(1, "start", 2, &[])]);
+    let up = Arc::clone(&w.orders[0]);
+    w.result(&up, 0);
+    w.plan(vec![run(1, "stop", 2, &[])]);
+    let stop = Arc::clone(&w.orders[1]);
+    w.step(Event::Peer(NodeId(2), Peer::Silent { heard: true }));
+    w.step(Event::Peer(NodeId(2), Peer::Alive { incarnation: 20 }));
+    w.plan(vec![]); // asked for before it was heard again
+    w.plan(vec![start(1, "web"), start(2, "other")]);
+    assert_eq!(w.ordered_from(2), ["other"]);
+    (w, stop)
+}
+
+#[test]
+fn a_stop_that_was_given_up_is_waited_for_when_its_node_is_heard_again() {
+    let (mut w, stop) = stop_given_up();
+    let op = OpKey::new("vip", "stop", 0);
+    assert_eq!(w.told, [(NodeId(2), Deed::Account(op))]);
+    let questions = w.asked.len();
+    w.result(&stop, 0);
+    let other = Arc::clone(&w.orders[2]);
+    w.result(&other, 0);
+    assert_eq!(w.asked.len(), questions + 1, "now the policy knows");
+    w.plan(vec![start(1, "web")]);
+    assert_eq!(w.ordered_from(2), ["other", "web"]);
+}
+
+#[test]
+fn a_stop_that_was_given_up_and_never_arrived_holds_nothing() {
+    let (mut w, stop) = stop_given_up();
+    w.step(Event::NotDone {
+        key: stop.key.clone(),
+        why: "nobody knows of it".into(),
+    });
+    assert_eq!(w.ordered_from(2), ["other", "web"]);
 }
