@@ -44,10 +44,12 @@ fn comments(element: &Element) -> String {
     let comments = element.nodes().iter().filter_map(|node| node.as_comment());
     comments
         .map(|text| match text.trim() {
-            // crmsh keeps the sign in the comment.
-            text if text.starts_with('#') => format!("{text}\n"),
-            "" => "#\n".to_owned(),
-            text => format!("# {text}\n"),
+            heading if heading.starts_with("##") => format!("{heading}\n"),
+            // crmsh keeps the sign in the comment; read again, it is gone.
+            text => match text.trim_start_matches(|c: char| c == '#' || c.is_whitespace()) {
+                "" => "#\n".to_owned(),
+                text => format!("# {text}\n"),
+            },
         })
         .collect()
 }

@@ -55,7 +55,18 @@ fn words() {
 /// XML has no two hyphens in a comment, people have whole lines of them; and of signs.
 #[test]
 fn comments_may_have_hyphens_and_signs() {
-    for line in ["----- web servers ---", "a--b", "--", "-", "#", "# a", ""] {
+    for line in [
+        "----- web servers ---",
+        "a--b",
+        "--",
+        "-",
+        "#",
+        "# a",
+        "#a",
+        "# #a",
+        "##a",
+        "",
+    ] {
         let document = load(&format!("# {line}\nprimitive p Dummy"));
         let shown = show(&document);
         assert_eq!(show(&load(&shown)), shown);
