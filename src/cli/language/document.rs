@@ -243,6 +243,11 @@ impl Document {
 
     /// Put one object in.
     pub fn put(&mut self, object: Object, mode: Mode) -> Result<(), SyntaxError> {
+        if let Some(id) = ids::twice(&object.element) {
+            let what = format!("{}: the id {id:?} stands there twice", object.id());
+            return Err(SyntaxError::at(object.name_span.clone(), what)
+                .cure("name each member once, and give each part an id of its own"));
+        }
         match object.place {
             Place::Resource => self.put_resource(object, mode),
             Place::Topology => {

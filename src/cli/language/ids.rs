@@ -7,20 +7,25 @@ use crate::xml::Element;
 
 use super::parse::MEMBER;
 
+/// Elements whose id is somebody else's, or, a node's, from another space of names.
+fn refers(tag: &str) -> bool {
+    matches!(tag, MEMBER | "resource_ref" | "obj_ref" | "role" | "node")
+}
+
 /// Every id in use below an element.
 pub(crate) fn used(element: &Element) -> BTreeSet<String> {
+    let own = element.descendants().filter(|part| !refers(part.tag()));
+    own.filter_map(Element::id).map(str::to_owned).collect()
+}
+
+/// An id that two parts of an object have, or a part and a member that it names.
+pub(crate) fn twice(object: &Element) -> Option<&str> {
     let mut found = BTreeSet::new();
-    let mut open = vec![element];
-    while let Some(element) = open.pop() {
-        if !matches!(
-            element.tag(),
-            MEMBER | "resource_ref" | "obj_ref" | "role" | "node"
-        ) {
-            found.extend(element.id().map(str::to_owned));
-        }
-        open.extend(element.children());
-    }
-    found
+    object
+        .descendants()
+        .filter(|part| part.is(MEMBER) || !refers(part.tag()))
+        .filter_map(Element::id)
+        .find(|id| !found.insert(*id))
 }
 
 /// Give ids to the parts of an object that have none.
