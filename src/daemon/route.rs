@@ -367,6 +367,7 @@ impl Router {
                 self.knowledge.held = Some(false);
                 self.lost_at = Some(at);
                 self.shared.held.store(false, Ordering::Release);
+                self.fencer.send(fencer::Event::LeaseLost).await;
                 tracing::warn!("the run lease has run out");
             }
             presence::Effect::Peer(id, state) => {

@@ -19,7 +19,7 @@ use super::machine::{Now, Out};
 use super::operation::WATCHDOG_AGENT;
 use super::vocab::{
     Action, AgentRun, Answer, AskId, Capability, Delay, Device, DeviceCall, DeviceVerb, Effect,
-    Failure, Features, Message, PeerRun, Query, RunId,
+    Failure, Features, Life, Message, PeerRun, Query, RunId,
 };
 
 /// How long the output of `list` is good.
@@ -32,6 +32,8 @@ const RETRY_WITHIN_PERCENT: u64 = 70;
 /// Devices and their work.
 #[derive(Debug, Default)]
 pub(super) struct Jobs {
+    /// In which it offers what its devices can do.
+    pub(super) life: Life,
     devices: BTreeMap<RscId, Known>,
     features: BTreeMap<String, Option<Features>>,
     /// Metadata that is being read (no time), or will be again.
@@ -105,6 +107,14 @@ enum Verdict {
 }
 
 impl Jobs {
+    /// Nothing to do yet, in this life of the fencer.
+    pub(super) fn of(life: Life) -> Self {
+        Self {
+            life,
+            ..Self::default()
+        }
+    }
+
     /// The devices of the configuration changed.
     pub(super) fn configure(&mut self, devices: Vec<Device>, out: &mut Out) {
         self.devices
@@ -476,7 +486,7 @@ impl Jobs {
                 .able
                 .iter()
                 .filter_map(|id| self.capability(id, &query.query));
-            let answer = Answer::Capable(able.collect());
+            let answer = Answer::Capable(self.life, able.collect());
             out.send(&query.from, Message::Answer(query.query.ask, answer));
         }
     }

@@ -13,8 +13,8 @@ use super::jobs::Jobs;
 use super::operation::{A_HUMAN, Operation, WATCHDOG};
 use super::topology::{self, NodeAttributes};
 use super::vocab::{
-    Action, Answer, AskId, Command, Delay, Effect, Event, Failure, Level, Message, Notice, OpId,
-    Outcome, Record, Request, State,
+    Action, Answer, AskId, Command, Delay, Effect, Event, Failure, Level, Life, Message, Notice,
+    OpId, Outcome, Record, Request, State,
 };
 
 /// Time and chance as the shell brings them.
@@ -86,7 +86,7 @@ impl Machine {
             levels_by_hand: Vec::new(),
             attributes: BTreeMap::new(),
             watchdogs: BTreeMap::new(),
-            jobs: Jobs::default(),
+            jobs: Jobs::of(Life(incarnation)),
             operations: Vec::new(),
             history: History::default(),
             tools: Tools::default(),
@@ -154,6 +154,7 @@ impl Machine {
             }
             Event::Peers(peers) => self.peers_changed(now, peers, out),
             Event::TermSeen(term) => self.term_seen(term, out),
+            Event::LeaseLost => self.jobs.life = self.jobs.life.next(),
             Event::Message(from, message) => self.message(now, from, message, out),
             Event::Unreachable(peer) => {
                 self.operations
@@ -340,6 +341,12 @@ impl Machine {
                 if self.refused(&from, run.ask, run.term, out) {
                     return;
                 }
+                if run.life != self.jobs.life && from != self.me {
+                    // It was held up on its way: whoever sent it has decided anew since.
+                    let text = "its fencer has begun a new life since it offered its devices";
+                    let answer = Answer::Ran(Err(Failure::Failed(text.to_owned())));
+                    return out.send(&from, Message::Answer(run.ask, answer));
+                }
                 if run.device.as_str() == WATCHDOG && run.target == self.me && run.action.kills() {
                     out.effect(Effect::Panic(format!(
                         "fenced by {} through the watchdog",
@@ -353,7 +360,7 @@ impl Machine {
                 if let Answer::OldTerm(term) = answer {
                     self.term_seen(term, out);
                 }
-                if let Answer::Capable(devices) = &answer
+                if let Answer::Capable(_, devices) = &answer
                     && self.tools.able(ask, devices, out)
                 {
                     return;

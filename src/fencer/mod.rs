@@ -25,6 +25,6 @@ pub use machine::{Machine, Now};
 pub use operation::{A_HUMAN, WATCHDOG_AGENT};
 pub use vocab::{
     Action, AgentRun, Answer, AskId, Capability, Command, Delay, Device, DeviceCall, DeviceVerb,
-    Effect, Event, Failure, Features, Level, LevelTarget, Message, Notice, OpId, Outcome, PeerRun,
-    Query, Record, Request, RunId, State,
+    Effect, Event, Failure, Features, Level, LevelTarget, Life, Message, Notice, OpId, Outcome,
+    PeerRun, Query, Record, Request, RunId, State,
 };

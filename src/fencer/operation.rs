@@ -14,8 +14,8 @@ use super::choose::{Answers, Choice, capability};
 use super::machine::{Now, Out};
 use super::topology::{self, Step};
 use super::vocab::{
-    Action, Answer, AskId, Delay, Failure, Message, OpId, Outcome, PeerRun, Query, Record, Request,
-    State,
+    Action, Answer, AskId, Delay, Failure, Life, Message, OpId, Outcome, PeerRun, Query, Record,
+    Request, State,
 };
 
 /// The built-in device: the node's own watchdog.
@@ -40,6 +40,8 @@ pub(super) struct Operation {
     pub(super) waiters: Vec<Request>,
     phase: Phase,
     answers: Answers,
+    /// In which life of a fencer each answer was given.
+    lives: BTreeMap<NodeName, Life>,
     unanswered: BTreeMap<NodeName, AskId>,
     query_until: Mono,
     /// Levels that are left, when there is a topology.
@@ -108,6 +110,7 @@ impl Operation {
             waiters: Vec::new(),
             phase: Phase::Querying,
             answers: Answers::new(),
+            lives: BTreeMap::new(),
             unanswered,
             levels: (!levels.is_empty()).then(|| levels.into()),
             steps: VecDeque::new(),
@@ -132,7 +135,8 @@ impl Operation {
         if self.unanswered.get(from) == Some(&ask) {
             self.unanswered.remove(from);
             match answer {
-                Answer::Capable(all) => {
+                Answer::Capable(life, all) => {
+                    self.lives.insert(from.clone(), *life);
                     self.answers.insert(from.clone(), all.clone());
                 }
                 Answer::OldTerm(newest) => self.old_term(*newest),
@@ -151,7 +155,7 @@ impl Operation {
             Answer::Ran(Ok(())) => self.step_done(now),
             Answer::Ran(Err(failure)) => self.step_failed(failure.clone()),
             Answer::OldTerm(newest) => self.old_term(*newest),
-            Answer::Capable(_) => {}
+            Answer::Capable(..) => {}
         }
         true
     }
@@ -424,6 +428,7 @@ impl Operation {
         let run = PeerRun {
             ask,
             term: self.request.term,
+            life: self.lives.get(&peer).copied().unwrap_or_default(),
             op: self.id.clone(),
             device: step.device.clone(),
             target: self.request.target.clone(),

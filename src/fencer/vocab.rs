@@ -126,6 +126,19 @@ impl std::fmt::Display for OpId {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct AskId(pub u64);
 
+/// A life of a fencer, as far as what it offers is concerned: the next one begins with its daemon, and when its node loses
+/// its run lease. Who asks it to run a device says which life offered that; another one does nothing, however late it is
+/// asked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Life(pub u64);
+
+impl Life {
+    /// The one after this.
+    pub fn next(self) -> Self {
+        Self(self.0.wrapping_add(1))
+    }
+}
+
 /// What fencers send each other.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Message {
@@ -167,6 +180,8 @@ pub struct PeerRun {
     pub ask: AskId,
     /// Term of the operation; a fencer that knows a newer one refuses.
     pub term: Option<Term>,
+    /// The life of the fencer that is asked, in which it offered this.
+    pub life: Life,
     /// The operation.
     pub op: OpId,
     /// The device.
@@ -184,8 +199,8 @@ pub struct PeerRun {
 /// Answers between fencers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Answer {
-    /// Devices that can do it.
-    Capable(Vec<Capability>),
+    /// Devices that can do it, in this life of the fencer.
+    Capable(Life, Vec<Capability>),
     /// The device did it, or why not.
     Ran(Result<(), Failure>),
     /// The question came from a deposed leader.
@@ -449,6 +464,8 @@ pub enum Event {
     Peers(BTreeSet<NodeName>),
     /// A newer term was seen.
     TermSeen(Term),
+    /// This node holds no run lease any more: what it has offered is void.
+    LeaseLost,
     /// A fencer says something.
     Message(NodeName, Message),
     /// What was sent to a fencer did not arrive.

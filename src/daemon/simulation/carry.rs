@@ -151,6 +151,7 @@ impl World {
             presence::Effect::LeaseLost(at) => {
                 node.knowledge.held = Some(false);
                 node.lost_at = Some(at);
+                self.fencer(n, fencer::Event::LeaseLost);
             }
             presence::Effect::Peer(id, state) => {
                 let peer = words::peer(state);

@@ -1,7 +1,7 @@
 //! Several fencers on a wire that carries their messages at once, and agents that end as told.
 
 use super::*;
-use crate::fencer::vocab::AgentRun;
+use crate::fencer::vocab::{AgentRun, Life, PeerRun};
 use crate::fencer::{
     Device, DeviceCall, DeviceVerb, Features, LevelTarget, Question, RunId, State,
 };
@@ -425,6 +425,37 @@ fn orders_of_a_deposed_leader_fence_nobody() {
         log.contains("order of term 1, but term 2 is known"),
         "{log}"
     );
+}
+
+#[test]
+fn what_a_fencer_has_offered_is_void_when_its_node_has_lost_its_lease() {
+    let mut net = Net::new(&["h1", "h2", "h3"]);
+    net.configure(&["h2"], &[("f", &[("pcmk_host_list", "h3")])], &[]);
+    let run = PeerRun {
+        ask: AskId(9),
+        term: Some(Term(1)),
+        life: Life(1),
+        op: OpId {
+            owner: "h1".into(),
+            incarnation: 1,
+            number: 1,
+        },
+        device: "f".into(),
+        target: "h3".into(),
+        action: Action::Off,
+        timeout_ms: 1_000,
+        delay: Delay::None,
+    };
+    let asked = Event::Message("h1".into(), Message::Run(run));
+    net.tell("h2", asked.clone());
+    assert_eq!(net.log(), "h2: f off h3");
+    net.end(0);
+    // Held up on its way: a new leader may have h3 back by now, and h2 has yet to hear of it.
+    net.tell("h2", Event::LeaseLost);
+    net.tell("h2", asked);
+    assert_eq!(net.log(), "", "nothing was run");
+    net.fence("h1", "h3", Action::Off);
+    assert_eq!(net.log(), "h2: f off h3", "who asks anew is served");
 }
 
 #[test]
