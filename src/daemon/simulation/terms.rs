@@ -98,7 +98,7 @@ impl World {
         let now = self.now;
         // What a change in the network does to a leader is done by then.
         let calm = |since: u64| since + CALM_MS < led_at;
-        let all_calm = self.faults.network_is_well(now)
+        let all_calm = self.faults.network_is_well(led_at)
             && calm(self.faults.changed_at)
             && (self.nodes.iter()).all(|node| calm(node.paused_until));
         // Of two, the one that led goes on in a new term without its peer.

@@ -432,7 +432,8 @@ impl World {
                     return;
                 }
                 if node.paused_until > self.now {
-                    let again = Box::new(Happens::Arrives(n, from, net));
+                    // What waits in its sockets is gone with the process.
+                    let again = Box::new(Happens::Word(n, node.life, Word::Net(from, net)));
                     self.queue.insert((node.paused_until, id), again);
                 } else {
                     self.word(n, Word::Net(from, net));
