@@ -219,6 +219,7 @@ pub fn read(root: &Element) -> Result<Graph, ReadError> {
             graph.absent.push(action);
         }
     }
+    graph.absent.sort_by_key(|action| action.id);
     Ok(graph)
 }
 
@@ -376,6 +377,25 @@ mod tests {
         assert_eq!(graph.absent.len(), 1, "4 is no step of this graph");
         assert_eq!(graph.cluster_delay.ms, 180_000);
         assert_eq!(graph.synapses[0].inputs, [ActionId(3), ActionId(4)]);
+    }
+
+    #[test]
+    fn what_is_absent_is_in_the_order_of_its_numbers() {
+        let trigger = |id: i32| {
+            format!(
+                r#"<trigger><rsc_op id="{id}" operation="stop" operation_key="a{id}_stop_0"/></trigger>"#
+            )
+        };
+        let text = format!(
+            r#"<transition_graph><synapse id="0"><action_set><pseudo_event id="1" operation="x" operation_key="x"/>
+            </action_set><inputs>{}{}</inputs></synapse></transition_graph>"#,
+            trigger(9),
+            trigger(4)
+        );
+        let graph = read(&parsed(&text)).expect("a graph");
+        let absent: Vec<ActionId> = graph.absent.iter().map(|action| action.id).collect();
+        assert_eq!(absent, [ActionId(4), ActionId(9)]);
+        assert_eq!(read(&write(&graph)), Ok(graph));
     }
 
     #[test]
