@@ -280,8 +280,9 @@ impl Document {
 
     /// Give ids to an element's parts and let it be stored.
     fn named(&mut self, mut element: Element, store: impl FnOnce(&mut Element, Element)) {
-        ids::fill(&mut element, &mut self.used);
+        // What it brings first: a part that gets an id only now must not take one of those.
         self.used.extend(ids::used(&element));
+        ids::fill(&mut element, &mut self.used);
         store(&mut self.configuration, element);
     }
 

@@ -148,6 +148,16 @@ fn wrong_words_are_named() {
 }
 
 #[test]
+fn names_that_make_the_same_id_get_two() {
+    let text =
+        "property cib-bootstrap-options: a#b=1\nproperty cib-bootstrap-options: a`b=2 a#b=1\n";
+    let printed = xml::write::pretty(load(text).configuration());
+    let ids = printed.matches("id=\"cib-bootstrap-options-a_b");
+    assert_eq!(ids.count(), 2, "{printed}");
+    assert!(printed.contains("cib-bootstrap-options-a_b-0"), "{printed}");
+}
+
+#[test]
 fn ids_stay_when_an_object_is_replaced() {
     let old = "<configuration><resources><primitive id=\"p\" class=\"ocf\" provider=\"heartbeat\" type=\"Dummy\">\
         <instance_attributes id=\"odd\"><nvpair id=\"odd1\" name=\"a\" value=\"1\"/></instance_attributes>\
