@@ -31,8 +31,10 @@ use super::vocab::{
 mod resource;
 mod told;
 
-use resource::{Op, Resource};
-use told::{cancelled, cancelled_unrecorded, execution, not_done, report_pending, withdrawn};
+use resource::{Entry, Op, Resource};
+use told::{
+    cancelled, cancelled_unrecorded, execution, is_announced, not_done, report_pending, withdrawn,
+};
 
 /// Time as the shell tells it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -272,16 +274,11 @@ impl Machine {
             }
             return;
         }
-        let before = effects.len();
-        let held = report_pending(&order, call_id, effects);
         let of_before = |(term, _): &&(Term, OpKey)| *term < order.term && needs_lease(&order);
         let unaware_of = self.unrecorded.values().find(of_before);
         let unaware_of = unaware_of.map(|(_, op)| op.clone());
-        if order.op.task == "stop" && effects.len() > before {
-            let stop = (order.term, order.op.clone());
-            self.unrecorded.insert(call_id, stop);
-        }
-        let mut op = Op::new(order, call_id, turn, now.mono, held);
+        let entry = Entry::of(&order);
+        let mut op = Op::new(order, call_id, turn, now.mono, entry);
         op.unaware_of = unaware_of;
         rsc.queue.push_back(op);
     }
@@ -316,7 +313,7 @@ impl Machine {
             rsc.queue
                 .iter_mut()
                 .filter(|op| op.call_id == call)
-                .for_each(|op| op.held = false);
+                .for_each(|op| op.entry = Entry::Settled);
         }
     }
 
@@ -325,7 +322,7 @@ impl Machine {
             let Some(at) = rsc
                 .queue
                 .iter()
-                .position(|op| op.call_id == call && op.held)
+                .position(|op| op.call_id == call && op.entry == Entry::Awaited)
             else {
                 continue;
             };
@@ -433,7 +430,7 @@ impl Machine {
                 recurring.due = None;
                 self.next_turn += 1;
                 let (order, call) = (recurring.order.clone(), recurring.call_id);
-                let mut op = Op::new(order, call, self.next_turn, now.mono, false);
+                let mut op = Op::new(order, call, self.next_turn, now.mono, Entry::Settled);
                 op.again = true;
                 rsc.queue.push_back(op);
             }
@@ -453,9 +450,21 @@ impl Machine {
             if rsc.running.is_none()
                 && let Some(op) = rsc.queue.front_mut()
                 && (leased || !needs_lease(&op.order))
-                && op.ready(now.mono)
             {
-                ready.push((op.again, op.turn, id.clone()));
+                let results_wait = || self.waiting.iter().any(|(order, _)| order.op.rsc == *id);
+                if op.entry == Entry::Due && op.unaware_of.is_none() && !results_wait() {
+                    op.entry = match report_pending(&op.order, op.call_id, effects) {
+                        true => Entry::Awaited,
+                        false => Entry::Settled,
+                    };
+                    if op.order.op.task == "stop" {
+                        let stop = (op.order.term, op.order.op.clone());
+                        self.unrecorded.insert(op.call_id, stop);
+                    }
+                }
+                if op.ready(now.mono) {
+                    ready.push((op.again, op.turn, id.clone()));
+                }
             }
         }
         // Orders go before repetitions, which nobody waits for.

@@ -18,8 +18,7 @@ pub(super) struct Op {
     /// Place among all resources.
     pub(super) turn: u64,
     pub(super) queued: Mono,
-    /// Not before its pending entry is written.
-    pub(super) held: bool,
+    pub(super) entry: Entry,
     /// Never: it was decided before this was known.
     pub(super) unaware_of: Option<OpKey>,
     /// Not before its start delay is over; counted from its arrival at the head.
@@ -28,6 +27,28 @@ pub(super) struct Op {
     pub(super) waited: bool,
     /// A later run of a recurring operation.
     pub(super) again: bool,
+}
+
+/// The pending entry of something that waits for its turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Entry {
+    /// To be told of when all that was ordered before has ended: its result has the same id in the CIB, and would take the
+    /// entry away.
+    Due,
+    /// It is told, and has to be written before the operation begins.
+    Awaited,
+    /// Nothing is waited for.
+    Settled,
+}
+
+impl Entry {
+    /// Of something that is queued now.
+    pub(super) fn of(order: &Order) -> Self {
+        match is_announced(order) {
+            true => Self::Due,
+            false => Self::Settled,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -40,13 +61,13 @@ pub(super) struct Running {
 }
 
 impl Op {
-    pub(super) fn new(order: Order, call_id: i64, turn: u64, queued: Mono, held: bool) -> Self {
+    pub(super) fn new(order: Order, call_id: i64, turn: u64, queued: Mono, entry: Entry) -> Self {
         Self {
             order,
             call_id,
             turn,
             queued,
-            held,
+            entry,
             unaware_of: None,
             not_before: None,
             waited: false,
@@ -61,7 +82,7 @@ impl Op {
             self.not_before = Some(now.plus(delay));
         }
         self.waited = self.not_before.is_none_or(|at| at <= now);
-        self.waited && !self.held && self.unaware_of.is_none()
+        self.waited && self.entry == Entry::Settled && self.unaware_of.is_none()
     }
 }
 
@@ -104,8 +125,13 @@ impl Resource {
         }
         if order.start_delay_ms() == 0 {
             recurring.due = None;
-            self.queue
-                .push_back(Op::new(order.clone(), call_id, turn, now.mono, false));
+            self.queue.push_back(Op::new(
+                order.clone(),
+                call_id,
+                turn,
+                now.mono,
+                Entry::Settled,
+            ));
         }
         self.recurring.insert(order.op, recurring);
         false

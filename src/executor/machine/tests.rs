@@ -596,6 +596,41 @@ fn reload_is_recorded_as_start() {
     assert_eq!(play.end(3, 2, 1), "result a_monitor_0 #2 0:1 @1000");
 }
 
+#[test]
+fn what_begins_is_told_when_all_before_it_has_ended() {
+    let mut play = Play::new();
+    let mut told = |play: &mut Play, ms: u64, op: &str| {
+        let Event::Command(command) = play.order(1, op, "") else {
+            return String::new();
+        };
+        let Command::Execute(mut order) = *command else {
+            return String::new();
+        };
+        order.pending = Pending::Report;
+        play.at(ms, Event::Command(Box::new(Command::Execute(order))))
+    };
+    play.at(
+        0,
+        Event::Metadata("ocf:heartbeat:Dummy".parse().expect("agent"), None),
+    );
+    assert_eq!(
+        told(&mut play, 0, "a_monitor_0"),
+        "pending a_monitor_0 #1; run 1 a monitor"
+    );
+    // The result of the probe has the id of the pending start, and would take it away from whoever coordinates next.
+    assert_eq!(told(&mut play, 10, "a_start_0"), "");
+    assert_eq!(
+        play.end(50, 1, 7),
+        "result a_monitor_0 #1 0:7 @1000; pending a_start_0 #2"
+    );
+    assert_eq!(play.at(51, Event::PendingWritten(2)), "run 2 a start");
+    assert_eq!(told(&mut play, 52, "a_stop_0"), "");
+    assert_eq!(
+        play.end(60, 2, 0),
+        "result a_start_0 #2 0:0 @1000; pending a_stop_0 #3; run 3 a stop"
+    );
+}
+
 mod random {
     //! Whatever happens, in whatever order.
 
@@ -647,6 +682,8 @@ mod random {
         running: Vec<(RscId, RunId)>,
         /// Pending entries that nobody has answered.
         pending: Vec<i64>,
+        /// The newest operation of each resource whose beginning was told.
+        told: BTreeMap<RscId, i64>,
         terms: BTreeMap<TransitionKey, u64>,
     }
 
@@ -666,8 +703,18 @@ mod random {
                         self.running.push((call.rsc, run));
                     }
                     Effect::Report(report) => match *report {
-                        Report::Pending(x) => self.pending.push(x.ticket),
-                        Report::Result(x) => assert!(x.call_id > 0),
+                        Report::Pending(x) => {
+                            self.pending.push(x.ticket);
+                            if x.op.interval_ms == 0 {
+                                self.told.insert(x.op.rsc, x.ticket);
+                            }
+                        }
+                        Report::Result(x) => {
+                            assert!(x.call_id > 0);
+                            let newer = self.told.get(&x.op.rsc).is_some_and(|t| *t > x.call_id);
+                            let one_id = x.op.interval_ms == 0;
+                            assert!(!(one_id && newer), "{} takes a pending entry away", x.op);
+                        }
                         _ => {}
                     },
                     _ => {}
@@ -747,6 +794,7 @@ mod random {
                 newest: 0,
                 running: Vec::new(),
                 pending: Vec::new(),
+                told: BTreeMap::new(),
                 terms: BTreeMap::new(),
             };
             moves.iter().for_each(|step| world.play(step));

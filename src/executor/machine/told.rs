@@ -2,9 +2,14 @@
 
 use super::*;
 
-/// Whether the operation must wait for its pending entry.
+/// Whether an operation is told of before it begins.
+pub(super) fn is_announced(order: &Order) -> bool {
+    order.pending == Pending::Report && order.recordable() && !seeded(Bug::StartUnrecorded)
+}
+
+/// Tells that an operation is about to begin; whether it must wait until that is written.
 pub(super) fn report_pending(order: &Order, call_id: i64, effects: &mut Vec<Effect>) -> bool {
-    if order.pending != Pending::Report || !order.recordable() || seeded(Bug::StartUnrecorded) {
+    if !is_announced(order) {
         return false;
     }
     let outcome = Outcome::failed(ExecStatus::Pending, OcfExit::PENDING, "");

@@ -80,8 +80,7 @@ fn what_was_decided_before_a_stop_was_recorded_is_decided_again() {
     assert_eq!(play.at(2, probe), "run 3 db monitor", "it changes nothing");
     play.end(2, 3, 7);
     let start = recorded(&mut play, 2, "vip_start_0");
-    assert_eq!(play.at(2, start), "pending vip_start_0 #4");
-    assert_eq!(play.at(3, Event::PendingWritten(4)), "", "it may need web");
+    assert_eq!(play.at(2, start), "", "it may need web");
     assert_eq!(
         play.at(3, Event::PendingWritten(2)),
         "refused vip_start_0: it was decided without knowing of web_stop_0, which an earlier coordinator had ordered here; \
