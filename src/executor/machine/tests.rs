@@ -599,7 +599,7 @@ fn reload_is_recorded_as_start() {
 #[test]
 fn what_begins_is_told_when_all_before_it_has_ended() {
     let mut play = Play::new();
-    let mut told = |play: &mut Play, ms: u64, op: &str| {
+    let told = |play: &mut Play, ms: u64, op: &str| {
         let Event::Command(command) = play.order(1, op, "") else {
             return String::new();
         };
