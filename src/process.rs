@@ -13,7 +13,7 @@ pub mod secrets;
 pub use holder::cannot_listen;
 pub use priority::favour_this_thread;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::ffi::{OsStr, OsString};
 use std::future::Future;
 use std::io;
@@ -476,14 +476,33 @@ pub fn kill_leftovers(register: &Path) -> usize {
     killed
 }
 
+/// How often [`kill_marked`] looks, and what it waits in between.
+const LOOKS: (u32, Duration) = (50, Duration::from_millis(10));
+
 /// Kills every process whose environment has all of these variables, and returns how many there were. For what
-/// left its process group, where there are no control groups.
+/// left its process group, where there are no control groups. Blocks for 20 ms, and for half a second at most.
 pub fn kill_marked(marks: &[(&str, &str)]) -> usize {
     let marks: Vec<String> = marks
         .iter()
         .map(|(name, value)| format!("{name}={value}"))
         .collect();
-    let mut killed = 0;
+    let (mut killed, mut in_vain) = (BTreeSet::new(), 0);
+    // A process that is just becoming another program shows no environment, and one that forks is two: what was not to be
+    // seen is, the next time.
+    for _ in 0..LOOKS.0 {
+        let found = kill_marked_once(&marks);
+        in_vain = if found.is_empty() { in_vain + 1 } else { 0 };
+        killed.extend(found);
+        if in_vain == 3 {
+            break;
+        }
+        std::thread::sleep(LOOKS.1);
+    }
+    killed.len()
+}
+
+fn kill_marked_once(marks: &[String]) -> Vec<i32> {
+    let mut killed = Vec::new();
     for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
         let Some(pid) = entry
             .file_name()
@@ -499,10 +518,10 @@ pub fn kill_marked(marks: &[(&str, &str)]) -> usize {
                 .any(|var| var == mark.as_bytes())
         };
         if marks.iter().all(has)
-            && let Some(pid) = Pid::from_raw(pid)
-            && rustix::process::kill_process(pid, Signal::KILL).is_ok()
+            && let Some(process) = Pid::from_raw(pid)
+            && rustix::process::kill_process(process, Signal::KILL).is_ok()
         {
-            killed += 1;
+            killed.push(pid);
         }
     }
     killed
