@@ -245,7 +245,9 @@ impl Document {
     pub fn put(&mut self, object: Object, mode: Mode) -> Result<(), SyntaxError> {
         if let Some(id) = ids::twice(&object.element) {
             let what = format!("{}: the id {id:?} stands there twice", object.id());
-            return Err(SyntaxError::at(object.name_span.clone(), what)
+            let mut named = object.references.iter().filter(|(name, _)| name == id);
+            let again = named.nth(1).map_or(&object.name_span, |(_, span)| span);
+            return Err(SyntaxError::at(again.clone(), what)
                 .cure("name each member once, and give each part an id of its own"));
         }
         match object.place {

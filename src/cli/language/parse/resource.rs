@@ -235,17 +235,12 @@ pub(super) fn group(
 ) -> Result<Element, SyntaxError> {
     let id = cursor.id("group")?;
     let mut element = Element::new("group").with("id", &id.text);
-    let mut members: Vec<Element> = Vec::new();
+    let mut members = Vec::new();
     while let Some(word) = cursor.peek() {
         if word.quoted || word.pair().is_some() || SECTIONS.contains(&word.text.as_str()) {
             break;
         }
-        let word = cursor.id("member")?;
-        if members.iter().any(|known| known.id() == Some(&word.text)) {
-            let what = format!("{}: the member {:?} is named twice", id.text, word.text);
-            return Err(SyntaxError::at(word.span.clone(), what).cure("name each member once"));
-        }
-        members.push(member(word, references));
+        members.push(member(cursor.id("member")?, references));
     }
     if members.is_empty() {
         return Err(cursor.missing("the members of the group"));
