@@ -476,32 +476,35 @@ pub fn kill_leftovers(register: &Path) -> usize {
     killed
 }
 
-/// How often [`kill_marked`] looks, and what it waits in between.
-const LOOKS: (u32, Duration) = (50, Duration::from_millis(10));
+/// How often [`kill_marked`] looks at most, how often in vain, and what it waits in between.
+const LOOKS: usize = 50;
+const IN_VAIN: usize = 3;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
 
-/// Kills every process whose environment has all of these variables, and returns how many there were. For what
-/// left its process group, where there are no control groups. Blocks for 20 ms, and for half a second at most.
+/// Kills every process whose environment has all of these variables, until none is found, and returns how many there were.
+/// For what left its process group, where there are no control groups. Blocks for 20 ms, and for half a second at most.
 pub fn kill_marked(marks: &[(&str, &str)]) -> usize {
-    let marks: Vec<String> = marks
-        .iter()
-        .map(|(name, value)| format!("{name}={value}"))
-        .collect();
     let (mut killed, mut in_vain) = (BTreeSet::new(), 0);
     // A process that is just becoming another program shows no environment, and one that forks is two: what was not to be
     // seen is, the next time.
-    for _ in 0..LOOKS.0 {
-        let found = kill_marked_once(&marks);
+    for _ in 0..LOOKS {
+        let found = kill_marked_now(marks);
         in_vain = if found.is_empty() { in_vain + 1 } else { 0 };
         killed.extend(found);
-        if in_vain == 3 {
+        if in_vain == IN_VAIN {
             break;
         }
-        std::thread::sleep(LOOKS.1);
+        std::thread::sleep(BETWEEN_LOOKS);
     }
     killed.len()
 }
 
-fn kill_marked_once(marks: &[String]) -> Vec<i32> {
+/// The same with one look, which reads the environment of every process of the machine: the ids of those that were found.
+pub fn kill_marked_now(marks: &[(&str, &str)]) -> Vec<i32> {
+    let marks: Vec<String> = marks
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
     let mut killed = Vec::new();
     for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
         let Some(pid) = entry

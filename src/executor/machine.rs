@@ -453,10 +453,7 @@ impl Machine {
             {
                 let results_wait = || self.waiting.iter().any(|(order, _)| order.op.rsc == *id);
                 if op.entry == Entry::Due && op.unaware_of.is_none() && !results_wait() {
-                    op.entry = match report_pending(&op.order, op.call_id, effects) {
-                        true => Entry::Awaited,
-                        false => Entry::Settled,
-                    };
+                    op.announce(effects);
                     if op.order.op.task == "stop" {
                         let stop = (op.order.term, op.order.op.clone());
                         self.unrecorded.insert(op.call_id, stop);

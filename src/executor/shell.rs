@@ -363,14 +363,19 @@ impl Shell {
             .and_then(|base| base.child(rsc.as_str()));
         let node = self.place.node.clone();
         tokio::task::spawn_blocking(move || {
-            if let Some(Err(error)) = group.map(|group| group.kill()) {
+            let grouped = group.map(|group| group.kill());
+            if let Some(Err(error)) = &grouped {
                 tracing::error!(%rsc, %error, "failed to kill the control group of a resource");
             }
             let marks = [
                 ("OCF_RESOURCE_INSTANCE", rsc.as_str()),
                 (ocf::NODE_MARK, node.as_str()),
             ];
-            let killed = process::kill_marked(&marks);
+            // Nothing escapes from a control group; with a thousand of them, one look for each is enough work.
+            let killed = match grouped {
+                Some(Ok(_)) => process::kill_marked_now(&marks).len(),
+                _ => process::kill_marked(&marks),
+            };
             tracing::warn!(%rsc, killed, "killed what was left of a resource");
         });
     }

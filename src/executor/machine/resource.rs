@@ -75,6 +75,14 @@ impl Op {
         }
     }
 
+    /// All before it has ended: it is told of, if somebody has to know.
+    pub(super) fn announce(&mut self, effects: &mut Vec<Effect>) {
+        self.entry = match report_pending(&self.order, self.call_id, effects) {
+            true => Entry::Awaited,
+            false => Entry::Settled,
+        };
+    }
+
     /// At the head of its queue: may it run? Its start delay is counted from here.
     pub(super) fn ready(&mut self, now: Mono) -> bool {
         let delay = self.order.start_delay_ms();

@@ -119,6 +119,17 @@ impl Play {
         })))
     }
 
+    /// An order whose beginning has to be recorded.
+    fn announced(&mut self, term: u64, op: &str) -> Event {
+        let mut order = self.order(term, op, "");
+        if let Event::Command(command) = &mut order
+            && let Command::Execute(order) = &mut **command
+        {
+            order.pending = Pending::Report;
+        }
+        order
+    }
+
     fn go(&mut self, ms: u64, op: &str, params: &str) -> String {
         let order = self.order(1, op, params);
         self.at(ms, order)
@@ -596,41 +607,6 @@ fn reload_is_recorded_as_start() {
     assert_eq!(play.end(3, 2, 1), "result a_monitor_0 #2 0:1 @1000");
 }
 
-#[test]
-fn what_begins_is_told_when_all_before_it_has_ended() {
-    let mut play = Play::new();
-    let told = |play: &mut Play, ms: u64, op: &str| {
-        let Event::Command(command) = play.order(1, op, "") else {
-            return String::new();
-        };
-        let Command::Execute(mut order) = *command else {
-            return String::new();
-        };
-        order.pending = Pending::Report;
-        play.at(ms, Event::Command(Box::new(Command::Execute(order))))
-    };
-    play.at(
-        0,
-        Event::Metadata("ocf:heartbeat:Dummy".parse().expect("agent"), None),
-    );
-    assert_eq!(
-        told(&mut play, 0, "a_monitor_0"),
-        "pending a_monitor_0 #1; run 1 a monitor"
-    );
-    // The result of the probe has the id of the pending start, and would take it away from whoever coordinates next.
-    assert_eq!(told(&mut play, 10, "a_start_0"), "");
-    assert_eq!(
-        play.end(50, 1, 7),
-        "result a_monitor_0 #1 0:7 @1000; pending a_start_0 #2"
-    );
-    assert_eq!(play.at(51, Event::PendingWritten(2)), "run 2 a start");
-    assert_eq!(told(&mut play, 52, "a_stop_0"), "");
-    assert_eq!(
-        play.end(60, 2, 0),
-        "result a_start_0 #2 0:0 @1000; pending a_stop_0 #3; run 3 a stop"
-    );
-}
-
 mod random {
     //! Whatever happens, in whatever order.
 
@@ -684,7 +660,6 @@ mod random {
         pending: Vec<i64>,
         /// The newest operation of each resource whose beginning was told.
         told: BTreeMap<RscId, i64>,
-        terms: BTreeMap<TransitionKey, u64>,
     }
 
     impl World {
@@ -739,16 +714,9 @@ mod random {
             match step {
                 Move::Order(rsc, op, term) => {
                     let op = Self::key(*rsc, *op).to_string();
-                    let Event::Command(command) = self.play.order(*term, &op, "") else {
-                        return;
-                    };
-                    let Command::Execute(mut order) = *command else {
-                        return;
-                    };
-                    order.pending = Pending::Report;
-                    self.terms.insert(order.key.clone(), *term);
+                    let order = self.play.announced(*term, &op);
                     self.newest = self.newest.max(*term);
-                    self.event(Event::Command(Box::new(Command::Execute(order))));
+                    self.event(order);
                 }
                 Move::End(at, rc) if *at < self.running.len() => {
                     let (_, run) = self.running.remove(*at);
@@ -795,7 +763,6 @@ mod random {
                 running: Vec::new(),
                 pending: Vec::new(),
                 told: BTreeMap::new(),
-                terms: BTreeMap::new(),
             };
             moves.iter().for_each(|step| world.play(step));
             // When every pending entry is answered and every agent ends, nothing waits any more.

@@ -5,27 +5,17 @@ use super::*;
 #[test]
 fn an_order_waits_until_it_is_recorded() {
     let mut play = Play::new();
-    let with_pending = |event: Event| match event {
-        Event::Command(command) => match *command {
-            Command::Execute(mut order) => {
-                order.pending = Pending::Report;
-                Event::Command(Box::new(Command::Execute(order)))
-            }
-            _ => unreachable!("only orders are made here"),
-        },
-        _ => unreachable!("only orders are made here"),
-    };
-    let start = with_pending(play.order(1, "a_start_0", ""));
+    let start = play.announced(1, "a_start_0");
     assert_eq!(play.at(0, start), "pending a_start_0 #1");
     assert_eq!(play.at(5, Event::PendingWritten(1)), "run 1 a start");
     play.end(6, 1, 0);
-    let stop = with_pending(play.order(1, "b_stop_0", ""));
+    let stop = play.announced(1, "b_stop_0");
     assert_eq!(
         play.at(7, stop),
         "pending b_stop_0 #2; run 2 b stop",
         "a stop waits for nobody"
     );
-    let start = with_pending(play.order(1, "c_start_0", ""));
+    let start = play.announced(1, "c_start_0");
     assert_eq!(play.at(8, start.clone()), "pending c_start_0 #3");
     assert!(
         play.at(9, Event::PendingLost(3))
@@ -35,6 +25,28 @@ fn an_order_waits_until_it_is_recorded() {
         play.at(10, start),
         "pending c_start_0 #4",
         "and may be ordered again"
+    );
+}
+
+#[test]
+fn what_begins_is_told_when_all_before_it_has_ended() {
+    let mut play = Play::new();
+    let agent = "ocf:heartbeat:Dummy".parse().expect("agent");
+    play.at(0, Event::Metadata(agent, None));
+    assert_eq!(play.go(0, "a_monitor_0", ""), "run 1 a monitor");
+    // The result of the probe has the id of the pending start, and would take it away from whoever coordinates next.
+    let start = play.announced(1, "a_start_0");
+    assert_eq!(play.at(10, start), "");
+    assert_eq!(
+        play.end(50, 1, 7),
+        "result a_monitor_0 #1 0:7 @1000; pending a_start_0 #2"
+    );
+    assert_eq!(play.at(51, Event::PendingWritten(2)), "run 2 a start");
+    let stop = play.announced(1, "a_stop_0");
+    assert_eq!(play.at(52, stop), "");
+    assert_eq!(
+        play.end(60, 2, 0),
+        "result a_start_0 #2 0:0 @1000; pending a_stop_0 #3; run 3 a stop"
     );
 }
 
@@ -64,22 +76,13 @@ fn what_was_decided_before_a_stop_was_recorded_is_decided_again() {
     play.at(0, Event::Metadata(agent, None));
     play.go(0, "web_start_0", "");
     play.end(0, 1, 0);
-    let recorded = |play: &mut Play, term: u64, op: &str| {
-        let Event::Command(mut command) = play.order(term, op, "") else {
-            unreachable!("an order is a command");
-        };
-        if let Command::Execute(order) = &mut *command {
-            order.pending = Pending::Report;
-        }
-        Event::Command(command)
-    };
-    let stop = recorded(&mut play, 1, "web_stop_0");
+    let stop = play.announced(1, "web_stop_0");
     assert_eq!(play.at(1, stop), "pending web_stop_0 #2; run 2 web stop");
     play.end(1, 2, 0);
     let probe = play.order(2, "db_monitor_0", "");
     assert_eq!(play.at(2, probe), "run 3 db monitor", "it changes nothing");
     play.end(2, 3, 7);
-    let start = recorded(&mut play, 2, "vip_start_0");
+    let start = play.announced(2, "vip_start_0");
     assert_eq!(play.at(2, start), "", "it may need web");
     assert_eq!(
         play.at(3, Event::PendingWritten(2)),
@@ -87,14 +90,14 @@ fn what_was_decided_before_a_stop_was_recorded_is_decided_again() {
          withdrawn vip_start_0 4; not done 4: vip_start_0: it was decided without knowing of web_stop_0, which an earlier \
          coordinator had ordered here"
     );
-    let start = recorded(&mut play, 2, "vip_start_0");
+    let start = play.announced(2, "vip_start_0");
     assert_eq!(play.at(4, start), "pending vip_start_0 #5");
     assert_eq!(play.at(4, Event::PendingWritten(5)), "run 4 vip start");
 
-    let stop = recorded(&mut play, 2, "vip_stop_0");
+    let stop = play.announced(2, "vip_stop_0");
     play.end(5, 4, 0);
     play.at(5, stop);
-    let start = recorded(&mut play, 2, "other_start_0");
+    let start = play.announced(2, "other_start_0");
     play.at(5, start);
     let begun = play.at(5, Event::PendingWritten(7));
     assert_eq!(begun, "run 6 other start", "who ordered a stop knows it");
