@@ -68,9 +68,9 @@ pub struct Machine {
     recheck_at: Option<Mono>,
     /// Failed attempts at fencing a node since it last worked. // spec cluster §12.1
     fencing_failures: BTreeMap<NodeName, u32>,
-    /// Where a stop or demote that somebody else ordered is under way: node, resource.
+    /// Where something that somebody else ordered is under way: node, resource.
     foreign: BTreeSet<(String, String)>,
-    /// Our own stops and demotions, by node and resource, that were given up when the node fell silent.
+    /// Our own orders, by node and resource, that were given up when the node fell silent.
     given_up: BTreeMap<(String, String), (OpKey, TransitionKey)>,
     now_s: i64,
 }

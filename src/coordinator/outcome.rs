@@ -229,7 +229,8 @@ fn compare_resource(
     }
 }
 
-fn resources_of(state: &Element) -> Option<&Element> {
+/// What is recorded of resources on a node.
+pub(super) fn resources_of(state: &Element) -> Option<&Element> {
     state.child("lrm")?.child("lrm_resources")
 }
 

@@ -1,48 +1,61 @@
-//! What a coordinator before this one has taken away, or this one before the node fell silent for a moment, as far as that is
-//! still under way: a stop that nobody in the graph waits for, since the policy may have decided to leave the resource where
-//! it is. What is ordered after it must not start beside it (S9): it waits until the result is here, which asks the policy
-//! again. Nothing else waits, no fencing, no stop.
+//! What a coordinator before this one has ordered, or this one before the node fell silent for a moment, as far as that is
+//! still under way, and nobody in the graph waits for it: the policy may have decided to leave a resource that is being
+//! stopped where it is, and takes one that is being started for started. What is ordered after it must not start beside it
+//! (S9): it waits until the result is here, or the word that it never began, which asks the policy again. Nothing else waits,
+//! no fencing, no stop.
 
+use super::outcome::resources_of;
 use super::*;
 use crate::cib::status::node_state::CONNECTION_HOST;
 use crate::xml::Element;
 
 impl Machine {
-    /// What is recorded when an authority begins.
+    /// What is recorded, when an authority begins, or when history is gone.
     pub(super) fn find_foreign(&mut self) {
-        self.foreign.clear();
         let cib = self.cib.clone();
         let states = cib.status().into_iter().flat_map(Element::children);
-        for state in states.filter(|state| state.is("node_state")) {
-            let resources = state.descend(&["lrm", "lrm_resources"]);
-            for rsc in resources.into_iter().flat_map(Element::children) {
-                let (Some(node), Some(id)) = (state.id(), rsc.id()) else {
-                    continue;
-                };
-                let entries = rsc.children().filter_map(|op| outcome::read(id, op));
-                let pending = entries.filter(Entry::is_pending);
-                pending.for_each(|entry| self.note_foreign(node, &entry));
-            }
-        }
+        self.foreign = states
+            .filter(|state| state.is("node_state"))
+            .flat_map(|state| {
+                let resources = resources_of(state).into_iter().flat_map(Element::children);
+                let pending = resources.filter(|rsc| self.is_foreign(rsc));
+                pending.filter_map(|rsc| Some((state.id()?.to_owned(), rsc.id()?.to_owned())))
+            })
+            .collect();
     }
 
-    /// A history entry is news: perhaps of a stop that somebody else ordered.
-    pub(super) fn note_foreign(&mut self, node: &str, entry: &Entry) {
-        let takes_away = matches!(entry.task.as_str(), "stop" | "demote");
-        let key = (node.to_owned(), entry.rsc.clone());
-        if entry.is_pending() && takes_away && entry.key.uuid != self.uuid {
-            self.foreign.insert(key);
-        } else if takes_away || entry.is_pending() && entry.interval_ms == 0 {
-            self.foreign.remove(&key);
+    /// The history of a resource on a node changed: perhaps by something that somebody else ordered. True when something is
+    /// under way there now that was not known of. It is looked up, since of several changes at once only the outcome is seen.
+    pub(super) fn note_foreign(&mut self, node: &str, rsc: &str) -> bool {
+        let states = self.cib.status();
+        let state = states.and_then(|all| all.child_by_id("node_state", node));
+        let history = state
+            .and_then(resources_of)
+            .and_then(|all| all.child_by_id("lrm_resource", rsc));
+        let at = (node.to_owned(), rsc.to_owned());
+        if history.is_some_and(|history| self.is_foreign(history)) {
+            return self.foreign.insert(at);
         }
+        self.foreign.remove(&at);
+        false
     }
 
-    /// A stop is out to a node that fell silent, and may be carried out all the same. What a remote node is asked for is
+    /// Whether this history says that something somebody else ordered is under way.
+    fn is_foreign(&self, history: &Element) -> bool {
+        let id = history.id().unwrap_or_default();
+        let mut entries = history.children().filter_map(|op| outcome::read(id, op));
+        entries.any(|entry| {
+            let one_shot = entry.is_pending() && entry.interval_ms == 0;
+            one_shot && changes_state(&entry.task) && entry.key.uuid != self.uuid
+        })
+    }
+
+    /// An order is out to a node that fell silent, and may be carried out all the same. What a remote node is asked for is
     /// only what is recorded (`daemon/remote/write.rs`), so nobody would ever tell of one that never arrived there.
     pub(super) fn give_up(&mut self, action: &Action, key: &TransitionKey) {
-        let takes_away = matches!(action.task.as_str(), "stop" | "demote");
+        let moves = changes_state(&action.task);
         if let (true, None, Some(node), Some(rsc)) =
-            (takes_away, &action.router, &action.node, &action.rsc)
+            (moves, &action.router, &action.node, &action.rsc)
         {
             let op = OpKey::new(rsc.id.clone(), action.task.clone(), action.interval_ms());
             let at = (node.uuid.clone(), rsc.id.to_string());
@@ -67,15 +80,7 @@ impl Machine {
         }
     }
 
-    /// An entry is gone.
-    pub(super) fn forget_foreign(&mut self, node: &str, entry: &Entry) {
-        if entry.is_pending() && entry.interval_ms == 0 {
-            self.foreign.remove(&(node.to_owned(), entry.rsc.clone()));
-        }
-    }
-
-    /// Resources that nothing may bring up now. A node that is not heard takes nothing away that could be waited for, and
-    /// one that is heard has been asked for an account of what is recorded; a remote node by the member that is connected.
+    /// Resources that nothing may bring up now. A node that is not heard does nothing that could be waited for, and one that is heard has been asked for an account of what is recorded; a remote node by the member that is connected.
     pub(super) fn held(&self) -> BTreeSet<String> {
         let nothing = self.foreign.is_empty() && self.given_up.is_empty();
         if nothing || !matches!(self.authority, Authority::Leader(_)) {
@@ -102,6 +107,12 @@ impl Machine {
         host.and_then(|host| self.id_of(&NodeName::from(host)))
             .is_some_and(|id| alive(&id))
     }
+}
+
+/// Whether what is ordered after a resource has to wait while this is done to it.
+fn changes_state(task: &str) -> bool {
+    let brings_up = matches!(task, "start" | "promote" | "migrate_to" | "migrate_from");
+    brings_up || matches!(task, "stop" | "demote")
 }
 
 /// These resources, and all that is ordered after one of them, directly or through others.

@@ -219,6 +219,17 @@ impl Machine {
         }
     }
 
+    /// Something is waited for that nobody here ordered. Perhaps its node knows as little of it: an entry may have been
+    /// written by hand, or come with an old CIB.
+    pub(super) fn ask_what_became_of(&self, node: &str, entry: &Entry, effects: &mut Vec<Effect>) {
+        if let Ok(id) = node.parse().map(NodeId)
+            && let Some(Peer::Alive { .. }) = self.peers.get(&id)
+        {
+            let op = OpKey::new(entry.rsc.as_str(), entry.task.as_str(), entry.interval_ms);
+            effects.push(Effect::Tell(id, entry.key.clone(), Deed::Account(op)));
+        }
+    }
+
     /// Writes where membership differs from presence.
     pub(super) fn review_members(&mut self, now: Mono, effects: &mut Vec<Effect>) {
         if !matches!(self.authority, Authority::Leader(_)) {

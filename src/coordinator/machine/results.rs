@@ -62,7 +62,7 @@ impl Machine {
 
     /// A history entry went away: that is how a cancelled recurring action shows.
     fn on_op_gone(&mut self, node: &str, entry: &Entry, effects: &mut Vec<Effect>) {
-        self.forget_foreign(node, entry);
+        self.note_foreign(node, &entry.rsc);
         if let State::Walking(t) = &self.state {
             let cancel = t.walk.in_flight().find(|a| {
                 a.task == "cancel"
@@ -85,8 +85,11 @@ impl Machine {
     }
 
     fn on_op(&mut self, node: &str, entry: &Entry, effects: &mut Vec<Effect>) {
-        self.note_foreign(node, entry);
+        let unheard_of = entry.interval_ms == 0 && self.note_foreign(node, &entry.rsc);
         if entry.is_pending() {
+            if unheard_of {
+                self.ask_what_became_of(node, entry, effects);
+            }
             return;
         }
         self.settle_given_up(&entry.key);
