@@ -39,9 +39,14 @@ pub(super) struct Entry {
     pub(super) exec_ms: Option<u64>,
 }
 
-/// A history entry of a resource.
-pub(super) fn read(rsc: &str, op: &Element) -> Option<Entry> {
-    Entry::read(rsc, op)
+/// A history entry, if it is of something that has begun and not ended. Of the others no more is read: there may be a million.
+pub(super) fn read_pending(rsc: &str, op: &Element) -> Option<Entry> {
+    (status_of(op) == Some(ExecStatus::Pending)).then(|| Entry::read(rsc, op))?
+}
+
+fn status_of(op: &Element) -> Option<ExecStatus> {
+    let code = op.get("op-status")?.parse().ok()?;
+    ExecStatus::from_code(code)
 }
 
 impl Entry {
@@ -55,9 +60,7 @@ impl Entry {
                 .unwrap_or(0),
             call_id: number("call-id").unwrap_or(-1),
             key: op.get("transition-key")?.parse().ok()?,
-            status: number("op-status")
-                .and_then(|v| i32::try_from(v).ok())
-                .and_then(ExecStatus::from_code),
+            status: status_of(op),
             rc: OcfExit(
                 number("rc-code")
                     .and_then(|v| v.try_into().ok())

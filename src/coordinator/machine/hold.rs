@@ -43,10 +43,10 @@ impl Machine {
     /// Whether this history says that something somebody else ordered is under way.
     fn is_foreign(&self, history: &Element) -> bool {
         let id = history.id().unwrap_or_default();
-        let mut entries = history.children().filter_map(|op| outcome::read(id, op));
-        entries.any(|entry| {
-            let one_shot = entry.is_pending() && entry.interval_ms == 0;
-            one_shot && changes_state(&entry.task) && entry.key.uuid != self.uuid
+        let pending = |op| outcome::read_pending(id, op);
+        history.children().filter_map(pending).any(|entry| {
+            let moves = entry.interval_ms == 0 && changes_state(&entry.task);
+            moves && entry.key.uuid != self.uuid
         })
     }
 

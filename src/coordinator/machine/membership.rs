@@ -202,8 +202,8 @@ impl Machine {
             .into_iter()
             .flat_map(|all| all.children());
         for rsc in resources {
-            let entries = rsc.children().filter_map(|op| outcome::read(rsc.id()?, op));
-            for entry in entries.filter(outcome::Entry::is_pending) {
+            let pending = |op| outcome::read_pending(rsc.id()?, op);
+            for entry in rsc.children().filter_map(pending) {
                 if self.given_up.values().any(|(_, key)| *key == entry.key) {
                     continue;
                 }
