@@ -315,11 +315,7 @@ impl World {
     /// S12: a node that is cut off does not go on for longer than its lease and its stop deadline.
     pub(super) fn check_time(&mut self) {
         for n in 0..self.nodes.len() {
-            let node = &self.nodes[n];
-            let runs = node.up && node.powered && node.paused_until <= self.now;
-            if runs && self.reaches_majority(n) {
-                self.nodes[n].last_ok = self.now;
-            }
+            self.meet(n);
             let due = Self::lease_end(self.nodes[n].last_ok) + TIMING.stop_deadline_ms + SLACK_MS;
             // Of two, neither lets go of anything before it is known which one is dead.
             if self.now > due
@@ -335,6 +331,27 @@ impl World {
                 ));
             }
         }
+    }
+
+    /// A majority need not have been there at one and the same moment: a lease is as old as the oldest word that it takes.
+    fn meet(&mut self, n: usize) {
+        let node = &self.nodes[n];
+        if !node.up || !node.powered || node.paused_until > self.now {
+            return;
+        }
+        let voters = node.raft.voters().iter().map(|id| id.0 as usize - 1);
+        let voters: Vec<usize> = voters.collect();
+        let mut met = std::mem::take(&mut self.nodes[n].met);
+        met.resize(self.nodes.len(), 0);
+        for &m in voters.iter().filter(|m| **m == n || self.reaches(n, **m)) {
+            met[m] = self.now;
+        }
+        let mut newest_first: Vec<u64> = voters.iter().map(|m| met[*m]).collect();
+        newest_first.sort_unstable_by_key(|at| std::cmp::Reverse(*at));
+        let majority = newest_first.get(voters.len() / 2).copied();
+        let node = &mut self.nodes[n];
+        node.met = met;
+        node.last_ok = node.last_ok.max(majority.unwrap_or(0));
     }
 
     /// A fence agent is run. What it does to the node, and what it says, are two things.

@@ -73,6 +73,9 @@ pub(super) struct Node {
     pub(super) voters: Vec<NodeId>,
     pub(super) watch: Watch,
     pub(super) guard_busy: bool,
+    /// When this node and each other one last had each other's ear.
+    pub(super) met: Vec<u64>,
+    /// Since when it is without a majority, if it is.
     pub(super) last_ok: u64,
     pub(super) presence: presence::Machine,
     pub(super) coordinator: coordinator::Machine,
@@ -149,6 +152,7 @@ impl Node {
             voters: Vec::new(),
             watch: Watch::new(Mono(0)),
             guard_busy: false,
+            met: Vec::new(),
             last_ok: 0,
             presence: presence::Machine::new(id, 0, TIMING),
             coordinator: coordinator::Machine::new(settings),
