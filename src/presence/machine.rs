@@ -41,6 +41,8 @@ pub struct Machine {
     /// This node may run resources until here.
     lease_until: Mono,
     held: bool,
+    /// When this life first asked for a lease, while it has never had one.
+    unheeded_since: Option<Mono>,
     /// This life of the node counts as dead: until here it has time to stop what it runs, whoever would grant it a lease.
     lets_go_until: Mono,
     asks: VecDeque<(u64, Mono)>,
@@ -135,6 +137,7 @@ impl Machine {
             last_answer: None,
             lease_until: Mono(0),
             held: false,
+            unheeded_since: None,
             lets_go_until: Mono(0),
             asks: VecDeque::new(),
             next_ask: 1,
@@ -434,6 +437,7 @@ impl Machine {
 
     /// What follows from the time alone.
     fn settle(&mut self, now: Mono, effects: &mut Vec<Effect>) {
+        self.give_up_a_life_in_vain(now);
         self.ask(now, effects);
         self.reign_over(now, effects);
         let until = match now < self.lets_go_until {
@@ -442,15 +446,31 @@ impl Machine {
         };
         if until > now && !self.held {
             self.held = true;
+            self.unheeded_since = None;
             effects.push(Effect::LeaseHeld(until, self.incarnation));
         } else if until <= now && self.held && !seeded(Bug::LeaseNeverEnds) {
             self.held = false;
             // From here on this node acts alone: whatever the cluster knows of it is out of date,
             // and it comes back as somebody new.
-            if !seeded(Bug::SameIncarnation) {
-                self.incarnation = self.incarnation.wrapping_add(1).max(1);
-            }
+            self.be_somebody_new();
             effects.push(Effect::LeaseLost(until));
+        }
+    }
+
+    /// A leader that heard this life, and then nothing for long enough, counts it as lost, and what it ordered is on its way.
+    /// Where that arrives late it must not find the same life, granted its first lease meanwhile. No leader judges sooner than
+    /// this, counted from what it heard.
+    fn give_up_a_life_in_vain(&mut self, now: Mono) {
+        let long = |since: Mono| now.since(since) >= self.timing.suspect_ms;
+        if !self.held && self.lease_until <= now && self.unheeded_since.is_some_and(long) {
+            self.be_somebody_new();
+        }
+    }
+
+    fn be_somebody_new(&mut self) {
+        self.unheeded_since = None;
+        if !seeded(Bug::SameIncarnation) {
+            self.incarnation = self.incarnation.wrapping_add(1).max(1);
         }
     }
 
@@ -469,6 +489,9 @@ impl Machine {
             self.asks.pop_front();
         }
         self.ask_at = now.plus(self.timing.renew_ms);
+        if !self.held {
+            self.unheeded_since.get_or_insert(now);
+        }
         if self.pledge.is_some_and(|pledge| pledge.lets_go) {
             self.lets_go_since = ask;
         }

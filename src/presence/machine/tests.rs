@@ -100,6 +100,18 @@ impl World {
         self.nodes[id as usize - 1].held
     }
 
+    /// The lives in which the first node was told that this one is there, one after the other.
+    fn lives_heard(&self, id: u32) -> Vec<u64> {
+        let of = |effect: &Effect| match effect {
+            Effect::Peer(node, PeerState::Alive { incarnation }) if node.0 == id => {
+                Some(*incarnation)
+            }
+            _ => None,
+        };
+        let told = self.log.iter().filter(|(_, by, _)| *by == 1);
+        told.filter_map(|(.., effect)| of(effect)).collect()
+    }
+
     fn when(&self, id: u32, effect: &Effect) -> Option<Mono> {
         self.log
             .iter()
@@ -270,17 +282,49 @@ fn a_node_that_acted_alone_comes_back_as_somebody_new() {
     let mut w = World::new(3);
     w.elect(1, 1, &[1, 2, 3]);
     w.run(500);
+    assert_eq!(w.lives_heard(3), [300]);
     w.isolate(3);
     w.run(3000);
     w.cut.clear();
     w.run(300);
+    let lives = w.lives_heard(3);
+    assert!(lives.len() == 2 && lives[1] != 300, "{lives:?}");
+}
+
+#[test]
+fn a_life_that_counts_as_lost_before_its_first_lease_is_over() {
+    let mut w = World::new(3);
+    w.elect(1, 1, &[1, 2]);
+    w.run(2000);
+    w.elect(1, 1, &[3]);
+    w.run(1); // it has been heard; the answer is still on its way
+    w.stopped.insert(3);
+    w.run(3000);
+    let lost = Effect::Peer(NodeId(3), PeerState::Expired);
+    assert!(w.when(1, &lost).is_some());
+    w.stopped.clear();
+    w.run(300);
+    assert!(w.held(3));
+    let as_whom = |incarnation| Effect::Peer(NodeId(3), PeerState::Alive { incarnation });
     assert!(
-        w.when(
-            1,
-            &Effect::Peer(NodeId(3), PeerState::Alive { incarnation: 301 })
-        )
-        .is_some()
+        w.when(1, &as_whom(300))
+            .is_some_and(|at| at < w.when(1, &lost).unwrap())
     );
+    assert!(w.when(1, &as_whom(301)).is_some());
+}
+
+#[test]
+fn a_life_that_nobody_grants_anything_makes_room_for_another_one() {
+    let mut w = World::new(3);
+    w.elect(1, 1, &[1, 2]);
+    w.run(500);
+    w.step(1, Event::Condemned(NodeId(3), 300));
+    w.elect(1, 1, &[3]);
+    w.run(T.suspect_ms - 50);
+    assert!(!w.held(3));
+    w.run(300);
+    assert!(w.held(3));
+    assert_eq!(w.nodes[2].incarnation, 301);
 }
 
 #[test]
