@@ -270,7 +270,8 @@ impl World {
         node.fencer = fencer::Machine::new(node.name.clone(), incarnation);
         node.knowledge = knowledge(mono);
         node.authority = Authority::None;
-        // The log is applied anew from the snapshot on; what is committed is learnt from the leader.
+        // The log is applied anew from the snapshot on, as far as the disk says that it is committed; more is learnt from
+        // the leader.
         // A snapshot of what the disk has lost does not come back with it.
         let kept = node.raft.log.len();
         node.snapshot = node.snapshot.take().filter(|it| it.applied <= kept);
@@ -309,6 +310,7 @@ impl World {
         self.pledge(n);
         self.configure_fencer(n);
         self.leadership_changed(n);
+        self.apply_committed(n);
     }
 
     /// Whether a node is more than a witness.
@@ -340,9 +342,9 @@ impl World {
             Word::Reports(reports) => self.on_reports(n, reports),
             Word::NotDone { key, why, times } => self.not_done(n, key, why, times),
             Word::Fencer(event) => self.fencer(n, event),
-            Word::Synced(generation, upto) => {
+            Word::Synced(generation, done) => {
                 let mut out = Vec::new();
-                self.nodes[n].raft.synced(generation, upto, &mut out);
+                self.nodes[n].raft.synced(generation, done, &mut out);
                 self.raft_out(n, out);
             }
             Word::Flush => {
@@ -509,13 +511,7 @@ impl World {
         if !self.nodes[n].up {
             return;
         }
-        let upto = |node: &Node| match seeded(Bug::ApplyUncommitted) {
-            true => node.raft.log.len(),
-            false => node.raft.commit,
-        };
-        while self.nodes[n].applied < upto(&self.nodes[n]) {
-            self.apply_next(n);
-        }
+        self.apply_committed(n);
         self.reseat(n);
         let node = &self.nodes[n];
         if node.raft.leadership() != node.leadership || node.raft.voters() != node.voters {
@@ -528,6 +524,16 @@ impl World {
         }
         self.review_authority(n);
         self.check_leader(n);
+    }
+
+    fn apply_committed(&mut self, n: usize) {
+        let upto = |node: &Node| match seeded(Bug::ApplyUncommitted) {
+            true => node.raft.log.len(),
+            false => node.raft.commit,
+        };
+        while self.nodes[n].applied < upto(&self.nodes[n]) {
+            self.apply_next(n);
+        }
     }
 
     pub(super) fn cib_changed(&mut self, n: usize, before: Cib) {

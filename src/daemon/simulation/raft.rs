@@ -101,6 +101,8 @@ pub(super) struct Raft {
     synced: usize,
     pub(super) generation: u64,
     pub(super) commit: usize,
+    /// How far its disk says that entries are committed: as far as was known when something was last written there.
+    noted: usize,
     role: Role,
     leader: Option<NodeId>,
     votes: BTreeSet<NodeId>,
@@ -153,6 +155,7 @@ impl Raft {
             synced: 0,
             generation: 0,
             commit: 0,
+            noted: 0,
             role: Role::Follower,
             leader: None,
             votes: BTreeSet::new(),
@@ -179,7 +182,7 @@ impl Raft {
             // The kernel has it, and the store syncs what it finds before it answers.
             self.synced = self.log.len();
         }
-        self.commit = 0;
+        self.commit = self.noted.min(self.log.len());
         self.begin(now, jitter);
     }
 
@@ -390,11 +393,17 @@ impl Raft {
         }
     }
 
-    /// A disk write ended.
-    pub(super) fn synced(&mut self, generation: u64, upto: usize, out: &mut Vec<Out>) {
+    /// A disk write ended, before which so much was known to be committed.
+    pub(super) fn synced(
+        &mut self,
+        generation: u64,
+        (upto, committed): (usize, usize),
+        out: &mut Vec<Out>,
+    ) {
         if generation != self.generation {
             return;
         }
+        self.noted = self.noted.max(committed);
         self.synced = self.synced.max(upto.min(self.log.len()));
         if self.role == Role::Leader {
             self.matched.insert(self.me, self.synced);

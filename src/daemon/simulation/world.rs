@@ -71,7 +71,8 @@ pub(super) enum Word {
         times: u32,
     },
     Fencer(fencer::Event),
-    Synced(u64, usize),
+    /// The log is on disk up to here, and how far it was known to be committed.
+    Synced(u64, (usize, usize)),
     /// What was proposed goes out.
     Flush,
     AgentEnds(executor::RunId, bool),

@@ -405,8 +405,9 @@ impl World {
                 raft::Out::Soon => self.tell(n, 1, Word::Flush),
                 raft::Out::Sync(upto) => {
                     let after = self.fsync_ms();
-                    let generation = self.nodes[n].raft.generation;
-                    self.tell(n, after, Word::Synced(generation, upto));
+                    let raft = &self.nodes[n].raft;
+                    let done = Word::Synced(raft.generation, (upto, raft.commit));
+                    self.tell(n, after, done);
                 }
             }
         }
