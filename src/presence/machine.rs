@@ -81,7 +81,12 @@ struct Reign {
 #[derive(Debug)]
 struct Peer {
     state: Option<PeerState>,
+    /// The newest life that spoke.
     incarnation: u64,
+    /// The newest life that spoke while we had its ear, or none yet.
+    life: Option<u64>,
+    /// When we gave the newest answer that is known to have arrived; the beginning of the term before there is one.
+    reached: Mono,
     /// The life of its daemon that fencing ended.
     condemned: Option<u64>,
     heard: Mono,
@@ -316,6 +321,8 @@ impl Machine {
                 Peer {
                     state: None,
                     incarnation: 0,
+                    life: None,
+                    reached: reign.since,
                     condemned: None,
                     heard,
                     ever_heard,
@@ -340,30 +347,40 @@ impl Machine {
         {
             return;
         }
-        if let Some(echo) = renewal.echo
+        let echoed = renewal.echo.and_then(|echo| {
+            let grant = reign.grants.iter().find(|(id, _)| *id == echo);
+            grant.map(|(_, sent)| *sent)
+        });
+        if let Some(sent) = echoed
             && self.voters.iter().any(|set| set.contains(&renewal.node))
-            && let Some((_, sent)) = reign.grants.iter().find(|(id, _)| *id == echo)
         {
-            let followed = reign.followed.entry(renewal.node).or_insert(*sent);
-            *followed = (*followed).max(*sent);
+            let followed = reign.followed.entry(renewal.node).or_insert(sent);
+            *followed = (*followed).max(sent);
         }
         let until = majority_moment(&self.voters, &reign.followed, self.me, now)
             .map_or(now, |t| t.plus(self.timing.lease_ms));
-        let valid_ms = match seeded(Bug::LeaseWithoutMajority) {
-            true => self.timing.lease_ms,
-            false => until.since(now),
-        };
         let Some(peer) = reign.peers.get_mut(&renewal.node) else {
             return;
         };
+        peer.incarnation = renewal.incarnation;
         if peer.condemned == Some(renewal.incarnation) {
             return;
         }
         self.hung_up.remove(&renewal.node);
-        peer.heard = now;
-        peer.ever_heard = true;
-        peer.incarnation = renewal.incarnation;
-        peer.lease_bound = peer.lease_bound.max(until);
+        peer.reached = peer.reached.max(echoed.unwrap_or(peer.reached));
+        // A node that speaks and does not hear, with half a cable perhaps, counts as silent: it can't be told anything.
+        let hears_us = now.since(peer.reached) <= 2 * self.timing.suspect_ms;
+        let mut valid_ms = 0;
+        if hears_us {
+            peer.heard = now;
+            peer.ever_heard = true;
+            peer.life = Some(renewal.incarnation);
+            peer.lease_bound = peer.lease_bound.max(until);
+            valid_ms = until.since(now);
+        }
+        if seeded(Bug::LeaseWithoutMajority) {
+            valid_ms = self.timing.lease_ms;
+        }
         if renewal.pledge != peer.pledge {
             peer.pledge = renewal.pledge;
             effects.extend(peer.pledge.map(|p| Effect::Pledged(renewal.node, p)));
@@ -537,12 +554,10 @@ impl Machine {
             let silent = now.since(peer.heard);
             let patience = patience(&self.timing, &self.hung_up, *id);
             let stopped_by = stopped_by(&self.timing, peer);
-            let state = if peer.incarnation != 0
+            let state = if let Some(incarnation) = peer.life
                 && (silent <= patience || seeded(Bug::NeverSuspect))
             {
-                PeerState::Alive {
-                    incarnation: peer.incarnation,
-                }
+                PeerState::Alive { incarnation }
             } else if silent <= patience {
                 continue; // Not heard yet in this term, and not silent for long enough either.
             } else if now > stopped_by

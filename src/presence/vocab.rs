@@ -35,7 +35,8 @@ pub struct Grant {
     pub ask: u64,
     /// Number of this answer within the term.
     pub grant: u64,
-    /// The lease, counted by the asker from the moment it asked; 0 when the leader has no majority.
+    /// The lease, counted by the asker from the moment it asked; 0 when the leader has no majority, or does not know whether
+    /// its answers arrive.
     pub valid_ms: u64,
 }
 
