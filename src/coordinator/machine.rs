@@ -239,13 +239,13 @@ impl Machine {
         self.repeats.end();
         self.given_up.clear();
         self.find_foreign();
+        // Presence tells anew what it knows under this one. A lease that ran out long ago proves nothing of today's.
+        self.peers.clear();
+        self.lives.clear();
+        self.ended.clear();
+        self.pledges.clear();
         match authority {
-            Authority::None => {
-                self.peers.clear();
-                self.lives.clear();
-                self.ended.clear();
-                self.pledges.clear();
-            }
+            Authority::None => {}
             Authority::Leader(term) => {
                 effects.push(Effect::Say(format!("coordinates from term {term} on")));
                 self.lead(effects);

@@ -1,6 +1,7 @@
 //! By which right, and for which life of a node, something is ordered: told in the order in which it was decided.
 
 use super::*;
+use crate::cib::status::node_state::Membership;
 
 fn effects(machine: &mut Machine, event: Event) -> Vec<Effect> {
     let mut effects = Vec::new();
@@ -44,6 +45,41 @@ fn every_word_about_its_authority_is_answered_before_anything_is_decided() {
         let heard = said.iter().filter(|it| matches!(it, Effect::Heard));
         assert_eq!(heard.count(), 1);
     }
+}
+
+/// What was known of h3 in an earlier term says nothing of it now: it may have come back, and run what was recovered since.
+#[test]
+fn who_leads_again_after_it_was_alone_knows_nothing_of_the_others() {
+    let mut w = World::new(&[("stonith-enabled", "false")]);
+    w.lead();
+    w.step(Event::Peer(NodeId(3), Peer::Silent { heard: true }));
+    w.step(Event::Peer(NodeId(3), Peer::Expired));
+    w.plan(vec![]);
+    w.step(Event::Authority(Authority::Alone(Term(3)), w.cib.clone()));
+    w.plan(vec![]);
+    let joined = Membership::joined(30).command(&Place::new("3", NodeName::from("h3")), 5);
+    w.write(&joined); // by another coordinator meanwhile
+    let questions = w.asked.len();
+    w.step(Event::Authority(Authority::Leader(Term(5)), w.cib.clone()));
+    for id in [1, 2] {
+        let incarnation = u64::from(id) * 10;
+        w.step(Event::Peer(NodeId(id), Peer::Alive { incarnation }));
+    }
+    assert_eq!(
+        w.asked.len(),
+        questions,
+        "nothing is decided before it has been judged"
+    );
+    let h3 = w
+        .cib
+        .status()
+        .and_then(|all| all.child_by_id("node_state", "3"));
+    assert!(
+        h3.is_some_and(|h3| h3.get("in_ccm") != Some("0")),
+        "not lost"
+    );
+    w.step(Event::Peer(NodeId(3), Peer::Alive { incarnation: 30 }));
+    assert_eq!(w.asked.len(), questions + 1);
 }
 
 /// A node that is alone has little time for its stops, and may have a thousand probes to run.
