@@ -12,8 +12,7 @@ use crate::xml::Element;
 impl Machine {
     /// What is recorded, when an authority begins, or when history is gone.
     pub(super) fn find_foreign(&mut self) {
-        let cib = self.cib.clone();
-        let states = cib.status().into_iter().flat_map(Element::children);
+        let states = self.cib.status().into_iter().flat_map(Element::children);
         self.foreign = states
             .filter(|state| state.is("node_state"))
             .flat_map(|state| {
