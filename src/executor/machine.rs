@@ -232,6 +232,11 @@ impl Machine {
             .cloned();
         drop(words);
         if let Some(told) = told {
+            // What was announced since has the same id in the CIB, and its entry there is the newer one.
+            let outdated = |rsc: &Resource| rsc.has_announced_after(told.call_id);
+            if told.op.interval_ms == 0 && known.is_some_and(outdated) {
+                return;
+            }
             effects.push(Effect::Report(Box::new(Report::Result(told))));
             return;
         }

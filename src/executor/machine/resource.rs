@@ -103,6 +103,16 @@ impl Resource {
         once.any(|op| op.order.key == *key) || repeated.any(|r| r.order.key == *key)
     }
 
+    /// Whether an operation that is done once, and came after this call, has been told of and has not ended.
+    pub(super) fn has_announced_after(&self, call_id: i64) -> bool {
+        let running = self.running.as_ref().map(|running| &running.op);
+        let mut ops = running.into_iter().chain(&self.queue);
+        ops.any(|op| {
+            let once = !op.order.recurring() && is_announced(&op.order);
+            once && op.entry != Entry::Due && op.call_id > call_id
+        })
+    }
+
     /// Nothing runs, waits or is repeated.
     pub(super) fn is_idle(&self) -> bool {
         self.running.is_none() && self.queue.is_empty() && self.recurring.is_empty()

@@ -154,6 +154,23 @@ fn a_node_accounts_for_what_it_was_ordered() {
 }
 
 #[test]
+fn what_ended_is_not_told_again_over_what_was_announced_since() {
+    let mut play = Play::new();
+    let agent = "ocf:heartbeat:Dummy".parse().expect("an agent");
+    play.at(0, Event::Metadata(agent, None));
+    play.go(0, "a_start_0", "");
+    let started = play.end(1, 1, 0);
+    assert_eq!(play.at(2, account(2, "a_start_0", 1)), started);
+    let promote = play.announced(2, "a_promote_0");
+    assert_eq!(play.at(3, promote), "pending a_promote_0 #2");
+    assert_eq!(play.at(4, account(2, "a_start_0", 1)), "");
+    assert_eq!(play.at(5, Event::PendingWritten(2)), "run 2 a promote");
+    assert_eq!(play.at(6, account(2, "a_start_0", 1)), "");
+    let promoted = play.end(7, 2, 0);
+    assert_eq!(play.at(8, account(2, "a_promote_0", 2)), promoted);
+}
+
+#[test]
 fn what_never_begins_under_an_older_term_is_withdrawn() {
     let mut play = Play::new();
     play.go(0, "a_stop_0", "");
