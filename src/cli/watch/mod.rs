@@ -6,12 +6,15 @@
 mod answer;
 mod explained;
 mod memory;
+mod reasons;
+mod rows;
 mod seen;
 mod words;
 
 pub use answer::Answer;
 pub(crate) use answer::Difference;
-pub use explained::{Case, rows};
+pub use explained::Case;
 pub(crate) use memory::{Memory, News};
+pub use rows::rows;
 pub(crate) use seen::Seen;
 pub use words::in_older_words;
