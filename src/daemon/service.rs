@@ -1,6 +1,9 @@
 //! What the daemon answers: to other daemons, and to tools. Who may ask what has been decided before
 //! (`rpc::authorise`); here requests become commands of the machines.
 
+mod cleanup;
+mod status;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,16 +13,15 @@ use tokio::sync::mpsc;
 
 use super::deliver::{self, Teller};
 use super::route::{Ask, Shared};
-use super::{addresses, certificates, checkup, part, reports};
+use super::{addresses, certificates, checkup, part};
 use crate::cib::status::node_state::NodeState;
 use crate::cib::{self, Cib, Command};
-use crate::clock::wall_s;
 use crate::raft::{Answer, Raft};
 use crate::rpc::{
-    AdminAnswer, AdminRequest, AdminService, Caller, ChangeNotice, ClusterStatus, Grant,
-    PeerAnswer, PeerRequest, PeerService, Peers,
+    AdminAnswer, AdminRequest, AdminService, Caller, ChangeNotice, Grant, PeerAnswer, PeerRequest,
+    PeerService, Peers,
 };
-use crate::terms::{CrmExit, NodeId, NodeName, Term, TransitionKey};
+use crate::terms::{CrmExit, NodeId, NodeName, Term};
 use crate::{attributes, coordinator, executor, fencer, presence, rpc};
 
 /// Changes that wait for a slow subscriber.
@@ -578,249 +580,6 @@ impl Service {
             Err(why) => Reply::Failed(why),
         })
     }
-
-    /// Forgets failures, or all that is known: then the resource is looked at again everywhere.
-    async fn cleanup(
-        &self,
-        rsc: Option<&str>,
-        node: Option<&str>,
-        refresh: bool,
-    ) -> Result<AdminAnswer, Failure> {
-        use crate::cib::status::{node_state::Place, record};
-        self.need_majority()?;
-        let cib = self.view();
-        let remotes = super::remote::hosted(&cib);
-        let remote = node.and_then(|n| remotes.iter().find(|(name, _)| name.as_str() == n));
-        let only = match remote {
-            Some(_) => None,
-            None => node.map(|n| self.member(n)).transpose()?,
-        };
-        if let Some(rsc) = rsc
-            && !is_known(&cib, rsc)
-        {
-            return Err((
-                CrmExit::NO_SUCH,
-                format!("there is no resource `{rsc}`; `crm resource status` lists them"),
-            ));
-        }
-        let term = Term(self.newest.load(Ordering::Acquire));
-        let (mut commands, mut forgotten) = (Vec::new(), 0);
-        for (id, name) in self.nodes() {
-            if only.is_some_and(|o| o != id) || remote.is_some() {
-                continue;
-            }
-            let place = Place::new(id, name.clone());
-            for history in histories(&cib, &place.id, rsc) {
-                let failed = history
-                    .children()
-                    .any(|op| op.id().is_some_and(|i| i.contains("_last_failure_")));
-                let Some(known) = history.id().filter(|_| refresh || failed) else {
-                    continue;
-                };
-                forgotten += 1;
-                // The node first, so that it has forgotten before the resource is looked at anew.
-                self.forget(id, term, known).await;
-                commands.extend(reports::flatten(vec![record::cleaned(
-                    &place,
-                    &known.into(),
-                )]));
-            }
-        }
-        for (name, host) in &remotes {
-            if only.is_some() || remote.is_some_and(|(only, _)| only != name) {
-                continue;
-            }
-            let place = super::remote::place(name);
-            for history in histories(&cib, &place.id, rsc) {
-                let failed = history
-                    .children()
-                    .any(|op| op.id().is_some_and(|i| i.contains("_last_failure_")));
-                let Some(known) = history.id().filter(|_| refresh || failed) else {
-                    continue;
-                };
-                forgotten += 1;
-                if let Some(host) = host {
-                    self.forget_through(host, name, term, known).await;
-                }
-                commands.extend(reports::flatten(vec![record::cleaned(
-                    &place,
-                    &known.into(),
-                )]));
-            }
-        }
-        if !commands.is_empty() {
-            // All nodes in one write: what follows from it is decided once.
-            let command = signed(&self.name, Command::transaction(commands));
-            accepted(&self.raft.propose(command).await.map_err(unwritten)?)?;
-        }
-        Ok(AdminAnswer::Text(match forgotten {
-            0 => "nothing to clean up".into(),
-            1 => "cleaned up 1 history".into(),
-            n => format!("cleaned up {n} histories"),
-        }))
-    }
-
-    /// The same for a remote node, over the connection that this member holds to it.
-    async fn forget_through(&self, host: &NodeName, remote: &NodeName, term: Term, rsc: &str) {
-        let (rsc, key) = (rsc.into(), cleanup_key());
-        let command = executor::Command::Forget { term, rsc, key };
-        if *host == self.name {
-            self.links.command(remote, command).await;
-            return;
-        }
-        let Ok(host) = self.member(host.as_str()) else {
-            return;
-        };
-        let (newest, lives) = (&self.newest, &self.shared.lives);
-        let to = (host, Some(remote.clone()));
-        deliver::order(&self.teller, newest, lives, to, term, command);
-    }
-
-    /// Asks a node to forget a resource. One that is not there knows nothing that would have to be forgotten.
-    async fn forget(&self, node: NodeId, term: Term, rsc: &str) {
-        let (rsc, key) = (rsc.into(), cleanup_key());
-        let command = executor::Command::Forget { term, rsc, key };
-        if node == self.me {
-            self.executor
-                .send(executor::Event::Command(Box::new(command)))
-                .await;
-            return;
-        }
-        let (newest, lives) = (&self.newest, &self.shared.lives);
-        deliver::order(&self.teller, newest, lives, (node, None), term, command);
-    }
-
-    fn nodes(&self) -> Vec<(NodeId, NodeName)> {
-        let members = self.raft.local().members.clone();
-        members
-            .values()
-            .filter(|m| m.role.runs_resources())
-            .map(|m| (m.id, m.name.clone()))
-            .collect()
-    }
-
-    /// How two nodes without a witness stand, in words; a hint where the mode is off.
-    fn two_node(&self) -> Option<serde_json::Value> {
-        let state = self.raft.local();
-        let votes: Vec<_> = state.members.values().filter(|m| m.role.votes()).collect();
-        let hint = "of two voters without a witness, the loss of either stops the cluster: add a third machine that only \
-                    votes (`systole token --role witness`), or configure fencing and type `crm cluster two-node on`";
-        match self.raft.two_node() {
-            Some(now) => {
-                let text = now.text(self.name_of(now.peer).as_str());
-                Some(serde_json::json!({ "on": true, "now": now, "text": text }))
-            }
-            None if votes.len() == 2 && votes.iter().all(|m| m.role.runs_resources()) => {
-                Some(serde_json::json!({ "on": state.two_node, "text": hint }))
-            }
-            None => None,
-        }
-    }
-
-    /// What raft does not know: leases, what the coordinator does, what runs.
-    fn add_to_status(&self, status: &mut ClusterStatus) {
-        let (view, picture) = (self.presence.view(), self.coordinator.picture());
-        let peers: Vec<_> = view
-            .peers
-            .iter()
-            .map(
-                |(id, state, ms)| serde_json::json!({"id": id, "state": state, "heard_ms_ago": ms}),
-            )
-            .collect();
-        let running: Vec<_> = self
-            .executor
-            .picture()
-            .running
-            .iter()
-            .map(ToString::to_string)
-            .collect();
-        status.quorate = view.held;
-        status.more = serde_json::json!({
-            "alone": self.is_alone(),
-            "lease": {
-                "held": view.held,
-                "left_ms": view.left_ms,
-                "near_misses": view.near_misses,
-                "longest_pause_ms": view.longest_pause_ms,
-            },
-            "peers": peers,
-            "coordinator": {
-                "busy": picture.busy,
-                "transition": picture.transition,
-                "in_flight": picture.in_flight,
-                "in_vain": picture.in_vain,
-            },
-            "executor": { "running": running },
-            "disk_busy_ms": self.raft.disk_busy_ms(),
-            "watchdog": *self.shared.watchdog.lock().expect("no panic while held"),
-            "two_node": self.two_node(),
-            "voters": self.raft.voters().into_iter().flatten().collect::<std::collections::BTreeSet<_>>(),
-            "fencing": { "history": *self.fencer.history() },
-            "version": env!("CARGO_PKG_VERSION"),
-            "pid": std::process::id(),
-        });
-    }
-}
-
-/// By whom a clean-up is ordered: nobody waits for it.
-fn cleanup_key() -> TransitionKey {
-    TransitionKey {
-        action: 0,
-        transition: -1,
-        target_rc: 0,
-        uuid: "cleanup".into(),
-    }
-}
-
-/// Whether a resource is configured, or was, and something is still known of it.
-fn is_known(cib: &Cib, rsc: &str) -> bool {
-    let configured = cib.section("resources").and_then(|r| r.find_id(rsc));
-    let states = cib.status().into_iter().flat_map(|s| s.children());
-    let mut left = states
-        .filter_map(|state| state.descend(&["lrm", "lrm_resources"]))
-        .filter(|known| known.child_by_id("lrm_resource", rsc).is_some());
-    configured.is_some() || left.next().is_some()
-}
-
-/// The histories of a resource on a node: those of clone instances, too. All for no resource.
-fn histories<'a>(
-    cib: &'a Cib,
-    node: &str,
-    rsc: Option<&str>,
-) -> impl Iterator<Item = &'a crate::xml::Element> {
-    let wanted: Option<Vec<String>> = rsc.map(|rsc| {
-        let element = cib.section("resources").and_then(|r| r.find_id(rsc));
-        if element.is_none() {
-            // It is not configured any more, and left something behind.
-            return vec![rsc.to_owned()];
-        }
-        element
-            .into_iter()
-            .flat_map(|e| e.descendants())
-            .filter(|e| e.is("primitive"))
-            .filter_map(|e| e.id().map(str::to_owned))
-            .collect()
-    });
-    cib.status()
-        .and_then(|s| s.child_by_id("node_state", node))
-        .and_then(|s| s.descend(&["lrm", "lrm_resources"]))
-        .into_iter()
-        .flat_map(|r| r.children_named("lrm_resource"))
-        .filter(move |r| {
-            let base = r.id().map(|id| id.split(':').next().unwrap_or(id));
-            wanted
-                .as_ref()
-                .is_none_or(|w| w.iter().any(|id| Some(id.as_str()) == base))
-        })
-}
-
-fn signed(name: &NodeName, command: Command) -> Command {
-    let origin = cib::Origin {
-        node: name.to_string(),
-        client: "crm_resource".into(),
-        ..cib::Origin::default()
-    };
-    command.from(origin).at(wall_s())
 }
 
 pub(super) fn accepted(answer: &Answer) -> Result<(), Failure> {
