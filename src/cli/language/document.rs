@@ -1,6 +1,9 @@
 //! A configuration as the objects that the language speaks of: groups name their members, which are objects themselves.
 //! All editing happens here, on the tree, so that what a statement does not mention stays as it was.
 
+mod delete;
+mod tree;
+
 use std::{collections::BTreeSet, ops::Range};
 
 use crate::xml::Element;
@@ -12,6 +15,7 @@ use super::{
     print::print_object,
     same, secret,
 };
+use tree::{merged, path_to, remove_resources, resources, store};
 
 /// How a statement meets an object that is there already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -511,115 +515,6 @@ impl Document {
         }
         Ok(element.clone())
     }
-
-    /// Remove an object. Constraints about a resource go with it, its members stay. What went beside it is returned.
-    pub fn delete(&mut self, id: &str) -> Result<Vec<String>, String> {
-        let Some((place, element)) = self.find(id) else {
-            return Err(format!(
-                "there is no object {id:?}; crm configure show lists them"
-            ));
-        };
-        let element = element.clone();
-        let mut gone = Vec::new();
-        if place == Place::Topology {
-            self.configuration
-                .retain_children(|section| !section.is("fencing-topology"));
-        } else if place == Place::Resource {
-            self.delete_resource(&element, &mut gone)?;
-        } else {
-            if element.is("acl_role") {
-                let users = self
-                    .configuration
-                    .child("acls")
-                    .into_iter()
-                    .flat_map(Element::children);
-                let holder = users
-                    .filter(|user| {
-                        user.children()
-                            .any(|role| role.is("role") && role.id() == Some(id))
-                    })
-                    .find_map(Element::id);
-                if let Some(holder) = holder {
-                    return Err(format!(
-                        "the role {id:?} is given to {holder:?}; delete or edit that first"
-                    ));
-                }
-            }
-            let section = self.configuration.child_or_new(place.section());
-            section
-                .retain_children(|child| child.tag() != element.tag() || name(place, child) != id);
-        }
-        self.forget(&element);
-        Ok(gone)
-    }
-
-    fn delete_resource(&mut self, element: &Element, gone: &mut Vec<String>) -> Result<(), String> {
-        let id = element.id().unwrap_or_default().to_owned();
-        let objects = self.objects();
-        if element.is("template")
-            && let Some((_, user)) = objects
-                .iter()
-                .find(|(_, other)| other.get("template") == Some(&id))
-        {
-            return Err(format!(
-                "the template {id:?} is used by {:?}; delete that first",
-                user.id().unwrap_or_default()
-            ));
-        }
-        let levels = self.configuration.child("fencing-topology");
-        let level = levels
-            .into_iter()
-            .flat_map(Element::children)
-            .find(|level| {
-                level
-                    .get("devices")
-                    .is_some_and(|devices| devices.split(',').any(|device| device == id))
-            });
-        if level.is_some() {
-            return Err(format!(
-                "{id:?} is in the fencing topology; edit that first: crm configure edit fencing_topology"
-            ));
-        }
-        if let Some(section) = self.configuration.child_mut("constraints") {
-            let mut kept = Vec::new();
-            for constraint in section.children() {
-                match without_reference(constraint, &id) {
-                    Some(rest) => kept.push(rest),
-                    None => gone.push(constraint.id().unwrap_or_default().to_owned()),
-                }
-            }
-            section.clear();
-            kept.into_iter()
-                .for_each(|constraint| section.push(constraint));
-        }
-        if let Some(tags) = self.configuration.child_mut("tags") {
-            for tag in tags.children_mut() {
-                tag.retain_children(|member| member.id() != Some(&id));
-            }
-            tags.retain_children(Element::has_children);
-        }
-        let resources = self.configuration.child_or_new("resources");
-        let members: Vec<Element> = element
-            .children()
-            .filter(|child| is_resource(child.tag()))
-            .cloned()
-            .collect();
-        let path = path_to(resources, &id).expect("the object was found");
-        let (last, parent) = path.split_last().expect("a path has steps");
-        let parent = resources.at_mut(parent).expect("a prefix of a path");
-        parent.nodes_mut().remove(*last);
-        let empty =
-            !parent.is("resources") && !parent.children().any(|child| is_resource(child.tag()));
-        let parent = parent.clone();
-        members
-            .into_iter()
-            .for_each(|member| resources.push(member));
-        if empty {
-            gone.push(parent.id().unwrap_or_default().to_owned());
-            self.delete_resource(&parent, gone)?;
-        }
-        Ok(())
-    }
 }
 
 /// A reference to nothing, with a name that was perhaps meant.
@@ -662,128 +557,4 @@ fn rank(place: Place, tag: &str) -> usize {
         (Place::Acl, _) => 18,
         (Place::Alert, _) => 19,
     }
-}
-
-/// Every resource and template below, collectives and their members alike.
-fn resources<'a>(parent: &'a Element, found: &mut Vec<(Place, &'a Element)>) {
-    for child in parent
-        .children()
-        .filter(|child| is_resource(child.tag()) || child.is("template"))
-    {
-        found.push((Place::Resource, child));
-        resources(child, found);
-    }
-}
-
-/// The steps to the resource of this id.
-fn path_to(parent: &Element, id: &str) -> Option<Vec<usize>> {
-    for (at, child) in parent.nodes().iter().enumerate() {
-        let Some(child) = child
-            .as_element()
-            .filter(|child| is_resource(child.tag()) || child.is("template"))
-        else {
-            continue;
-        };
-        if child.id() == Some(id) {
-            return Some(vec![at]);
-        }
-        if let Some(rest) = path_to(child, id) {
-            return Some([vec![at], rest].concat());
-        }
-    }
-    None
-}
-
-/// Drop the resources of these ids wherever they are, except in the object `keep`.
-fn remove_resources(parent: &mut Element, ids: &[String], keep: &str) {
-    parent.retain_children(|child| {
-        !is_resource(child.tag()) || !ids.iter().any(|id| child.id() == Some(id))
-    });
-    let inside = parent
-        .children()
-        .any(|child| child.children().any(|inner| is_resource(inner.tag())));
-    if inside {
-        for child in parent
-            .children_mut()
-            .filter(|child| child.id() != Some(keep))
-        {
-            let reaches =
-                ids.iter().any(|id| path_to(child, id).is_some()) && path_to(child, keep).is_none();
-            if reaches {
-                remove_resources(child, ids, keep);
-            }
-        }
-    }
-}
-
-/// Put an element in the place of the one with the same `key`, or at the end.
-fn store(section: &mut Element, element: Element, key: &str) {
-    let at = section.nodes().iter().position(|node| {
-        node.as_element()
-            .is_some_and(|child| child.get(key) == element.get(key))
-    });
-    match at {
-        Some(at) => section.nodes_mut()[at] = element.into(),
-        None => section.push(element),
-    }
-}
-
-/// Former attribute sets with new values; attributes and sets that are not mentioned stay.
-fn merged(former: &Element, new: &Element) -> Element {
-    let mut out = former.clone();
-    for (name, value) in new.attrs().filter(|(name, _)| *name != "id") {
-        out.set(name, value);
-    }
-    for child in new.children() {
-        let same = out.children_mut().find(|old| {
-            old.is(child.tag())
-                && match child.tag() {
-                    "nvpair" => old.get("name") == child.get("name"),
-                    _ => !old
-                        .children()
-                        .chain(child.children())
-                        .any(|part| part.is("rule")),
-                }
-        });
-        match same {
-            Some(old) if old.is("nvpair") => {
-                old.set("value", child.get("value").unwrap_or_default())
-            }
-            Some(old) => *old = merged(old, child),
-            None => out.push(child.clone()),
-        }
-    }
-    out
-}
-
-/// A constraint without what it says about a resource, or nothing if that was all.
-fn without_reference(constraint: &Element, id: &str) -> Option<Element> {
-    let names = ["rsc", "with-rsc", "first", "then"];
-    if names.iter().any(|name| constraint.get(name) == Some(id)) {
-        return None;
-    }
-    if constraint.child("resource_set").is_none() {
-        return Some(constraint.clone());
-    }
-    let mut rest = constraint.clone();
-    for set in rest.children_mut().filter(|child| child.is("resource_set")) {
-        set.retain_children(|member| member.id() != Some(id));
-    }
-    rest.retain_children(|child| {
-        !child.is("resource_set") || child.has_children() || child.has("id-ref")
-    });
-    let named: usize = rest
-        .children_named("resource_set")
-        .map(|set| set.children().count())
-        .sum();
-    let least = if rest.is("rsc_location") || rest.is("rsc_ticket") {
-        1
-    } else {
-        2
-    };
-    (named >= least
-        || rest
-            .children_named("resource_set")
-            .any(|set| set.has("id-ref")))
-    .then_some(rest)
 }
