@@ -49,8 +49,13 @@ pub struct Options {
 
 /// Runs one node until it is told to leave.
 pub fn run(options: &Options) -> ExitCode {
+    ExitCode::from(serve(options.die_with_parent, node(options)))
+}
+
+/// Runs a daemon to its end, and returns the status with which its process ends.
+pub(super) fn serve(with_parent: bool, node: impl Future<Output = anyhow::Result<()>>) -> u8 {
     super::log::init();
-    if options.die_with_parent {
+    if with_parent {
         die_with_parent();
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -62,17 +67,17 @@ pub fn run(options: &Options) -> ExitCode {
         .build();
     let result = match runtime {
         Ok(runtime) => {
-            let result = runtime.block_on(node(options));
+            let result = runtime.block_on(node);
             runtime.shutdown_timeout(Duration::from_millis(200));
             result
         }
         Err(e) => Err(e.into()),
     };
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => 0,
         Err(e) => {
             tracing::error!("{e:#}");
-            ExitCode::from(CrmExit::FATAL.0.try_into().unwrap_or(1))
+            u8::try_from(CrmExit::FATAL.0).unwrap_or(1)
         }
     }
 }

@@ -11,13 +11,13 @@ use futures_util::{Stream, StreamExt as _};
 use rustls::ServerConfig;
 use serde::{Deserialize, Serialize};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio_rustls::TlsAcceptor;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Server;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::server::{Connection, From};
+use super::server::{Connection, From, HANDSHAKES, accept};
 use super::wire::Frame;
 use super::wire::remote_client::RemoteClient;
 use super::wire::remote_server::{Remote, RemoteServer};
@@ -30,10 +30,6 @@ use crate::terms::{NodeId, NodeName, Term};
 
 /// Port on which a remote node listens, if none is given.
 pub const REMOTE_PORT: u16 = 3121;
-/// A handshake must be over within this time.
-const HANDSHAKE: Duration = Duration::from_secs(5);
-/// Handshakes at one time; more wait.
-const HANDSHAKES: usize = 16;
 /// Words that wait for a slow line; who has more to say waits.
 const WORDS: usize = 256;
 /// An idle line is looked at this often, and given up when nothing comes back for as long.
@@ -370,9 +366,10 @@ pub async fn serve_remote(
             detail: crate::process::cannot_listen(*address, &e),
         })?;
         bound.extend(listener.local_addr());
+        let keys = keys.clone();
         tokio::spawn(accept(
             listener,
-            keys.clone(),
+            move |stream| greet(stream, keys.server()),
             streams.clone(),
             stopped.clone(),
         ));
@@ -397,43 +394,6 @@ pub async fn serve_remote(
         }
     });
     Ok(Listening::at(bound, stop))
-}
-
-async fn accept(
-    listener: TcpListener,
-    keys: RemoteKeys,
-    streams: mpsc::Sender<std::io::Result<Connection>>,
-    mut stop: watch::Receiver<bool>,
-) {
-    let limit = Arc::new(Semaphore::new(HANDSHAKES));
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            _ = stop.wait_for(|stop| *stop) => return,
-        };
-        let Ok((stream, from)) = accepted else {
-            // Out of file descriptors, for instance: trying again at once would only burn time.
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            continue;
-        };
-        let Ok(permit) = Arc::clone(&limit).acquire_owned().await else {
-            return;
-        };
-        let (config, streams) = (keys.server(), streams.clone());
-        tokio::spawn(async move {
-            let _permit = permit;
-            match tokio::time::timeout(HANDSHAKE, greet(stream, config)).await {
-                Ok(Ok(connection)) => {
-                    // Nobody takes it: the daemon is stopping.
-                    let _ = streams.send(Ok(connection)).await;
-                }
-                Ok(Err(e)) => {
-                    tracing::warn!("refused a connection from {from}: {}", tls::explain(&e));
-                }
-                Err(_) => tracing::warn!("refused a connection from {from}: no handshake"),
-            }
-        });
-    }
 }
 
 /// Only a member's certificate opens this door: other remote nodes have one of the same authority.

@@ -34,7 +34,7 @@ use crate::terms::NodeId;
 /// A handshake must be over within this time.
 const HANDSHAKE: Duration = Duration::from_secs(5);
 /// Handshakes at one time; more wait.
-const HANDSHAKES: usize = 64;
+pub(super) const HANDSHAKES: usize = 64;
 /// Between two attempts to listen on an address that is not there.
 const AGAIN: Duration = Duration::from_secs(2);
 /// Calls that are known again. A second copy comes within the time that a kernel tries to send it, which is seconds.
@@ -151,9 +151,10 @@ impl Entrances {
                     if self.told.remove(address).is_some() {
                         tracing::info!("listening for peers on {address} now");
                     }
+                    let keys = self.keys.clone();
                     let entrance = tokio::spawn(accept(
                         listener,
-                        self.keys.clone(),
+                        move |stream| greet(stream, keys.clone()),
                         self.streams.clone(),
                         self.stopped.clone(),
                     ));
@@ -193,12 +194,15 @@ fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
     TcpListener::from_std(listener)
 }
 
-async fn accept(
+/// Takes connections until it is stopped, and hands on those that `greet` lets in.
+pub(super) async fn accept<Greeting>(
     listener: TcpListener,
-    keys: Keyring,
+    greet: impl Fn(TcpStream) -> Greeting,
     streams: mpsc::Sender<std::io::Result<Connection>>,
     mut stop: watch::Receiver<bool>,
-) {
+) where
+    Greeting: Future<Output = std::io::Result<Connection>> + Send + 'static,
+{
     let limit = Arc::new(Semaphore::new(HANDSHAKES));
     loop {
         let accepted = tokio::select! {
@@ -217,10 +221,10 @@ async fn accept(
         let Ok(permit) = Arc::clone(&limit).acquire_owned().await else {
             return;
         };
-        let (keys, streams) = (keys.clone(), streams.clone());
+        let (greeting, streams) = (greet(stream), streams.clone());
         tokio::spawn(async move {
             let _permit = permit;
-            match tokio::time::timeout(HANDSHAKE, greet(stream, &keys)).await {
+            match tokio::time::timeout(HANDSHAKE, greeting).await {
                 Ok(Ok(connection)) => {
                     // Nobody takes it: the daemon is stopping.
                     let _ = streams.send(Ok(connection)).await;
@@ -234,7 +238,7 @@ async fn accept(
     }
 }
 
-async fn greet(stream: TcpStream, keys: &Keyring) -> std::io::Result<Connection> {
+async fn greet(stream: TcpStream, keys: Keyring) -> std::io::Result<Connection> {
     path::tune(&stream)?;
     let stream = TlsAcceptor::from(keys.server(false)).accept(stream).await?;
     let (_, session) = stream.get_ref();

@@ -97,30 +97,7 @@ pub fn run(options: &Options) -> ExitCode {
 }
 
 fn serve(options: &Options) -> u8 {
-    crate::daemon::log::init();
-    if options.die_with_parent {
-        start::die_with_parent();
-    }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .max_blocking_threads(8)
-        .enable_all()
-        .build();
-    let result = match runtime {
-        Ok(runtime) => {
-            let result = runtime.block_on(node(options));
-            runtime.shutdown_timeout(Duration::from_millis(200));
-            result
-        }
-        Err(e) => Err(e.into()),
-    };
-    match result {
-        Ok(()) => 0,
-        Err(e) => {
-            tracing::error!("{e:#}");
-            u8::try_from(CrmExit::FATAL.0).unwrap_or(1)
-        }
-    }
+    start::serve(options.die_with_parent, node(options))
 }
 
 async fn node(options: &Options) -> anyhow::Result<()> {

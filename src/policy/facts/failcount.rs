@@ -135,25 +135,11 @@ impl Facts {
         };
         match entry {
             Some(entry) => matches(entry),
-            None => self.history_of(node, base).iter().any(matches),
+            None => self
+                .recorded_ops(base, self.nodes[node].name.as_str())
+                .iter()
+                .any(matches),
         }
-    }
-
-    fn history_of(&self, node: NodeIdx, id: &str) -> Vec<HistoryOp> {
-        let name = self.nodes[node].name.as_str();
-        let states = self
-            .context
-            .status
-            .iter()
-            .flat_map(|status| status.children());
-        states
-            .filter(|state| state.is("node_state") && state.get("uname") == Some(name))
-            .filter_map(|state| state.descend(&["lrm", "lrm_resources"]))
-            .flat_map(|resources| resources.children_named("lrm_resource"))
-            .filter(|entry| entry.get("id") == Some(id))
-            .flat_map(|entry| entry.children_named("lrm_rsc_op"))
-            .map(HistoryOp::read)
-            .collect()
     }
 
     /// Whether clearing of this fail count is wished for already. // spec 1 §31 point 4a

@@ -142,8 +142,8 @@ impl Facts {
             .filter(|&node| self.nodes[node].online)
     }
 
-    fn recorded_ops(&self, rsc: RscIdx, node: &str) -> Vec<HistoryOp> {
-        let id = self.rscs[rsc].id.as_str();
+    /// What the history of a node with this name has of a resource with this id.
+    pub(super) fn recorded_ops(&self, id: &str, node: &str) -> Vec<HistoryOp> {
         let states = self
             .context
             .status
@@ -175,7 +175,10 @@ impl Facts {
         let wanted = |op: &HistoryOp| {
             &*op.task == task && (peer.is_none() || op.element.get(peer_name) == peer)
         };
-        let mut found = self.recorded_ops(rsc, node).into_iter().filter(wanted);
+        let mut found = self
+            .recorded_ops(self.rscs[rsc].id.as_str(), node)
+            .into_iter()
+            .filter(wanted);
         let first = found.next()?;
         found.next().is_none().then_some(first)
     }
@@ -187,17 +190,19 @@ impl Facts {
 
     /// *unknown on node*: nothing recorded there that has ended.
     fn unknown_on(&self, rsc: RscIdx, node: &str) -> bool {
-        self.recorded_ops(rsc, node)
+        self.recorded_ops(self.rscs[rsc].id.as_str(), node)
             .iter()
             .all(|op| op.rc == Some(193))
     }
 
     /// *non-monitor after X on node*.
     fn acted_after(&self, rsc: RscIdx, node: &str, than: &HistoryOp) -> bool {
-        self.recorded_ops(rsc, node).iter().any(|op| {
-            matches!(&*op.task, "start" | "stop" | "migrate_to" | "migrate_from")
-                && history::compare(op, than).is_gt()
-        })
+        self.recorded_ops(self.rscs[rsc].id.as_str(), node)
+            .iter()
+            .any(|op| {
+                matches!(&*op.task, "start" | "stop" | "migrate_to" | "migrate_from")
+                    && history::compare(op, than).is_gt()
+            })
     }
 
     /// *not running after X on node*: needs the monitor to be the only one.
