@@ -4,53 +4,16 @@
 //! them by constraints, is left out on both sides; the rest must be the same. Some differences are single rows of the
 //! graph that change nothing else; these are taken out one by one (`rows.rs`).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use crate::policy::facts::{self, Facts, Kind};
-use crate::policy::{Input, RscIdx};
 use crate::xml::Element;
 
 use super::Answer;
+use super::case::{Case, Tops, of_summary};
 use super::reasons::{EXPLAINED, Explained};
 use super::rows::{join, of_action, split, without_probes};
 
-/// Ids of outermost resources.
-pub(super) type Tops = BTreeSet<String>;
-
-/// What both sides said about a CIB, and what the policy takes for true in it.
-#[derive(Debug)]
-pub struct Case<'c> {
-    pub(super) cib: &'c Element,
-    pub(super) theirs: Answer,
-    pub(super) ours: Answer,
-    pub(super) facts: Facts,
-    /// The outermost resource that something is, or is in.
-    top: BTreeMap<String, String>,
-}
-
-impl<'c> Case<'c> {
-    /// All that is known of a case.
-    #[must_use]
-    pub fn new(cib: &'c Element, input: &Input, theirs: Answer, ours: Answer) -> Self {
-        let resources = cib.descend(&["configuration", "resources"]);
-        let mut top = BTreeMap::new();
-        for outer in resources.into_iter().flat_map(Element::children) {
-            for inner in outer.descendants() {
-                if let (Some(id), Some(outer)) = (inner.id(), outer.id()) {
-                    top.insert(id.to_owned(), outer.to_owned());
-                }
-            }
-        }
-        let facts = facts::read(cib, input);
-        Case {
-            cib,
-            theirs,
-            ours,
-            facts,
-            top,
-        }
-    }
-
+impl Case<'_> {
     /// The explanations that are enough; nothing when even all of them are not.
     #[must_use]
     pub fn explained(mut self) -> Option<String> {
@@ -153,52 +116,6 @@ impl<'c> Case<'c> {
         best.is_empty() || best.values().filter(|value| Some(*value) == most).count() > 1
     }
 
-    pub(super) fn top(&self, rsc: &str) -> Option<&str> {
-        let base = rsc.split(':').next().unwrap_or(rsc);
-        // Parts of bundles stand in no CIB.
-        let implied = || {
-            let root = self.facts.root_of(self.facts.rsc_by_id(rsc)?);
-            self.top.get(self.facts.rscs[root].id.as_str())
-        };
-        self.top.get(base).or_else(implied).map(String::as_str)
-    }
-
-    /// With everything that constraints link to it, however indirectly.
-    fn linked(&self, tops: &Tops) -> Tops {
-        let constraints = self.cib.descend(&["configuration", "constraints"]);
-        let groups: Vec<Tops> = constraints
-            .into_iter()
-            .flat_map(Element::children)
-            .filter(|one| one.is("rsc_colocation") || one.is("rsc_order"))
-            .map(|one| self.named_in(one))
-            .collect();
-        let mut linked = tops.clone();
-        loop {
-            let before = linked.len();
-            for group in &groups {
-                if !group.is_disjoint(&linked) {
-                    linked.extend(group.iter().cloned());
-                }
-            }
-            if linked.len() == before {
-                return linked;
-            }
-        }
-    }
-
-    pub(super) fn named_in(&self, constraint: &Element) -> Tops {
-        let ends = ["rsc", "with-rsc", "first", "then"];
-        let named = ends.iter().filter_map(|end| constraint.get(end));
-        let in_sets = constraint
-            .descendants()
-            .filter(|e| e.is("resource_ref"))
-            .filter_map(Element::id);
-        let ids = named.chain(in_sets);
-        ids.filter_map(|id| self.top(id))
-            .map(str::to_owned)
-            .collect()
-    }
-
     fn lines(
         &self,
         lines: &[String],
@@ -233,24 +150,6 @@ impl<'c> Case<'c> {
         rows.collect()
     }
 
-    /// The order of `pseudo_event clone-one-or-more:ord-1 ...`, and of the same for one of its sets.
-    fn of_order(&self, action: &str) -> Option<&Element> {
-        let key = action.split(' ').nth(1)?;
-        let (_, id) = key.split_once("one-or-more:")?;
-        let mut orders = self.cib.descendants().filter(|e| e.is("rsc_order"));
-        orders
-            .find(|order| order.id() == Some(id) || order.descendants().any(|e| e.id() == Some(id)))
-    }
-
-    /// Whether a node can run anything.
-    fn usable(&self, name: &str) -> bool {
-        let node = self.facts.node_by_name(name);
-        node.map(|node| &self.facts.nodes[node])
-            .is_some_and(|node| {
-                node.online && !node.unclean && !node.pending && !node.shutdown && !node.standby
-            })
-    }
-
     /// On a node that can't run anything 2.1 lets a rule with `or` say nothing. (spec 2 §7.4)
     fn without_rules_on_unusable_nodes(&self) -> (Vec<String>, Vec<String>) {
         let ruled = |one: &&Element| {
@@ -271,17 +170,6 @@ impl<'c> Case<'c> {
         let keep = |lines: &[String]| lines.iter().filter(kept).cloned().collect();
         (keep(&self.theirs.scores), keep(&self.ours.scores))
     }
-
-    pub(super) fn top_named(&self, rsc: RscIdx) -> Option<String> {
-        let root = self.facts.root_of(rsc);
-        let id = self.facts.rscs[root].id.to_string();
-        self.top(&id).map(str::to_owned)
-    }
-
-    pub(super) fn clones(&self) -> impl Iterator<Item = RscIdx> {
-        let is_clone = |rsc: &RscIdx| matches!(self.facts.rscs[*rsc].kind, Kind::Clone(_));
-        self.facts.rscs.indexes().filter(is_clone)
-    }
 }
 
 /// What lines like `r-1 allocation score on n1: 5` say of a resource: `n1: 5`.
@@ -291,12 +179,4 @@ fn scores_of<'a>(rsc: &str, lines: &'a [String]) -> Vec<&'a str> {
             .strip_prefix(" allocation score on ")
     };
     lines.iter().filter_map(score).collect()
-}
-
-/// The resource of `* Move r-1 ( n1 -> n2 )`.
-pub(super) fn of_summary(line: &str) -> Option<&str> {
-    let mut words = line.split(' ').skip(1);
-    (words.next() != Some("Fence"))
-        .then(|| words.next())
-        .flatten()
 }

@@ -4,6 +4,7 @@
 //! May touch: nothing; pure.
 
 mod answer;
+mod case;
 mod explained;
 mod memory;
 mod reasons;
@@ -13,7 +14,7 @@ mod words;
 
 pub use answer::Answer;
 pub(crate) use answer::Difference;
-pub use explained::Case;
+pub use case::Case;
 pub(crate) use memory::{Memory, News};
 pub use rows::rows;
 pub(crate) use seen::Seen;

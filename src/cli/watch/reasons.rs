@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::explained::{Case, Tops, of_summary};
+use super::case::{Case, Tops, of_summary};
 use crate::policy::{NodeIdx, RscIdx};
 use crate::xml::Element;
 
