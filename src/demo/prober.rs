@@ -130,6 +130,20 @@ impl Record {
         alternations(&self.answers) + alternations(&self.claims)
     }
 
+    /// When another host than before answered or claimed the address, in words, for what has to be looked into.
+    pub fn turns(&self) -> String {
+        let of = |kind: &str, heard: &[Heard]| {
+            let turns = heard.windows(2).filter(|two| two[0].who != two[1].who);
+            let words = turns.map(|two| {
+                let (from, to) = (&two[0], &two[1]);
+                let (since, at) = (from.at_us / 1000, to.at_us / 1000);
+                format!("{} until {since}, {} from {at} ms", from.who, to.who)
+            });
+            format!("{kind}: {}", words.collect::<Vec<_>>().join("; "))
+        };
+        [of("answers", &self.answers), of("claims", &self.claims)].join("\n")
+    }
+
     /// Answers per host after a time.
     pub fn count_since(&self, after_us: u64) -> BTreeMap<String, usize> {
         let mut counts = BTreeMap::new();
@@ -294,7 +308,10 @@ mod tests {
     #[test]
     fn two_hosts_at_once_are_seen() {
         assert_eq!(record("100:a 105:b 110:a 115:b").seen_twice(), 2);
-        assert_eq!(record("100:a 105:b 110:b 2000:a").seen_twice(), 0);
+        let moved = record("100:a 105:b 110:b 2000:a");
+        assert_eq!(moved.seen_twice(), 0);
+        let turns = "answers: a until 100, b from 105 ms; b until 110, a from 2000 ms\nclaims: ";
+        assert_eq!(moved.turns(), turns);
     }
 
     #[test]

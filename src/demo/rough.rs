@@ -129,7 +129,7 @@ impl Laid {
         let plugged = async {
             wires.plug_into(&bridge, &out).await?;
             wires.plug_into(lan, &into).await?;
-            wires.plug_into(&bridge, host).await
+            wires.lay_to(&bridge, host).await
         };
         if let Err(e) = plugged.await {
             wires.remove(&bridge).await?;
@@ -139,13 +139,13 @@ impl Laid {
         Ok(Self { carrier })
     }
 
-    /// Takes it away; the host's cable, if there is one, is plugged into the switch again.
+    /// Takes it away; the host's cable, if there is one, leads to the switch again.
     pub(super) async fn take_away(self, lan: &str, host: &str) -> io::Result<()> {
         self.carrier.abort();
         // Its devices end with it.
         drop(self.carrier.await);
         let wires = Wires::connect()?;
-        match wires.plug_into(lan, host).await {
+        match wires.lay_to(lan, host).await {
             // It lost its power, and the cable went with its network.
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}
             done => done?,

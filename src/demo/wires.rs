@@ -68,10 +68,14 @@ impl Wires {
 
     /// Plugs a link into a bridge, out of the one where it is.
     pub(super) async fn plug_into(&self, bridge: &str, port: &str) -> io::Result<()> {
+        self.lay_to(bridge, port).await?;
+        self.plug(port, true).await
+    }
+
+    /// The same for a cable that stays pulled if it is: the kernel of a host without power lives on for a while.
+    pub(super) async fn lay_to(&self, bridge: &str, port: &str) -> io::Result<()> {
         let bridge = self.index(bridge).await?;
-        let near = LinkUnspec::new_with_index(self.index(port).await?)
-            .controller(bridge)
-            .up();
+        let near = LinkUnspec::new_with_index(self.index(port).await?).controller(bridge);
         told(
             "plug in cable",
             port,

@@ -173,7 +173,13 @@ impl Stage<'_> {
             0,
             "two hosts had the address"
         );
-        assert_eq!(self.prober.record().seen_twice(), 0, "two hosts were heard");
+        let record = self.prober.record();
+        assert_eq!(
+            record.seen_twice(),
+            0,
+            "two hosts were heard\n{}",
+            record.turns()
+        );
     }
 
     /// The switch confirmed before the new host took the address.

@@ -98,6 +98,11 @@ fn a_cluster_lives_with_a_rough_cable() {
             stage.lab.smooth(rough).unwrap();
             // Who hears too little of the others may be taken for dead.
             if !stage.lab.is_on(rough) {
+                let log = std::fs::read_to_string(stage.lab.log(&leader, "daemon")).unwrap();
+                let news = log.lines().filter(|line| !line.contains("nothing to do"));
+                let news: Vec<&str> = news.collect();
+                let end = &news[news.len().saturating_sub(20)..];
+                println!("{rough} was fenced; {leader} says:\n{}", end.join("\n"));
                 stage.lab.boot(rough).unwrap();
                 stage.cluster.start_daemon(rough).unwrap();
             }
