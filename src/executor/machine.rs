@@ -225,18 +225,18 @@ impl Machine {
         if waits {
             return;
         }
-        // A failure has been told, and would count twice.
+        // A failure has been told, and would count twice. And what was announced since has the same id in the CIB, where its
+        // entry is the newer one.
+        let replaced = |told: &Execution| {
+            let newer = |rsc: &Resource| rsc.has_announced_after(told.call_id);
+            told.op.interval_ms == 0 && known.is_some_and(newer)
+        };
         let mut words = known.into_iter().flat_map(|rsc| rsc.memory.last_words());
         let told = words
-            .find(|told| told.key == key && !told.failed())
+            .find(|told| told.key == key && !told.failed() && !replaced(told))
             .cloned();
         drop(words);
         if let Some(told) = told {
-            // What was announced since has the same id in the CIB, and its entry there is the newer one.
-            let outdated = |rsc: &Resource| rsc.has_announced_after(told.call_id);
-            if told.op.interval_ms == 0 && known.is_some_and(outdated) {
-                return;
-            }
             effects.push(Effect::Report(Box::new(Report::Result(told))));
             return;
         }
