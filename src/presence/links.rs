@@ -283,7 +283,10 @@ async fn connect(
 
 fn tune(stream: &TcpStream) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
-    socket2::SockRef::from(stream).set_tcp_user_timeout(Some(SILENCE))
+    let socket = socket2::SockRef::from(stream);
+    // What is lost is sent again after the same short time, however often.
+    let _ = socket.set_tcp_thin_linear_timeouts(true);
+    socket.set_tcp_user_timeout(Some(SILENCE))
 }
 
 async fn send<W: AsyncWriteExt + Unpin, T: Serialize>(

@@ -23,6 +23,40 @@ pub const OVERLAP_MS: u64 = 2_000;
 /// Events waiting for the thread; the daemon waits when it is full.
 const QUEUE: usize = 256;
 
+/// One of two connections to the same address. Where packets get lost, TCP waits longer and longer before it sends one
+/// again, and holds back all that comes after it. The second connection stands ready for that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Lane {
+    First,
+    Second,
+}
+
+/// Which lanes the next question takes: both where the one before has no answer yet.
+#[derive(Debug, Default)]
+struct Lanes {
+    asked: u64,
+    waiting: bool,
+}
+
+impl Lanes {
+    /// Of how many questions one takes both lanes anyway, which keeps the second connection open.
+    const KEPT_WARM: u64 = 10;
+
+    fn of_next_question(&mut self) -> &'static [Lane] {
+        let both = self.waiting || self.asked.is_multiple_of(Self::KEPT_WARM);
+        self.asked += 1;
+        self.waiting = true;
+        match both {
+            true => &[Lane::First, Lane::Second],
+            false => &[Lane::First],
+        }
+    }
+
+    fn answered(&mut self) {
+        self.waiting = false;
+    }
+}
+
 /// Who may speak with whom, and how.
 #[derive(Clone)]
 pub struct Tls {
@@ -145,8 +179,10 @@ async fn run(
     addresses: Arc<Mutex<BTreeMap<NodeId, Vec<SocketAddr>>>>,
 ) {
     let mut machine = Machine::new(settings.node, settings.incarnation, settings.timing);
-    // By address, and by the certificate with which they were made.
-    let mut links: BTreeMap<(NodeId, SocketAddr, u64), mpsc::Sender<Renewal>> = BTreeMap::new();
+    // By address, by the certificate with which they were made, and by lane.
+    let mut links: BTreeMap<(NodeId, SocketAddr, u64, Lane), mpsc::Sender<Renewal>> =
+        BTreeMap::new();
+    let mut lanes = Lanes::default();
     let (mut round, mut since) = ((settings.tls.round)(), Mono::now());
     let patience = Duration::from_millis(settings.timing.suspect_ms.max(100));
     let mut effects = Vec::new();
@@ -167,6 +203,9 @@ async fn run(
             seen_term = term;
             machine.step(now, Event::TermSeen(Term(term)), &mut effects);
         }
+        if matches!(event, Event::Grant { .. }) {
+            lanes.answered();
+        }
         machine.step(now, event, &mut effects);
         for effect in effects.drain(..) {
             match effect {
@@ -180,19 +219,23 @@ async fn run(
                     }
                     // Until the new ones are there, the same is asked over the old ones, too.
                     let overlap = now.since(since) < OVERLAP_MS;
-                    links.retain(|(node, address, made), _| {
+                    links.retain(|(node, address, made, _), _| {
                         let fits = *node != to || known.contains(address);
                         fits && (*made == round || overlap)
                     });
+                    let taken = lanes.of_next_question();
                     for address in known {
-                        let link = links.entry((to, address, round)).or_insert_with(|| {
-                            let (tls, events) = (settings.tls.clone(), events.clone());
-                            links::link(to, address, tls, patience, events)
-                        });
-                        // A link that is stuck drops renewals: the next one says the same.
-                        let _ = link.try_send(renewal.clone());
+                        for lane in taken {
+                            let link = links.entry((to, address, round, *lane));
+                            let link = link.or_insert_with(|| {
+                                let (tls, events) = (settings.tls.clone(), events.clone());
+                                links::link(to, address, tls, patience, events)
+                            });
+                            // A link that is stuck drops renewals: the next one says the same.
+                            let _ = link.try_send(renewal.clone());
+                        }
                     }
-                    for ((node, _, made), link) in &links {
+                    for ((node, _, made, _), link) in &links {
                         if *node == to && *made != round {
                             let _ = link.try_send(renewal.clone());
                         }
