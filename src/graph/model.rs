@@ -39,7 +39,7 @@ pub struct Graph {
     /// The steps.
     pub synapses: Vec<Synapse>,
     /// Actions that are named as inputs without being steps of this graph. They never complete, so neither
-    /// does what waits for them. By number; empty in every healthy graph.
+    /// does what waits for them. By number; none in a graph that the policy leaves.
     pub absent: Vec<Action>,
 }
 

@@ -64,22 +64,19 @@ pub fn decide(facts: Facts, cib: &Element, input: &Input) -> Outcome {
     let plan = actions::plan(&facts, &constraints, &placement, input.causes);
     let mut plan = ordering::settle(&facts, &placement, plan);
     let summary = emit::summary(&facts, &placement, &mut plan);
-    let graph = emit::graph(&facts, &placement, &mut plan);
+    let mut graph = emit::graph(&facts, &placement, &mut plan);
 
     let mut warnings = facts.warnings.clone();
+    let valid = |text| Warning {
+        text,
+        invalid: false,
+    };
+    warnings.extend(emit::leave_out(&facts, &plan, &mut graph).map(valid));
     if plan.unsettled {
         let text = "orderings contradict each other, the plan did not settle; remove one of the orderings that form a loop";
-        warnings.push(Warning {
-            text: text.to_owned(),
-            invalid: false,
-        });
+        warnings.push(valid(text.to_owned()));
     }
-    if let Some(text) = emit::circle(&plan, &graph) {
-        warnings.push(Warning {
-            text,
-            invalid: false,
-        });
-    }
+    warnings.extend(emit::circle(&plan, &graph).map(valid));
     let placed = facts
         .rscs
         .indexes()

@@ -17,17 +17,21 @@ impl Assign<'_> {
         }
         let current = self.place.now.current(self.facts, rsc);
         let table = &self.place.allowed[rsc];
-        let sorted = instance::by_score(
+        let mut sorted = instance::by_score(
             self.facts,
             &self.place.now,
             table,
             &self.place.capacity,
             current,
         );
+        // A guest can't host what it lives in, however much a constraint likes it. (not in the specification)
+        if !self.facts.rscs[rsc].launched.is_empty() {
+            sorted.retain(|node| self.facts.host_container(*node) != Some(rsc));
+        }
         let score = |node: NodeIdx| table.score(node).unwrap_or(Score::MINUS_INFINITY);
         let best = sorted.first().copied();
         let preferred = prefer.filter(|node| {
-            table.contains(*node)
+            sorted.contains(node)
                 && best.is_none_or(|best| score(*node) >= score(best))
                 && self.usable(*node, score(*node))
         });

@@ -204,7 +204,7 @@ fn delay_ms(text: &str) -> u64 {
     span::parse_ms(text).unwrap_or(60_000)
 }
 
-/// Actions that are waited for without being in the graph; not repaired. spec 3 §17.2
+/// Actions that are waited for without being in the graph. spec 3 §17.2
 fn absent(facts: &Facts, plan: &Plan, synapses: &[Synapse]) -> Vec<Action> {
     let mut missing: Vec<ActionId> = synapses
         .iter()

@@ -10,8 +10,10 @@ mod mend;
 mod params;
 pub(super) mod prune;
 pub mod summary;
+mod unreachable;
 
 pub use build::graph;
 pub(super) use circle::circle;
 pub use drawing::drawing;
 pub use summary::{SummaryLine, summary};
+pub(super) use unreachable::leave_out;

@@ -482,3 +482,30 @@ fn nothing_waits_until_a_lost_node_forgets_failures() {
     let broken = graph::check(&outcome.graph, None);
     assert!(broken.is_empty(), "{broken:?}");
 }
+
+#[test]
+fn a_container_is_not_moved_into_its_own_bundle_node() {
+    let text = r#"<cib validate-with="pacemaker-4.0" have-quorum="1" dc-uuid="1"><configuration><crm_config>
+        <cluster_property_set id="o"><nvpair id="o1" name="stonith-enabled" value="false"/></cluster_property_set></crm_config>
+        <nodes><node id="1" uname="h1"/></nodes><resources><bundle id="b"><podman image="i" replicas="1"/>
+          <network control-port="9999"/><primitive id="a" class="ocf" provider="x" type="D"/></bundle></resources>
+        <constraints><rsc_location id="l" rsc="b" node="b-0" score="100"/></constraints></configuration><status>
+        <node_state id="1" uname="h1" in_ccm="true" crmd="online" join="member" expected="member"><lrm id="1"><lrm_resources>
+          <lrm_resource id="b-podman-0" class="ocf" provider="heartbeat" type="podman"><lrm_rsc_op id="c" operation="start"
+            call-id="1" rc-code="0" op-status="0" interval="0" transition-key="1:1:0:u"/></lrm_resource>
+          <lrm_resource id="b-0" class="ocf" provider="pacemaker" type="remote"><lrm_rsc_op id="r" operation="start"
+            call-id="2" rc-code="0" op-status="0" interval="0" transition-key="1:1:0:u"/></lrm_resource>
+        </lrm_resources></lrm></node_state></status></cib>"#;
+    let cib = read::parse(text, &read::Limits::default()).expect("well-formed");
+    let outcome = schedule(&cib, &Input::at(1_700_000_000));
+    let container = outcome.facts.rsc_by_id("b-podman-0").expect("a replica");
+    let (_, place) = outcome
+        .placed
+        .iter()
+        .find(|(rsc, _)| *rsc == container)
+        .expect("every primitive has a place, or none");
+    let place = place.map(|node| outcome.facts.nodes[node].name.as_str().to_owned());
+    assert_eq!(place.as_deref(), Some("h1"));
+    let broken = graph::check(&outcome.graph, None);
+    assert!(broken.is_empty(), "{broken:?}");
+}
