@@ -13,6 +13,10 @@ use systole::xml::{Element, Limits, parse};
 
 use clusters::{cluster, sizes, text};
 
+/// That of the program.
+#[global_allocator]
+static MEMORY: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() {
     divan::main();
 }

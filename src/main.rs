@@ -8,6 +8,9 @@ use std::process::ExitCode;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use systole::{cli, daemon, demo, vip};
 
+#[global_allocator]
+static MEMORY: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Keeps services and their virtual addresses running although machines are lost.
 #[derive(Debug, Parser)]
 #[command(

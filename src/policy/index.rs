@@ -40,6 +40,9 @@ typed_index! {
     ColIdx;
 }
 
+/// What something is called, in the order of adding. The names come from the administrator: hashing them needs no secret.
+pub(crate) type ByName<K, T> = indexmap::IndexMap<K, T, foldhash::fast::FixedState>;
+
 /// A vector that is indexed by its own index type.
 #[derive(Clone, PartialEq)]
 pub struct IdxVec<I, T> {

@@ -26,17 +26,6 @@ impl NvTable {
         self.find(name).ok().map(|at| &*self.pairs()[at].1)
     }
 
-    /// The value under a name that is given in two parts.
-    #[must_use]
-    pub fn get_prefixed(&self, prefix: &str, rest: &str) -> Option<&str> {
-        let compare = |have: &str| match have.strip_prefix(prefix) {
-            Some(own) => own.cmp(rest),
-            None => have.cmp(prefix),
-        };
-        let at = self.pairs().binary_search_by(|(have, _)| compare(have));
-        at.ok().map(|at| &*self.pairs()[at].1)
-    }
-
     /// The value under a name, shared.
     #[must_use]
     pub fn get_shared(&self, name: &str) -> Option<&Str> {
@@ -54,6 +43,16 @@ impl NvTable {
         match self.find(name.as_ref()) {
             Ok(at) => self.changing()[at].1 = value.into(),
             Err(at) => self.changing().insert(at, (name.into(), value.into())),
+        }
+    }
+
+    /// Sets several values, replacing: room is made once.
+    pub fn set_all<const N: usize>(&mut self, pairs: [(Str, Str); N]) {
+        let mut all = Vec::with_capacity(self.len() + N);
+        all.extend_from_slice(self.pairs());
+        self.entries = Some(Arc::new(all));
+        for (name, value) in pairs {
+            self.set(name, value);
         }
     }
 

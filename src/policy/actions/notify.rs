@@ -4,9 +4,10 @@
 //! when the graph is built.
 
 use std::cell::OnceCell;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use super::super::facts::Facts;
+use super::super::nvtable::Str;
 use super::super::{NodeIdx, NvTable, RscIdx};
 use super::Make;
 use super::plan::{ActIdx, Flags, Key, Kinds, NotifyPhase, Plan, Task};
@@ -93,6 +94,26 @@ fn post_points(
     (post, post_done)
 }
 
+/// Names of what a point says of itself; there are eight points for each clone that wants notifications.
+static SAID: LazyLock<[Str; 4]> = LazyLock::new(|| {
+    [
+        "notify_key_type",
+        "notify_key_operation",
+        "notify_type",
+        "notify_operation",
+    ]
+    .map(Str::from)
+});
+
+/// The phase as keys and attributes spell it, shared.
+fn spelled(phase: NotifyPhase) -> Str {
+    static ALL: LazyLock<[Str; 4]> = LazyLock::new(|| {
+        use NotifyPhase::{ConfirmedPost, ConfirmedPre, Post, Pre};
+        [Pre, ConfirmedPre, Post, ConfirmedPost].map(|phase| phase.text().into())
+    });
+    Str::clone(&ALL[phase as usize])
+}
+
 #[expect(
     clippy::too_many_arguments,
     reason = "each names one column of the table in the spec"
@@ -127,14 +148,17 @@ fn point(
     );
     let it = plan.get_mut(idx);
     it.flags.put(Flags::RUNNABLE, runnable);
-    it.meta.set("notify_key_type", phase.text());
-    it.meta.set("notify_key_operation", told);
     let plain = match phase {
         NotifyPhase::Pre | NotifyPhase::ConfirmedPre => NotifyPhase::Pre,
         NotifyPhase::Post | NotifyPhase::ConfirmedPost => NotifyPhase::Post,
     };
-    it.meta.set("notify_type", plain.text());
-    it.meta.set("notify_operation", operation);
+    let [key_type, key_operation, kind, what] = &*SAID;
+    it.meta.set_all([
+        (Str::clone(key_type), spelled(phase)),
+        (Str::clone(key_operation), told),
+        (Str::clone(kind), spelled(plain)),
+        (Str::clone(what), operation),
+    ]);
     idx
 }
 

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use indexmap::IndexMap;
-
 use super::super::facts::digest::Verdict;
 use super::super::facts::{HistoryEntry, HistoryOp};
+use super::super::index::ByName;
 use super::super::report::Cause;
 use super::super::{IdxVec, NodeIdx, RscIdx};
 use super::plan::{Flags, Key, Kinds, Side, Task};
@@ -18,7 +17,7 @@ impl Make<'_> {
     /// Compares what nodes ran with what is defined now. spec 3 §6.3
     pub(super) fn definitions(&mut self) {
         let facts = self.facts;
-        let mut by_name: IndexMap<&str, Vec<RscIdx>> = IndexMap::new();
+        let mut by_name: ByName<&str, Vec<RscIdx>> = ByName::default();
         for top in &facts.top {
             for leaf in facts.leaves(*top) {
                 // Entries of these say themselves whose they are.

@@ -24,33 +24,40 @@ pub(in super::super) fn by_score(
     prefer: Option<NodeIdx>,
 ) -> Vec<NodeIdx> {
     let strategy = facts.options.placement_strategy;
-    let mut nodes: Vec<(Score, NodeIdx)> = Vec::with_capacity(facts.nodes.len());
-    nodes.extend(table.iter().map(|(node, entry)| {
-        let score = if now.available(facts, node) {
+    let mut offers: Vec<Offer<'_>> = Vec::with_capacity(facts.nodes.len());
+    offers.extend(table.iter().map(|(node, entry)| Offer {
+        node,
+        score: if now.available(facts, node) {
             entry.score
         } else {
             Score::MINUS_INFINITY
-        };
-        (score, node)
+        },
+        load: now.nodes[node].load,
+        preferred: prefer == Some(node),
+        name: facts.nodes[node].name.as_str(),
     }));
-    nodes.sort_by(|(score_a, a), (score_b, b)| {
-        let mut order = score_b.cmp(score_a);
+    offers.sort_by(|a, b| {
+        let mut order = b.score.cmp(&a.score);
         if order == Ordering::Equal && strategy != PlacementStrategy::Minimal {
             if strategy == PlacementStrategy::Balanced {
-                order = capacity[*a].compare(&capacity[*b]);
+                order = capacity[a.node].compare(&capacity[b.node]);
             }
             order = order
-                .then_with(|| now.nodes[*a].load.cmp(&now.nodes[*b].load))
-                .then_with(|| (prefer != Some(*a)).cmp(&(prefer != Some(*b))));
+                .then_with(|| a.load.cmp(&b.load))
+                .then_with(|| b.preferred.cmp(&a.preferred));
         }
-        order.then_with(|| {
-            facts.nodes[*a]
-                .name
-                .as_str()
-                .cmp(facts.nodes[*b].name.as_str())
-        })
+        order.then_with(|| a.name.cmp(b.name))
     });
-    nodes.into_iter().map(|(_, node)| node).collect()
+    offers.into_iter().map(|offer| offer.node).collect()
+}
+
+/// A node as it is compared with others: what that looks at, side by side.
+struct Offer<'a> {
+    node: NodeIdx,
+    score: Score,
+    load: u32,
+    preferred: bool,
+    name: &'a str,
 }
 
 /// A clone's instances or a bundle's containers.

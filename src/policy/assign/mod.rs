@@ -28,6 +28,7 @@ use super::report::{Cause, Contribution, ScoreLine};
 use super::{ColIdx, IdxVec, NodeIdx, NodeTable, RscIdx};
 use capacity::Capacity;
 use now::Now;
+use promotable::PromotionScores;
 
 /// Step 3: who runs where. Frozen when the next step starts.
 #[derive(Debug)]
@@ -64,6 +65,7 @@ pub struct Placement {
 pub(super) struct Assign<'a> {
     facts: &'a Facts,
     constraints: &'a Constraints,
+    promotion_scores: PromotionScores<'a>,
     place: Placement,
     record: bool,
 }
@@ -74,6 +76,7 @@ pub fn assign(facts: &Facts, constraints: &Constraints, record: bool) -> Placeme
     let mut run = Assign {
         facts,
         constraints,
+        promotion_scores: PromotionScores::read(facts),
         place: Placement::new(facts, constraints),
         record,
     };

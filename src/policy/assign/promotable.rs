@@ -4,7 +4,8 @@
 use std::cmp::Reverse;
 
 use super::super::constraints::RoleFilter;
-use super::super::facts::{Kind, QuorumPolicy};
+use super::super::facts::{Facts, Kind, QuorumPolicy};
+use super::super::index::ByName;
 use super::super::report::{Cause, ScoreLine};
 use super::super::{NodeIdx, RscIdx};
 use super::Assign;
@@ -14,6 +15,29 @@ use crate::terms::{Role, Score};
 
 /// What the names of attributes with promotion scores begin with.
 const PREFIX: &str = "master-";
+
+/// The promotion scores that agents left, by the name of the instance: they are asked for with each instance on each node.
+#[derive(Debug)]
+pub(super) struct PromotionScores<'a>(ByName<&'a str, Vec<(NodeIdx, &'a str)>>);
+
+impl<'a> PromotionScores<'a> {
+    pub(super) fn read(facts: &'a Facts) -> Self {
+        let mut all: ByName<&str, Vec<(NodeIdx, &str)>> = ByName::default();
+        for (node, fact) in facts.nodes.enumerate() {
+            for (name, score) in fact.attributes.with_prefix(PREFIX) {
+                let scores = all.entry(&name[PREFIX.len()..]).or_default();
+                scores.push((node, score));
+            }
+        }
+        Self(all)
+    }
+
+    fn get(&self, name: &str, on: NodeIdx) -> Option<&'a str> {
+        let scores = self.0.get(name)?;
+        let at = scores.binary_search_by_key(&on, |(node, _)| *node).ok()?;
+        Some(scores[at].1)
+    }
+}
 
 impl Assign<'_> {
     /// Before placement: each instance would rather be where it would be promoted. spec 2 §14.2
@@ -70,10 +94,7 @@ impl Assign<'_> {
         }
         let fact = &self.facts.rscs[rsc];
         let on = self.attribute_node(rsc, node)?;
-        let attribute = |name: &str| {
-            let attributes = &self.facts.nodes[on].attributes;
-            attributes.get_prefixed(PREFIX, name)
-        };
+        let attribute = |name: &str| self.promotion_scores.get(name, on);
         let name = fact.history_id.as_ref().unwrap_or(&fact.id);
         // Most instances have no score on most nodes, and where one has, it is asked whether that counts.
         let text = attribute(name.as_str()).or_else(|| {

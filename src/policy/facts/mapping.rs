@@ -1,8 +1,6 @@
 //! From a history entry to the resource it is about: by name, by instance, or a resource nobody configured
 //! (spec 1 §20).
 
-use std::sync::Arc;
-
 use super::clone::{self, strip};
 use super::history::{HistoryEntry, Recorded};
 use super::kept::{self, Known};
@@ -22,7 +20,7 @@ pub(super) fn read_node(facts: &mut Facts, node: NodeIdx, resources: &Element) {
         if is_idle(facts, node, position, known) {
             continue;
         }
-        if let Some(rsc) = read_entry(facts, node, position, &known.recorded) {
+        if let Some(rsc) = read_entry(facts, node, position, known) {
             let flags = &facts.rscs[rsc].flags;
             launched_removed |= flags.removed && flags.removed_launched;
         }
@@ -59,12 +57,8 @@ fn is_idle(facts: &mut Facts, node: NodeIdx, position: u32, known: &Known) -> bo
 }
 
 /// Reads one entry to its end. // spec 1 §23.1
-fn read_entry(
-    facts: &mut Facts,
-    node: NodeIdx,
-    position: u32,
-    recorded: &Arc<Recorded>,
-) -> Option<RscIdx> {
+fn read_entry(facts: &mut Facts, node: NodeIdx, position: u32, known: &Known) -> Option<RscIdx> {
+    let recorded = &known.recorded;
     let entry = &recorded.element;
     let has_ops = !recorded.ops.is_empty();
     if !has_ops && !facts.options.shutdown_lock {
@@ -74,7 +68,7 @@ fn read_entry(
     if id.is_empty() {
         return None;
     }
-    let rsc = match find(facts, id, node) {
+    let rsc = match known.plain.or_else(|| find(facts, id, node)) {
         Some(rsc) => rsc,
         None if has_ops => removed_resource(facts, entry, id)?,
         None => return None,

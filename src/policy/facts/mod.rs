@@ -52,7 +52,7 @@ pub use wish::Wish;
 use self::document::{Document, Recheck};
 use self::nvset::Blocks;
 use self::spec::Spec;
-use super::index::{IdxVec, NodeIdx, RscIdx};
+use super::index::{ByName, IdxVec, NodeIdx, RscIdx};
 use super::input::Input;
 use super::nodeset::NodeSet;
 use super::nvtable::{NvTable, Str};
@@ -127,8 +127,8 @@ pub(crate) struct Context {
     rsc_defaults: Blocks,
     templates: BTreeMap<Str, Element>,
     /// Resources by id, and by the name that history knows them under.
-    names: IndexMap<Str, RscIdx>,
-    history_names: BTreeMap<Str, RscIdx>,
+    names: ByName<Str, RscIdx>,
+    history_names: ByName<Str, RscIdx>,
     /// Parameters that depend on the node, evaluated once (spec 1 §11.4).
     params: Mutex<BTreeMap<(RscIdx, Option<NodeIdx>), Arc<NvTable>>>,
     digests: Mutex<BTreeMap<RscIdx, Vec<digest::Made>>>,
@@ -182,8 +182,8 @@ impl Default for Context {
             op_defaults: Blocks::from([]),
             rsc_defaults: Blocks::from([]),
             templates: BTreeMap::new(),
-            names: IndexMap::new(),
-            history_names: BTreeMap::new(),
+            names: ByName::default(),
+            history_names: ByName::default(),
             params: Mutex::default(),
             digests: Mutex::default(),
             status: None,
