@@ -1,7 +1,8 @@
 //! How long one decision takes, from a parsed CIB to the graph.
 //!
 //! Clusters come from the generator beside the project (`../shared/bench/gen_cib.py`, seed 1) where that and python3
-//! are there, else from a plain one below. `SYSTOLE_BENCH=large` adds the sizes that take long to generate.
+//! are there, else from a plain one below. `SYSTOLE_BENCH=large` adds sizes that take
+//! long to generate, `SYSTOLE_BENCH=huge` the largest ones, too.
 //!
 //! Expected before measuring: reading the facts looks at each history entry once, so a decision costs some
 //! microseconds per entry: 3 nodes x 100 resources have 309 entries, 16 x 500 have 8 256, 16 x 2 000 have 32 256.

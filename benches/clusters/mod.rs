@@ -24,13 +24,20 @@ const LARGE: [(usize, usize, &str); 3] = [
     (16, 2000, "nodefail"),
 ];
 
+/// A CIB of 98 MB, and one of 610 MB.
+const HUGE: [(usize, usize, &str); 2] = [(32, 5000, "steady"), (100, 10000, "nodefail")];
+
 /// Those that are measured.
 pub(crate) fn sizes() -> Vec<(usize, usize, &'static str)> {
-    let large = std::env::var_os("SYSTOLE_BENCH").is_some_and(|word| word == "large");
-    SMALL
-        .into_iter()
-        .chain(LARGE.into_iter().filter(|_| large))
-        .collect()
+    let asked = std::env::var("SYSTOLE_BENCH").unwrap_or_default();
+    let mut sizes = SMALL.to_vec();
+    if ["large", "huge"].contains(&&*asked) {
+        sizes.extend(LARGE);
+    }
+    if asked == "huge" {
+        sizes.extend(HUGE);
+    }
+    sizes
 }
 
 /// The CIB of a cluster, read.

@@ -24,9 +24,8 @@ impl Assign<'_> {
             &self.place.capacity,
             current,
         );
-        // A guest can't host what it lives in, however much a constraint likes it. (not in the specification)
         if !self.facts.rscs[rsc].launched.is_empty() {
-            sorted.retain(|node| self.facts.host_container(*node) != Some(rsc));
+            sorted.retain(|node| !self.lives_in(*node, rsc));
         }
         let score = |node: NodeIdx| table.score(node).unwrap_or(Score::MINUS_INFINITY);
         let best = sorted.first().copied();
@@ -38,6 +37,16 @@ impl Assign<'_> {
         let chosen =
             preferred.or_else(|| best.map(|best| self.rather_stay(rsc, best, current, &sorted)));
         self.settle_on(rsc, chosen, false, last);
+    }
+
+    /// Whether the node is a guest of the container, or of another replica of its bundle, which could be moved into each other:
+    /// a guest can't host what it lives in, however much a constraint likes it. (not in the specification)
+    fn lives_in(&self, node: NodeIdx, container: RscIdx) -> bool {
+        let facts = self.facts;
+        facts.host_container(node).is_some_and(|host| {
+            let bundle = facts.bundle_of(host);
+            host == container || bundle.is_some() && bundle == facts.bundle_of(container)
+        })
     }
 
     /// Among equals with a positive score the current node wins before load counts.

@@ -484,28 +484,45 @@ fn nothing_waits_until_a_lost_node_forgets_failures() {
 }
 
 #[test]
-fn a_container_is_not_moved_into_its_own_bundle_node() {
-    let text = r#"<cib validate-with="pacemaker-4.0" have-quorum="1" dc-uuid="1"><configuration><crm_config>
+fn no_container_is_moved_into_a_node_of_its_own_bundle() {
+    let row = |id: &str, agent: &str, call: u32| {
+        format!(
+            r#"<lrm_resource id="{id}" class="ocf" {agent}><lrm_rsc_op id="{id}_last_0" operation="start" call-id="{call}" rc-code="0"
+            op-status="0" interval="0" transition-key="1:1:0:u"/></lrm_resource>"#
+        )
+    };
+    let (podman, remote) = (
+        r#"provider="heartbeat" type="podman""#,
+        r#"provider="pacemaker" type="remote""#,
+    );
+    let rows = [
+        row("b-podman-0", podman, 1),
+        row("b-podman-1", podman, 2),
+        row("b-0", remote, 3),
+        row("b-1", remote, 4),
+    ]
+    .concat();
+    let text = format!(
+        r##"<cib validate-with="pacemaker-4.0" have-quorum="1" dc-uuid="1"><configuration><crm_config>
         <cluster_property_set id="o"><nvpair id="o1" name="stonith-enabled" value="false"/></cluster_property_set></crm_config>
-        <nodes><node id="1" uname="h1"/></nodes><resources><bundle id="b"><podman image="i" replicas="1"/>
+        <nodes><node id="1" uname="h1"/></nodes><resources><bundle id="b"><podman image="i" replicas="2" replicas-per-host="2"/>
           <network control-port="9999"/><primitive id="a" class="ocf" provider="x" type="D"/></bundle></resources>
-        <constraints><rsc_location id="l" rsc="b" node="b-0" score="100"/></constraints></configuration><status>
+        <constraints><rsc_location id="l" rsc="b"><rule id="r" score="100"><expression id="e" attribute="#uname" operation="ne"
+          value="h1"/></rule></rsc_location></constraints></configuration><status>
         <node_state id="1" uname="h1" in_ccm="true" crmd="online" join="member" expected="member"><lrm id="1"><lrm_resources>
-          <lrm_resource id="b-podman-0" class="ocf" provider="heartbeat" type="podman"><lrm_rsc_op id="c" operation="start"
-            call-id="1" rc-code="0" op-status="0" interval="0" transition-key="1:1:0:u"/></lrm_resource>
-          <lrm_resource id="b-0" class="ocf" provider="pacemaker" type="remote"><lrm_rsc_op id="r" operation="start"
-            call-id="2" rc-code="0" op-status="0" interval="0" transition-key="1:1:0:u"/></lrm_resource>
-        </lrm_resources></lrm></node_state></status></cib>"#;
-    let cib = read::parse(text, &read::Limits::default()).expect("well-formed");
+          {rows}</lrm_resources></lrm></node_state></status></cib>"##
+    );
+    let cib = read::parse(&*text, &read::Limits::default()).expect("well-formed");
     let outcome = schedule(&cib, &Input::at(1_700_000_000));
-    let container = outcome.facts.rsc_by_id("b-podman-0").expect("a replica");
-    let (_, place) = outcome
-        .placed
-        .iter()
-        .find(|(rsc, _)| *rsc == container)
-        .expect("every primitive has a place, or none");
-    let place = place.map(|node| outcome.facts.nodes[node].name.as_str().to_owned());
-    assert_eq!(place.as_deref(), Some("h1"));
+    let place = |id: &str| {
+        let container = outcome.facts.rsc_by_id(id).expect("a replica");
+        let mut placed = outcome.placed.iter().filter(|(rsc, _)| *rsc == container);
+        let (_, place) = placed.next().expect("every primitive has a place, or none");
+        place.map(|node| outcome.facts.nodes[node].name.as_str().to_owned())
+    };
+    // Only one of them finds a place on the one host.
+    let places = [place("b-podman-0"), place("b-podman-1")];
+    assert_eq!(places, [Some("h1".to_owned()), None]);
     let broken = graph::check(&outcome.graph, None);
     assert!(broken.is_empty(), "{broken:?}");
 }
