@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::node::Node;
 use super::resource::{Bundle, Kind, Replica};
 use super::spec::{self, Invalid};
-use super::{Facts, unpack};
+use super::{Facts, clone, unpack};
 use crate::policy::index::{NodeIdx, RscIdx};
 use crate::policy::nodetable::{Discovery, Entry, NodeTable};
 use crate::policy::nvtable::Str;
@@ -52,6 +52,8 @@ struct Mount {
 pub(super) fn unpack(facts: &mut Facts, at: RscIdx) -> Result<(), Invalid> {
     let element = facts.rscs[at].element.clone();
     let mut wanted = read(&element)?;
+    let (id, per_host) = (wanted.id.clone(), wanted.per_host);
+    wanted.replicas = clone::bounded(facts, &id, "replicas", wanted.replicas, per_host);
     facts.rscs[at].kind = Kind::Bundle(Bundle {
         replicas: Vec::new(),
         per_host: wanted.per_host,

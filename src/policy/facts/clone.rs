@@ -8,6 +8,30 @@ use super::{Facts, unpack};
 use crate::policy::index::RscIdx;
 use crate::terms::{RscId, text};
 
+/// So many instances are made at most, unless more of them can run.
+const MANY: u32 = 1_000;
+/// So many are made at most, whatever can run.
+const MOST: u32 = 10_000;
+
+/// How many instances are made of so many: one mistyped number must not take all memory of the coordinator, and of the next
+/// one after it. (not in the specification)
+pub(super) fn bounded(
+    facts: &mut Facts,
+    id: &str,
+    option: &str,
+    wanted: u32,
+    per_node: u32,
+) -> u32 {
+    let nodes = u32::try_from(facts.nodes.len()).unwrap_or(u32::MAX);
+    let most = nodes.saturating_mul(per_node).clamp(MANY, MOST);
+    if wanted > most {
+        facts.warn(format!(
+            "`{id}` has {option}={wanted}, of which {most} are made: set {option} to how many there should be"
+        ));
+    }
+    wanted.min(most)
+}
+
 /// Reads the clone's own options and makes its instances. // spec 1 §13.1
 pub(super) fn unpack(facts: &mut Facts, at: RscIdx, spec: &Arc<Spec>) -> Result<(), Invalid> {
     let nodes = u32::try_from(facts.nodes.len()).unwrap_or(u32::MAX);
@@ -37,6 +61,8 @@ pub(super) fn unpack(facts: &mut Facts, at: RscIdx, spec: &Arc<Spec>) -> Result<
     if !unique && clone.node_max > 1 {
         clone.node_max = 1;
     }
+    let id = facts.rscs[at].id.clone();
+    clone.max = bounded(facts, id.as_str(), "clone-max", clone.max, clone.node_max);
     let rsc = &mut facts.rscs[at];
     rsc.kind = Kind::Clone(clone);
     // spec 1 §11.2

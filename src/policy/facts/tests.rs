@@ -510,3 +510,36 @@ fn a_bundle_that_is_left_out_leaves_its_nodes_to_the_first_of_that_name() {
     let connection = facts.nodes[node].connection.expect("it is reached");
     assert_eq!(facts.root_of(connection), facts.top[0]);
 }
+
+#[test]
+fn a_mistyped_number_of_instances_does_not_take_all_memory() {
+    let primitive =
+        |id: &str| format!(r#"<primitive id="{id}" class="ocf" provider="x" type="D"/>"#);
+    let resources = format!(
+        r#"<clone id="c"><meta_attributes id="m"><nvpair id="m1" name="clone-max" value="4000000000"/></meta_attributes>{}</clone>
+        <clone id="few"><meta_attributes id="n"><nvpair id="n1" name="clone-max" value="999"/></meta_attributes>{}</clone>
+        <bundle id="b"><podman image="i" replicas="2000000000"/><network control-port="9999"/>{}</bundle>"#,
+        primitive("a"),
+        primitive("f"),
+        primitive("d")
+    );
+    let facts = facts_of(&cib(&[], &resources, [""; 2]));
+    let instances = |id: &str| {
+        let of = facts.rsc_by_id(id).expect("configured");
+        facts.rscs[of].children.len()
+    };
+    assert_eq!([instances("c"), instances("few")], [1_000, 999]);
+    let bundle = facts.rsc_by_id("b").expect("configured");
+    assert_eq!(
+        facts.rscs[bundle].bundle().map(|it| it.replicas.len()),
+        Some(1_000)
+    );
+    let texts: Vec<&str> = facts.warnings.iter().map(|it| &*it.text).collect();
+    assert_eq!(
+        texts,
+        [
+            "`c` has clone-max=4000000000, of which 1000 are made: set clone-max to how many there should be",
+            "`b` has replicas=2000000000, of which 1000 are made: set replicas to how many there should be",
+        ]
+    );
+}
