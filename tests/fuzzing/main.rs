@@ -101,8 +101,8 @@ fn main() -> ExitCode {
 
 /// What must hold. That a plan is never finished is only held against us when the other implementation finishes its own.
 ///
-/// Gap: one in two thousand generated CIBs, one in five thousand mutants, are such plans, and fail a run that meets them: something
-/// waits for what can't be done, two instances of a clone change places on one node, a status says things twice.
+/// Gap: one in three or four thousand generated CIBs is such a plan, and fails a run that meets it: colocations pull both ways, two
+/// instances of a clone change places on one node, a status says things twice.
 fn hold(cib: &Element) -> Result<(), Problem> {
     let result = checks::hold(cib);
     let is_stuck = matches!(&result, Err(problem) if problem.kind.starts_with(checks::STUCK));
