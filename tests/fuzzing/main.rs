@@ -201,7 +201,12 @@ fn run(
             Err(mpsc::RecvTimeoutError::Timeout) => {
                 let open = current.lock().expect("nothing panics here");
                 let seeds: Vec<&u64> = open.values().collect();
-                return Err(format!("{name}: no end of one of the seeds {seeds:?}").into());
+                let mut text = format!("{name}: no end of one of the seeds {seeds:?}");
+                // What the others came to counts all the same.
+                if !failed.is_empty() {
+                    text = format!("{text}\n{}", report(name, failed, check));
+                }
+                return Err(text.into());
             }
         }
     }

@@ -12,10 +12,10 @@ use crate::graph::{ActionId, Graph};
 
 /// Takes them out of the graph; what to tell about it, if there were any.
 pub(in super::super) fn leave_out(facts: &Facts, plan: &Plan, graph: &mut Graph) -> Option<String> {
-    let mut followers: BTreeMap<ActionId, Vec<ActionId>> = BTreeMap::new();
     if graph.absent.is_empty() {
         return None;
     }
+    let mut followers: BTreeMap<ActionId, Vec<ActionId>> = BTreeMap::new();
     for synapse in &graph.synapses {
         for input in &synapse.inputs {
             followers.entry(*input).or_default().push(synapse.action.id);
