@@ -289,6 +289,11 @@ fn certainly_active(entry: &Element, failed_stop_counts: bool) -> bool {
             _ => {}
         }
     }
+    // Nor can two rows of one id be told apart, and one without counts for nothing. // spec 1 §21, §22.1
+    let ids: BTreeSet<&str> = rows.iter().filter_map(|(_, row)| row.id()).collect();
+    if ids.len() < rows.len() {
+        return false;
+    }
     rows.sort_by_key(|(call, _)| *call);
     if rows.windows(2).any(|pair| pair[0].0 == pair[1].0) {
         return false;
@@ -333,10 +338,8 @@ mod tests {
     const MEMBER: &str = r#"in_ccm="true" crmd="online" join="member" expected="member""#;
     const LOST: &str = r#"in_ccm="false" crmd="offline" join="down" expected="member""#;
     const GONE: &str = r#"in_ccm="false" crmd="offline" join="down" expected="down""#;
-    const START: &str =
-        r#"<lrm_rsc_op operation="start" call-id="3" rc-code="0" op-status="0" interval="0"/>"#;
-    const STOP: &str =
-        r#"<lrm_rsc_op operation="stop" call-id="5" rc-code="0" op-status="0" interval="0"/>"#;
+    const START: &str = r#"<lrm_rsc_op id="a" operation="start" call-id="3" rc-code="0" op-status="0" interval="0"/>"#;
+    const STOP: &str = r#"<lrm_rsc_op id="b" operation="stop" call-id="5" rc-code="0" op-status="0" interval="0"/>"#;
 
     fn rules(cib: &Element, lines: &str) -> Vec<Rule> {
         let found = check_against(&graph(lines), cib);
@@ -399,5 +402,7 @@ mod tests {
             []
         );
         assert_eq!(rules(&but(r#"type="D""#, r#"type="remote""#), start), []);
+        assert_eq!(rules(&but(r#" id="b" o"#, r#" id="a" o"#), start), []);
+        assert_eq!(rules(&but(r#" id="b" o"#, " o"), start), []);
     }
 }
