@@ -20,7 +20,7 @@ pub(super) fn may_run_on(cib: &Cib, action: &Action) -> Option<NodeName> {
         return None;
     }
     remotes(cib)
-        .filter(|remote| *remote != node.uuid)
+        .filter(|remote| *remote != &*node.uuid)
         .find(|remote| {
             let mut all = history::of_node(cib, remote);
             all.retain(|entry| entry.op.rsc == rsc.id);
@@ -91,7 +91,7 @@ mod tests {
         let mut action = Action::new(ActionId(1), ActionKind::Resource, "start", "a_start_0");
         action.node = Some(NodeRef {
             name: NodeName::from(node),
-            uuid: node.to_owned(),
+            uuid: node.into(),
         });
         action.rsc = Some(RscRef {
             id: "a".into(),

@@ -116,7 +116,7 @@ impl Order {
             .attributes
             .iter()
             .chain(&action.params)
-            .cloned()
+            .map(|(name, value)| (name.to_string(), value.to_string()))
             .collect();
         Some(Self {
             term,

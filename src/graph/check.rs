@@ -548,7 +548,7 @@ mod tests {
             let mut action = Action::new(id, kind, task, &format!("{rsc}_{task}_0"));
             action.node = Some(super::super::model::NodeRef {
                 name: crate::terms::NodeName::from(node),
-                uuid: node.to_owned(),
+                uuid: node.into(),
             });
             let inputs = inputs
                 .split_whitespace()

@@ -15,7 +15,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::terms::{NodeName, RscId, Score};
+use crate::terms::{NodeName, RscId, Score, Str};
 
 /// Everything one transition does, in the order in which synapses are looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,9 +99,9 @@ pub struct Action {
     /// The resource, for real actions on one.
     pub rsc: Option<RscRef>,
     /// What the agent is told, and `CRM_meta_*` for the one who runs it; sorted by name.
-    pub attributes: Vec<(String, String)>,
+    pub attributes: Vec<(Str, Str)>,
     /// Agent parameters whose name starts with a digit, which cannot be written as XML attributes.
-    pub params: Vec<(String, String)>,
+    pub params: Vec<(Str, Str)>,
     /// Nodes that are gone once this is done.
     pub downed: Vec<String>,
     /// Remote nodes whose recorded maintenance state this corrects.
@@ -114,7 +114,7 @@ pub struct NodeRef {
     /// Its name.
     pub name: NodeName,
     /// Its id in the CIB (for remote and guest nodes their name).
-    pub uuid: String,
+    pub uuid: Str,
 }
 
 /// The resource of an action and its agent.
@@ -125,11 +125,11 @@ pub struct RscRef {
     /// The id with the instance number, where the other one has none.
     pub long_id: Option<RscId>,
     /// `ocf`, `systemd`, `stonith`, ...
-    pub class: String,
+    pub class: Str,
     /// Only for classes that have providers.
-    pub provider: Option<String>,
+    pub provider: Option<Str>,
     /// The agent's name.
-    pub kind: String,
+    pub kind: Str,
 }
 
 /// A remote node and the maintenance state that is to be recorded for it.
@@ -223,7 +223,7 @@ impl Action {
     pub fn attribute(&self, name: &str) -> Option<&str> {
         let at = self
             .attributes
-            .binary_search_by(|(have, _)| have.as_str().cmp(name))
+            .binary_search_by(|(have, _)| (**have).cmp(name))
             .ok()?;
         Some(&self.attributes[at].1)
     }
@@ -296,7 +296,7 @@ mod tests {
     fn attributes_are_found_by_their_full_and_by_their_short_name() {
         let mut action = Action::new(ActionId(1), ActionKind::Resource, "start", "db_start_0");
         action.attributes = ["CRM_meta_name", "CRM_meta_timeout", "ip", "timeout"]
-            .map(|name| (name.to_owned(), format!("<{name}>")))
+            .map(|name| (name.into(), format!("<{name}>").into()))
             .into();
         assert_eq!(action.meta("timeout"), Some("<CRM_meta_timeout>"));
         assert_eq!(action.meta("name"), Some("<CRM_meta_name>"));

@@ -278,7 +278,7 @@ fn read_action(synapse: &str, element: &Element) -> Result<Action, ReadError> {
     action.by_cib = element.get("mode") == Some("cib");
     action.node = element.get("on_node").map(|name| NodeRef {
         name: NodeName::from(name),
-        uuid: element.get("on_node_uuid").unwrap_or(name).to_owned(),
+        uuid: element.get("on_node_uuid").unwrap_or(name).into(),
     });
     action.router = element.get("router_node").map(NodeName::from);
     action.shutdown_lock = element
@@ -288,17 +288,12 @@ fn read_action(synapse: &str, element: &Element) -> Result<Action, ReadError> {
     if let Some(attributes) = element.child("attributes") {
         action.attributes = attributes
             .attrs()
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .map(|(name, value)| (name.into(), value.into()))
             .collect();
         action.attributes.sort();
         action.params = attributes
             .children()
-            .filter_map(|param| {
-                Some((
-                    param.get("name")?.to_owned(),
-                    param.get("value")?.to_owned(),
-                ))
-            })
+            .filter_map(|param| Some((param.get("name")?.into(), param.get("value")?.into())))
             .collect();
     }
     let nodes = |tag: &str| element.child(tag).into_iter().flat_map(Element::children);
@@ -318,12 +313,12 @@ fn read_action(synapse: &str, element: &Element) -> Result<Action, ReadError> {
 }
 
 fn read_primitive(element: &Element) -> RscRef {
-    let text = |name: &str| element.get(name).unwrap_or_default().to_owned();
+    let text = |name: &str| element.get(name).unwrap_or_default().into();
     RscRef {
         id: RscId::from(element.get("id").unwrap_or_default()),
         long_id: element.get("long-id").map(RscId::from),
         class: text("class"),
-        provider: element.get("provider").map(str::to_owned),
+        provider: element.get("provider").map(Into::into),
         kind: text("type"),
     }
 }

@@ -4,8 +4,7 @@
 
 use std::sync::Arc;
 
-/// Shared text.
-pub type Str = Arc<str>;
+pub use crate::terms::Str;
 
 /// Sorted by the bytes of the name; the order in which attributes are printed and digested.
 #[derive(Debug, Clone, Default)]
@@ -103,6 +102,11 @@ impl NvTable {
     /// All pairs in order of names.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &str)> {
         self.pairs().iter().map(|(name, value)| (&**name, &**value))
+    }
+
+    /// All pairs in order of names, to be copied at no cost.
+    pub fn shared(&self) -> std::slice::Iter<'_, (Str, Str)> {
+        self.pairs().iter()
     }
 
     /// All pairs whose name begins with the prefix.

@@ -148,7 +148,7 @@ mod tests {
         });
         if interval_ms > 0 {
             action.attributes = vec![
-                ("CRM_meta_interval".into(), interval_ms.to_string()),
+                ("CRM_meta_interval".into(), interval_ms.to_string().into()),
                 ("CRM_meta_operation".into(), "monitor".into()),
             ];
         }

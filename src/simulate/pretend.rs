@@ -198,7 +198,7 @@ impl Run<'_> {
             ActionKind::Pseudo => {
                 let guest = action.node.as_ref().filter(|_| action.task == "stonith");
                 if let Some(guest) = guest.filter(|_| self.draft.forgets) {
-                    let at = (guest.name.as_str(), Some(guest.uuid.as_str()));
+                    let at = (guest.name.as_str(), Some(&*guest.uuid));
                     self.draft.forget_guest(at)?;
                 }
                 self.steps.push(Step::Pseudo {
@@ -217,7 +217,7 @@ impl Run<'_> {
                             op,
                         });
                         if action.kills_node() {
-                            let uuid = action.node.as_ref().map(|node| node.uuid.as_str());
+                            let uuid = action.node.as_ref().map(|node| &*node.uuid);
                             self.draft.take_down(&node, uuid)?;
                         }
                     }
@@ -323,7 +323,7 @@ impl Run<'_> {
         let Some(node) = &action.node else {
             return Ok(());
         };
-        let at = (node.name.as_str(), Some(node.uuid.as_str()));
+        let at = (node.name.as_str(), Some(&*node.uuid));
         match (action.task.as_str(), &action.rsc) {
             ("do_shutdown", _) => self.draft.take_down(at.0, at.1),
             ("delete" | "lrm_delete", Some(rsc)) => self.draft.forget_history(at, rsc),
@@ -369,7 +369,7 @@ fn digested(action: &Action) -> Vec<(&str, &str)> {
         .attributes
         .iter()
         .chain(&action.params)
-        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .map(|(name, value)| (&**name, &**value))
         .filter(|(name, _)| counts(name))
         .collect()
 }

@@ -20,6 +20,7 @@ pub use ids::{InvalidKey, NodeId, NodeName, OpKey, RscId, Term, TransitionKey, T
 pub use pledge::Pledge;
 pub use role::Role;
 pub use score::{HealthScores, Score};
+pub use text::Str;
 
 /// The feature set we speak (`crm_feature_set`): that of Pacemaker 3.0.
 pub const FEATURE_SET: &str = "3.20.5";

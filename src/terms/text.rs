@@ -2,6 +2,10 @@
 //! Every reader of an option goes through here, so that "yes" means the same in a CIB, a rule and an argument.
 
 use std::cmp::Ordering;
+use std::sync::Arc;
+
+/// Shared text: a copy costs nothing.
+pub type Str = Arc<str>;
 
 /// `true on yes y 1` and `false off no n 0`, in any case; `None` for anything else. // spec 1 §1.1
 pub fn boolean(text: &str) -> Option<bool> {

@@ -68,7 +68,7 @@ impl Times {
         let node = action.node.as_ref()?.name.to_string();
         let task = action.task.clone();
         let provider = rsc.provider.as_deref().unwrap_or_default();
-        let agent = [rsc.class.as_str(), provider, rsc.kind.as_str()].join(":");
+        let agent = [&*rsc.class, provider, &*rsc.kind].join(":");
         self.there
             .get(&(id.clone(), task.clone(), node))
             .or_else(|| self.anywhere.get(&(id, task.clone())))

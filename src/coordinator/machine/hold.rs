@@ -57,7 +57,7 @@ impl Machine {
             (moves, &action.router, &action.node, &action.rsc)
         {
             let op = OpKey::new(rsc.id.clone(), action.task.clone(), action.interval_ms());
-            let at = (node.uuid.clone(), rsc.id.to_string());
+            let at = (node.uuid.to_string(), rsc.id.to_string());
             self.given_up.insert(at, (op, key.clone()));
         }
     }

@@ -55,7 +55,7 @@ impl Machine {
         };
         t.walk.graph.synapses.iter().any(|s| {
             matches!(s.action.task.as_str(), "lrm_delete" | "delete")
-                && s.action.node.as_ref().is_some_and(|n| n.uuid == node)
+                && s.action.node.as_ref().is_some_and(|n| *n.uuid == *node)
                 && (t.walk.is_in_flight(s.action.id) || t.walk.has_ended(s.action.id))
         })
     }
@@ -66,7 +66,7 @@ impl Machine {
         if let State::Walking(t) = &self.state {
             let cancel = t.walk.in_flight().find(|a| {
                 a.task == "cancel"
-                    && a.node.as_ref().is_some_and(|n| n.uuid == node)
+                    && a.node.as_ref().is_some_and(|n| *n.uuid == *node)
                     && a.rsc.as_ref().is_some_and(|r| r.id.as_str() == entry.rsc)
                     && a.meta("operation").unwrap_or_default() == entry.task
                     && a.meta("interval") == Some(entry.interval_ms.to_string().as_str())
@@ -224,7 +224,7 @@ impl Machine {
             .status()
             .into_iter()
             .flat_map(|s| s.children())
-            .filter(|s| s.id() == Some(node.uuid.as_str()))
+            .filter(|s| s.id() == Some(&*node.uuid))
             .filter_map(|s| s.child("lrm")?.child("lrm_resources"))
             .flat_map(|r| r.children())
             .filter(|r| r.id() == Some(rsc.id.as_str()))

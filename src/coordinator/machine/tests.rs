@@ -211,7 +211,7 @@ fn synapse(id: u32, kind: ActionKind, task: &str, node: u32, inputs: &[u32]) -> 
     let mut action = Action::new(ActionId(id), kind, task, &format!("vip_{task}_0"));
     action.node = Some(NodeRef {
         name: format!("h{node}").into(),
-        uuid: node.to_string(),
+        uuid: node.to_string().into(),
     });
     if kind == ActionKind::Resource {
         action.rsc = Some(RscRef {
@@ -276,7 +276,7 @@ fn nothing_is_promoted_while_another_instance_is_being_looked_at() {
 fn a_failure_is_not_what_is_cancelled() {
     let mut w = World::new(&[]);
     w.lead();
-    let interval = || ("CRM_meta_interval".to_owned(), "5000".to_owned());
+    let interval = || ("CRM_meta_interval".into(), "5000".into());
     let mut monitor = run(1, "monitor", 2, &[]);
     monitor.action.attributes = vec![interval()];
     w.plan(vec![monitor]);
@@ -284,7 +284,7 @@ fn a_failure_is_not_what_is_cancelled() {
     w.result(&order, 1);
     assert!(w.cib.root().find_id("vip_last_failure_0").is_some());
     let mut cancel = run(1, "cancel", 2, &[]);
-    let operation = ("CRM_meta_operation".to_owned(), "monitor".to_owned());
+    let operation = ("CRM_meta_operation".into(), "monitor".into());
     cancel.action.attributes = vec![interval(), operation];
     w.plan(vec![cancel]);
     w.step(Event::Tick);

@@ -423,6 +423,11 @@ impl Plan {
     pub fn oldest_first(&self) -> impl Iterator<Item = ActIdx> + use<> {
         (0..self.actions.len() as u32).map(ActIdx)
     }
+    /// How many have to be done, or would have to if they could.
+    pub fn required(&self) -> usize {
+        let all = self.actions.iter();
+        all.filter(|it| it.flags.required()).count()
+    }
     /// A resource's own actions, oldest first.
     #[must_use]
     pub fn of(&self, rsc: RscIdx) -> &[ActIdx] {

@@ -8,11 +8,11 @@ use super::super::assign::Placement;
 use super::super::facts::{Facts, Kind};
 use super::super::ordering::derived;
 use super::super::{NodeIdx, RscIdx};
-use super::{mend, params, prune};
+use super::{mend, params, params::Names, prune};
 use crate::graph::{
     Action, ActionId, ActionKind, Delay, Graph, NodeMaintenance, NodeRef, RscRef, Synapse,
 };
-use crate::terms::{RscId, Score, span};
+use crate::terms::{RscId, Score, Str, span};
 
 /// The graph of a settled plan. Notifications are the last actions to be made.
 #[must_use]
@@ -28,11 +28,14 @@ pub fn graph(facts: &Facts, place: &Placement, plan: &mut Plan) -> Graph {
         .copied()
         .filter(|at| *at > facts.now_s)
         .min();
+    // An action is large, and room that is not used costs nothing.
+    let required = plan.required();
     let mut build = Build {
         facts,
         place,
         plan,
-        synapses: Vec::new(),
+        synapses: Vec::with_capacity(required),
+        names: Names::default(),
     };
     build.all();
     let mut synapses = build.synapses;
@@ -61,6 +64,7 @@ struct Build<'a> {
     place: &'a Placement,
     plan: &'a mut Plan,
     synapses: Vec<Synapse>,
+    names: Names,
 }
 
 impl Build<'_> {
@@ -193,7 +197,7 @@ impl Build<'_> {
         let priority = of_rsc.max(it.priority);
         self.synapses.push(Synapse {
             priority,
-            action: with_details(self.facts, self.plan, idx),
+            action: with_details(self.facts, self.plan, idx, &mut self.names),
             inputs,
         });
     }
@@ -276,7 +280,7 @@ fn identity(facts: &Facts, plan: &Plan, idx: ActIdx) -> Action {
         let fact = &facts.nodes[node];
         action.node = Some(NodeRef {
             name: fact.name.clone(),
-            uuid: fact.id.to_string(),
+            uuid: Str::clone(&fact.id),
         });
         action.router =
             router(facts, plan, idx, node).map(|router| facts.nodes[router].name.clone());
@@ -305,13 +309,8 @@ fn router(facts: &Facts, plan: &Plan, idx: ActIdx, node: NodeIdx) -> Option<Node
     Some(if leaving && !moving { began } else { ended })
 }
 
-fn with_details(facts: &Facts, plan: &mut Plan, idx: ActIdx) -> Action {
+fn with_details(facts: &Facts, plan: &Plan, idx: ActIdx, names: &mut Names) -> Action {
     let mut action = identity(facts, plan, idx);
-    if let Some(node) = &action.node {
-        let meta = &mut plan.get_mut(idx).meta;
-        meta.set("on_node", node.name.as_str());
-        meta.set("on_node_uuid", node.uuid.as_str());
-    }
     let it = plan.get(idx);
     if let (Some(rsc), false) = (it.rsc, it.pseudo()) {
         action.rsc = Some(rsc_ref(facts, rsc));
@@ -323,7 +322,8 @@ fn with_details(facts: &Facts, plan: &mut Plan, idx: ActIdx) -> Action {
             action.shutdown_lock = Some(since);
         }
     }
-    (action.attributes, action.params) = params::attributes(facts, plan, idx);
+    let at = action.node.as_ref();
+    (action.attributes, action.params) = params::attributes(facts, plan, idx, at, names);
     action.downed = downed(facts, plan, idx);
     if it.task == Task::MAINTENANCE {
         let nodes = facts.node_order.iter().map(|node| &facts.nodes[*node]);
@@ -355,9 +355,9 @@ fn rsc_ref(facts: &Facts, rsc: RscIdx) -> RscRef {
     RscRef {
         id,
         long_id,
-        class: fact.agent.class.to_string(),
-        provider: fact.agent.provider.as_ref().map(ToString::to_string),
-        kind: fact.agent.kind.to_string(),
+        class: Str::clone(&fact.agent.class),
+        provider: fact.agent.provider.clone(),
+        kind: Str::clone(&fact.agent.kind),
     }
 }
 

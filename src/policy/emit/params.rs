@@ -1,29 +1,64 @@
 //! What agents are told: parameters, and everything about the action as `CRM_meta_*`. spec 3 §18.5
 
-use std::collections::BTreeMap;
-
 use super::super::actions::plan::{ActIdx, Plan, Task};
 use super::super::actions::reconfigure;
 use super::super::assign::tree::is_true;
 use super::super::facts::{Facts, Kind};
+use super::super::index::ByName;
 use super::super::{NodeIdx, NvTable, RscIdx};
-use crate::terms::FEATURE_SET;
+use crate::graph::NodeRef;
+use crate::terms::{FEATURE_SET, Str};
 
-/// Attributes, and apart from them parameters whose names can't be XML attributes.
-type Split = (Vec<(String, String)>, Vec<(String, String)>);
+type Pairs = Vec<(Str, Str)>;
 
-/// The attributes of an action, sorted by name; a name that is set is not overwritten but by the resource itself.
-pub(super) fn attributes(facts: &Facts, plan: &Plan, idx: ActIdx) -> Split {
+/// Names of attributes, made once: all actions share them.
+#[derive(Default)]
+pub(super) struct Names {
+    /// `CRM_meta_NAME` by the name.
+    meta: ByName<Str, Str>,
+    feature_set: Option<(Str, Str)>,
+}
+
+impl Names {
+    /// What a meta-attribute is called for agents.
+    fn meta(&mut self, name: &str) -> Str {
+        if let Some(known) = self.meta.get(name) {
+            return Str::clone(known);
+        }
+        let full = Str::from(format!("CRM_meta_{}", name.replace('-', "_")));
+        self.meta.insert(name.into(), Str::clone(&full));
+        full
+    }
+
+    fn feature_set(&mut self) -> (Str, Str) {
+        let make = || ("crm_feature_set".into(), FEATURE_SET.into());
+        self.feature_set.get_or_insert_with(make).clone()
+    }
+}
+
+/// The attributes of an action that happens at a place, sorted by name, and apart from them parameters whose names
+/// can't be XML attributes. A name that is set is not overwritten but by the resource itself.
+pub(super) fn attributes(
+    facts: &Facts,
+    plan: &Plan,
+    idx: ActIdx,
+    at: Option<&NodeRef>,
+    names: &mut Names,
+) -> (Pairs, Pairs) {
     let it = plan.get(idx);
-    let mut all: BTreeMap<String, String> = BTreeMap::new();
-    let mut apart: BTreeMap<String, String> = BTreeMap::new();
-    all.insert("crm_feature_set".to_owned(), FEATURE_SET.to_owned());
+    let mut all = Pairs::with_capacity(24);
+    let mut apart = Pairs::new();
+    if let Some(rsc) = it.rsc {
+        of_resource(facts, rsc, names, &mut all);
+        // What is around it has the last word.
+        all.reverse();
+    }
+    all.push(names.feature_set());
     let mut add = |table: &NvTable| {
-        for (name, value) in table.iter() {
+        for (name, value) in table.shared() {
             let digit = name.starts_with(|first: char| first.is_ascii_digit());
             let into = if digit { &mut apart } else { &mut all };
-            into.entry(name.to_owned())
-                .or_insert_with(|| value.to_owned());
+            into.push((Str::clone(name), Str::clone(value)));
         }
     };
     add(&it.extra);
@@ -39,23 +74,26 @@ pub(super) fn attributes(facts: &Facts, plan: &Plan, idx: ActIdx) -> Split {
         }
         add(&facts.params(rsc, it.node));
     }
-    for (name, value) in it.meta.iter() {
+    if let Some(node) = at {
+        all.push((names.meta("on_node"), node.name.as_str().into()));
+        all.push((names.meta("on_node_uuid"), Str::clone(&node.uuid)));
+    }
+    for (name, value) in it.meta.shared() {
         if !name.contains(['#', ':']) {
-            all.entry(meta_name(name))
-                .or_insert_with(|| value.to_owned());
+            all.push((names.meta(name), Str::clone(value)));
         }
     }
-    if let Some(rsc) = it.rsc {
-        of_resource(facts, rsc, &mut all);
-        if let Some(node) = it.node {
-            of_guest(facts, plan, idx, rsc, node, &mut all);
-        }
+    if let (Some(rsc), Some(node)) = (it.rsc, it.node) {
+        of_guest(facts, plan, idx, rsc, node, names, &mut all);
     }
-    (all.into_iter().collect(), apart.into_iter().collect())
+    (first_of_each(all), first_of_each(apart))
 }
 
-fn meta_name(name: &str) -> String {
-    format!("CRM_meta_{}", name.replace('-', "_"))
+/// Sorted by name; of several with one name the first stays.
+fn first_of_each(mut pairs: Pairs) -> Pairs {
+    pairs.sort_by(|(a, _), (b, _)| a.cmp(b));
+    pairs.dedup_by(|(later, _), (first, _)| later == first);
+    pairs
 }
 
 /// What an action does, for a notification what it tells of.
@@ -72,42 +110,34 @@ pub(super) fn told(plan: &Plan, idx: ActIdx) -> Task {
 }
 
 /// The resource and what it is in. spec 3 §18.5 step 5
-fn of_resource(facts: &Facts, rsc: RscIdx, all: &mut BTreeMap<String, String>) {
+fn of_resource(facts: &Facts, rsc: RscIdx, names: &mut Names, all: &mut Pairs) {
     let mut at = Some(rsc);
     while let Some(here) = at {
         let fact = &facts.rscs[here];
-        let mut set = |name: &str, value: &str| {
-            all.insert(name.to_owned(), value.to_owned());
-        };
+        let mut set = |name: &str, value: &str| all.push((names.meta(name), value.into()));
         match &fact.kind {
             Kind::Primitive => {
                 if let Some(number) = fact.instance {
-                    set("CRM_meta_clone", &number.to_string());
+                    set("clone", &number.to_string());
                 }
                 if let Some(node) = fact.meta.get("remote-node") {
-                    set("CRM_meta_remote_node", node);
+                    set("remote_node", node);
                 }
                 if let Some(address) = fact.meta.get("external-ip") {
-                    set("pcmk_external_ip", address);
+                    all.push(("pcmk_external_ip".into(), address.into()));
                 }
             }
             Kind::Clone(clone) => {
                 let unique = fact.meta.get("globally-unique").is_some_and(is_true);
-                set(
-                    "CRM_meta_globally_unique",
-                    if unique { "true" } else { "false" },
-                );
-                set(
-                    "CRM_meta_notify",
-                    if fact.flags.notify { "true" } else { "false" },
-                );
-                set("CRM_meta_clone_max", &clone.max.to_string());
-                set("CRM_meta_clone_node_max", &clone.node_max.to_string());
+                set("globally_unique", if unique { "true" } else { "false" });
+                set("notify", if fact.flags.notify { "true" } else { "false" });
+                set("clone_max", &clone.max.to_string());
+                set("clone_node_max", &clone.node_max.to_string());
                 if fact.flags.promotable {
-                    for name in ["CRM_meta_promoted_max", "CRM_meta_master_max"] {
+                    for name in ["promoted_max", "master_max"] {
                         set(name, &clone.promoted_max.to_string());
                     }
-                    for name in ["CRM_meta_promoted_node_max", "CRM_meta_master_node_max"] {
+                    for name in ["promoted_node_max", "master_node_max"] {
                         set(name, &clone.promoted_node_max.to_string());
                     }
                 }
@@ -115,7 +145,8 @@ fn of_resource(facts: &Facts, rsc: RscIdx, all: &mut BTreeMap<String, String>) {
             Kind::Group(_) | Kind::Bundle(_) => {}
         }
         if let Some(launcher) = fact.launcher {
-            set("CRM_meta_container", facts.rscs[launcher].id.as_str());
+            let id = facts.rscs[launcher].id.as_str();
+            all.push((names.meta("container"), id.into()));
         }
         at = fact.parent;
     }
@@ -128,7 +159,8 @@ fn of_guest(
     idx: ActIdx,
     rsc: RscIdx,
     node: NodeIdx,
-    all: &mut BTreeMap<String, String>,
+    names: &mut Names,
+    all: &mut Pairs,
 ) {
     let Some(container) = facts.host_container(node).filter(|_| facts.is_guest(node)) else {
         return;
@@ -143,10 +175,11 @@ fn of_guest(
         _ => None,
     };
     let Some(host) = host else { return };
-    if let Some(target) = facts.rscs[rsc].meta.get("container-attribute-target") {
-        all.entry("CRM_meta_container_attribute_target".to_owned())
-            .or_insert_with(|| target.to_owned());
+    let meta = &facts.rscs[rsc].meta;
+    if let Some(target) = meta.get_shared("container-attribute-target") {
+        let name = names.meta("container_attribute_target");
+        all.push((name, Str::clone(target)));
     }
-    all.entry("CRM_meta_physical_host".to_owned())
-        .or_insert_with(|| facts.nodes[host].name.to_string());
+    let host = facts.nodes[host].name.as_str();
+    all.push((names.meta("physical_host"), host.into()));
 }
