@@ -292,10 +292,16 @@ impl<'a> Parser<'a> {
         }
         let name = tag.name();
         let name = name.as_ref();
-        check_name(name).map_err(|problem| (start + 1, problem))?;
-        let mut place = self.shapes.tag(name);
+        let mut place = match self.shapes.tag(name) {
+            Some(known) => known,
+            None => {
+                check_name(name).map_err(|problem| (start + 1, problem))?;
+                self.shapes.add_tag(name)
+            }
+        };
         self.values.clear();
-        for (count, attribute) in tag.attributes().enumerate() {
+        // What the library would check of every element, that no name is given twice, is true of each known shape.
+        for (count, attribute) in tag.attributes().with_checks(false).enumerate() {
             let attribute =
                 attribute.map_err(|error| (start + 1, attribute_problem(tag, error)))?;
             if count >= self.limits.attributes {
@@ -305,8 +311,17 @@ impl<'a> Parser<'a> {
             let key = attribute.key;
             let key = key.as_ref();
             let at = self.offset_of(key).unwrap_or(start);
-            check_name(key).map_err(|problem| (at, problem))?;
-            place = self.shapes.attribute(place, key);
+            place = match self.shapes.attribute(place, key) {
+                Some(known) => known,
+                None => {
+                    check_name(key).map_err(|problem| (at, problem))?;
+                    if self.shapes.has(place, key) {
+                        let problem = Problem::DuplicateAttribute(key.into(), name.into());
+                        return Err((start + 1, problem));
+                    }
+                    self.shapes.add_attribute(place, key)
+                }
+            };
             let raw: &str = &attribute.value;
             if is_plain(raw) {
                 push_value(&mut self.values, raw);
@@ -368,10 +383,7 @@ impl<'a> Parser<'a> {
     /// The line of an offset; offsets come in ascending order.
     fn line_at(&mut self, offset: usize) -> u32 {
         let (from, line) = self.counted;
-        let newlines = self.text.as_bytes()[from..offset]
-            .iter()
-            .filter(|b| **b == b'\n')
-            .count();
+        let newlines = memchr::memchr_iter(b'\n', &self.text.as_bytes()[from..offset]).count();
         let line = line.saturating_add(u32::try_from(newlines).unwrap_or(u32::MAX));
         self.counted = (offset, line);
         line
@@ -408,26 +420,15 @@ fn attribute_problem(
     tag: &BytesStart<'_>,
     error: quick_xml::events::attributes::AttrError,
 ) -> Problem {
-    use quick_xml::events::attributes::AttrError;
-    let tag_name = tag.name().as_ref().to_string();
-    match error {
-        AttrError::Duplicated(at, _) => {
-            let text: &str = tag;
-            let name = text
-                .get(at..)
-                .unwrap_or("")
-                .split(['=', ' ', '\t', '\n', '\r'])
-                .next();
-            Problem::DuplicateAttribute(name.unwrap_or("").into(), tag_name)
-        }
-        other => Problem::Syntax(format!("in <{tag_name}>: {other}")),
-    }
+    Problem::Syntax(format!("in <{}>: {error}", tag.name().as_ref()))
 }
 
 /// Whether a value is what it says: nothing to decode, nothing forbidden.
 fn is_plain(raw: &str) -> bool {
-    raw.bytes()
-        .all(|b| b >= 0x20 && b != b'&' && b != b'<' && b != 0xEF)
+    // To the end in any case: several bytes are looked at at once then.
+    raw.bytes().fold(true, |plain, b| {
+        plain & (b >= 0x20) & (b != b'&') & (b != b'<') & (b != 0xEF)
+    })
 }
 
 fn decode_value(raw: &str, name: &str, out: &mut String) -> Result<(), At> {

@@ -73,6 +73,8 @@ struct Step {
     name: Arc<str>,
     before: Option<usize>,
     next: BTreeMap<Arc<str>, usize>,
+    /// Where the last element went on from here: the next one mostly does the same.
+    recent: Option<usize>,
     shape: Option<Arc<Shape>>,
 }
 
@@ -81,24 +83,50 @@ struct Step {
 pub(super) struct Place(usize);
 
 impl Shapes {
-    pub(super) fn tag(&mut self, tag: &str) -> Place {
-        if let Some(at) = self.roots.get(tag) {
-            return Place(*at);
-        }
+    /// Where elements with this tag begin, if there was one.
+    pub(super) fn tag(&self, tag: &str) -> Option<Place> {
+        self.roots.get(tag).copied().map(Place)
+    }
+
+    /// Adds a tag that is not known yet.
+    pub(super) fn add_tag(&mut self, tag: &str) -> Place {
         let name = self.name(tag);
         let at = self.push(name.clone(), None);
         self.roots.insert(name, at);
         Place(at)
     }
 
-    pub(super) fn attribute(&mut self, place: Place, name: &str) -> Place {
-        if let Some(at) = self.steps[place.0].next.get(name) {
-            return Place(*at);
+    /// Where one goes from a place with one more name, if an element did.
+    pub(super) fn attribute(&mut self, place: Place, name: &str) -> Option<Place> {
+        let step = &self.steps[place.0];
+        if let Some(at) = step.recent.filter(|at| *self.steps[*at].name == *name) {
+            return Some(Place(at));
         }
+        let at = *step.next.get(name)?;
+        self.steps[place.0].recent = Some(at);
+        Some(Place(at))
+    }
+
+    /// Adds a way that no element went before.
+    pub(super) fn add_attribute(&mut self, place: Place, name: &str) -> Place {
         let name = self.name(name);
         let at = self.push(name.clone(), Some(place.0));
-        self.steps[place.0].next.insert(name, at);
+        let step = &mut self.steps[place.0];
+        step.next.insert(name, at);
+        step.recent = Some(at);
         Place(at)
+    }
+
+    /// Whether a name is among those on the way to a place.
+    pub(super) fn has(&self, place: Place, name: &str) -> bool {
+        let mut at = place.0;
+        while let Some(before) = self.steps[at].before {
+            if *self.steps[at].name == *name {
+                return true;
+            }
+            at = before;
+        }
+        false
     }
 
     pub(super) fn shape(&mut self, place: Place) -> Arc<Shape> {
@@ -134,6 +162,7 @@ impl Shapes {
             name,
             before,
             next: BTreeMap::new(),
+            recent: None,
             shape: None,
         });
         self.steps.len() - 1

@@ -1,7 +1,5 @@
 //! Synapses: every action that is in the graph, with what it waits for. spec 3 §17.1, §18
 
-use std::collections::BTreeSet;
-
 use super::super::actions::notify;
 use super::super::actions::plan::{ActIdx, Flags, Key, Plan, Task};
 use super::super::assign::Placement;
@@ -36,6 +34,7 @@ pub fn graph(facts: &Facts, place: &Placement, plan: &mut Plan) -> Graph {
         plan,
         synapses: Vec::with_capacity(required),
         names: Names::default(),
+        seen: Seen::default(),
     };
     build.all();
     let mut synapses = build.synapses;
@@ -65,6 +64,28 @@ struct Build<'a> {
     plan: &'a mut Plan,
     synapses: Vec<Synapse>,
     names: Names,
+    seen: Seen,
+}
+
+/// A set of actions that is emptied for each action of the graph.
+#[derive(Default)]
+struct Seen {
+    /// Which round each was last put in.
+    rounds: Vec<u32>,
+    round: u32,
+}
+
+impl Seen {
+    /// Empties it, with room for so many actions. There are fewer than 2^32 rounds: one for each of as many actions.
+    fn begin(&mut self, actions: usize) {
+        self.round += 1;
+        self.rounds.resize(actions, 0);
+    }
+
+    /// Puts an action in; false if it was there.
+    fn insert(&mut self, idx: ActIdx) -> bool {
+        std::mem::replace(&mut self.rounds[idx.0 as usize], self.round) != self.round
+    }
 }
 
 impl Build<'_> {
@@ -157,8 +178,9 @@ impl Build<'_> {
 
     /// What the action waits for, ascending.
     fn inputs(&mut self, idx: ActIdx) -> Vec<ActionId> {
-        let mut inputs = BTreeSet::new();
-        let mut seen = BTreeSet::from([idx]);
+        let mut inputs = Vec::new();
+        self.seen.begin(self.plan.len());
+        self.seen.insert(idx);
         let mut open = vec![idx];
         while let Some(then) = open.pop() {
             self.plan.merge_inputs(then);
@@ -167,17 +189,18 @@ impl Build<'_> {
                     continue;
                 }
                 let first = self.plan.get(then).ins[at].first;
-                if !seen.insert(first) {
+                if !self.seen.insert(first) {
                     continue;
                 }
                 if prune::passes_on(self.plan, first) {
                     open.push(first);
                 } else {
-                    inputs.insert(id(first));
+                    inputs.push(id(first));
                 }
             }
         }
-        inputs.into_iter().collect()
+        inputs.sort_unstable();
+        inputs
     }
 
     fn action(&mut self, idx: ActIdx) {

@@ -42,7 +42,8 @@ pub(super) fn mend(facts: &Facts, plan: &Plan, synapses: &mut [Synapse]) {
         };
         let firsts = firsts.into_iter().flatten().copied();
         let firsts = firsts
-            .filter(|first| it.task == Task::PROMOTE || planned(plan, *first).node == it.node);
+            .filter(|first| it.task == Task::PROMOTE || planned(plan, *first).node == it.node)
+            .filter(|first| !synapse.inputs.contains(first));
         wanted.extend(firsts.map(|first| (first, then)));
     }
     if wanted.is_empty() {
