@@ -314,3 +314,39 @@ fn what_was_done_is_kept_explained_and_replayed() {
     let (code, told) = node.refused("crm explain --transition 999");
     assert!(code != 0 && told.contains("crm history lists"), "{told}");
 }
+
+/// What `/proc` says of a process's memory, in KiB.
+fn memory_kib(pid: rustix::process::Pid, what: &str) -> u64 {
+    let path = format!("/proc/{}/status", pid.as_raw_nonzero());
+    let status = std::fs::read_to_string(path).expect("it lives");
+    let line = status.lines().find_map(|line| line.strip_prefix(what));
+    let number = line.and_then(|rest| rest.strip_prefix(':')?.trim().strip_suffix(" kB"));
+    number.expect("a size in kB").parse().expect("a number")
+}
+
+#[test]
+fn a_guard_with_a_watchdog_keeps_its_program_in_memory_and_little_else() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("SKIPPED: only root may lock memory");
+        return;
+    }
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let dog = dir.path().join("dog");
+    std::fs::write(&dog, "").expect("writable");
+    let node = Node::start_with(&format!("\n[watchdog]\ndevice = {dog:?}\n"));
+    let guards = one_node::guards_of(&node.home());
+    let [guard] = guards[..] else {
+        panic!("one guard, not {guards:?}")
+    };
+    let program = memory_kib(guard, "VmExe");
+    assert!(memory_kib(guard, "VmLck") >= program, "it is locked");
+    let end = Instant::now() + Duration::from_secs(10);
+    while memory_kib(guard, "VmRSS") < program && Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let resident = memory_kib(guard, "VmRSS");
+    assert!(resident >= program, "{resident} KiB of {program} are there");
+    // Constants and libraries are about as much again.
+    let most = 2 * program + 64 * 1024;
+    assert!(resident < most, "{resident} KiB for a program of {program}");
+}

@@ -9,6 +9,7 @@ mod table;
 
 use std::collections::BTreeMap;
 
+use foldhash::fast::FixedState;
 use indexmap::{IndexMap, IndexSet};
 
 use super::{Cib, SCHEMA, Violation};
@@ -101,8 +102,8 @@ fn check_all(cib: &Cib, lines: bool) -> Vec<Violation> {
         rules: table::rules(),
         version,
         lines,
-        ids: IndexMap::new(),
-        plain_ids: IndexSet::new(),
+        ids: IndexMap::default(),
+        plain_ids: IndexSet::default(),
         references: Vec::new(),
         found: Vec::new(),
     };
@@ -117,9 +118,9 @@ struct Checker<'a> {
     /// Whether messages name lines.
     lines: bool,
     /// Who has which id. Only looked up, never walked: what is said does not depend on an order.
-    ids: IndexMap<&'a str, &'a Element>,
+    ids: IndexMap<&'a str, &'a Element, FixedState>,
     /// Ids that are mere text to the schema, such as the numbers of nodes; a tag may name them, too.
-    plain_ids: IndexSet<&'a str>,
+    plain_ids: IndexSet<&'a str, FixedState>,
     /// Element, attribute and what must have that id.
     references: Vec<(&'a Element, &'static str, Referent)>,
     found: Vec<Violation>,
@@ -180,7 +181,8 @@ impl<'a> Checker<'a> {
                 }
             }
         }
-        for rule in &rules.children {
+        let counted = |rule: &&table::Child| rule.required || rule.once;
+        for rule in rules.children.iter().filter(counted) {
             let mut found = element.children_named(rule.name);
             match (found.next(), found.next()) {
                 (None, _) if rule.required => {

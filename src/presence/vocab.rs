@@ -66,7 +66,8 @@ pub enum Event {
         grant: Grant,
     },
     /// A node's end of a connection was closed by its kernel: its daemon ended, but the machine is up.
-    /// Its guard stops what it ran when its lease ends, unless a new daemon is there by then.
+    /// Its guard stops what it ran when its lease ends, unless a new daemon is there by then. Said of one connection while
+    /// another one lives, it only makes us patient until the node speaks again.
     HungUp(NodeId),
     /// On the leader: this life of a node was fenced. It gets no lease any more, whatever it says: should the fencing have
     /// lied, the node stops by itself and comes back as somebody new. So does the leader, if it is about its own life.

@@ -15,6 +15,11 @@ pub(crate) struct Node {
 
 impl Node {
     pub(crate) fn start() -> Self {
+        Self::start_with("")
+    }
+
+    /// One with this at the end of its `node.toml`.
+    pub(crate) fn start_with(config: &str) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let address = TcpListener::bind("127.0.0.1:0")
             .and_then(|listener| listener.local_addr())
@@ -26,6 +31,9 @@ impl Node {
             .output()
             .expect("the program starts");
         assert!(init.status.success(), "{init:?}");
+        let file = home.join("node.toml");
+        let written = std::fs::read_to_string(&file).expect("it was founded");
+        std::fs::write(&file, written + config).expect("writable");
         let daemon = spawn(&home);
         let node = Node { dir, daemon };
         node.wait_until_ready();
@@ -94,7 +102,7 @@ impl Drop for Node {
 }
 
 /// The guard process that watches the daemon of this directory.
-fn guards_of(home: &Path) -> Vec<rustix::process::Pid> {
+pub(crate) fn guards_of(home: &Path) -> Vec<rustix::process::Pid> {
     let home = home.display().to_string();
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     entries
