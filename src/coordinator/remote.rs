@@ -93,13 +93,16 @@ mod tests {
             name: NodeName::from(node),
             uuid: node.into(),
         });
-        action.rsc = Some(RscRef {
-            id: "a".into(),
-            long_id: None,
-            class: "ocf".into(),
-            provider: None,
-            kind: "y".into(),
-        });
+        action.rsc = Some(
+            RscRef {
+                id: "a".into(),
+                long_id: None,
+                class: "ocf".into(),
+                provider: None,
+                kind: "y".into(),
+            }
+            .into(),
+        );
         action
     }
 

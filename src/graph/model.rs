@@ -12,6 +12,7 @@
 //! Nothing is left to decide. (spec 3 §17, §18)
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -97,7 +98,7 @@ pub struct Action {
     /// Since when the resource is locked to this node (seconds since the epoch).
     pub shutdown_lock: Option<i64>,
     /// The resource, for real actions on one.
-    pub rsc: Option<RscRef>,
+    pub rsc: Option<Arc<RscRef>>,
     /// What the agent is told, and `CRM_meta_*` for the one who runs it; sorted by name.
     pub attributes: Vec<(Str, Str)>,
     /// Agent parameters whose name starts with a digit, which cannot be written as XML attributes.

@@ -284,7 +284,10 @@ fn read_action(synapse: &str, element: &Element) -> Result<Action, ReadError> {
     action.shutdown_lock = element
         .get("shutdown-lock")
         .and_then(|text| text.parse().ok());
-    action.rsc = element.child("primitive").map(read_primitive);
+    action.rsc = element
+        .child("primitive")
+        .map(read_primitive)
+        .map(Into::into);
     if let Some(attributes) = element.child("attributes") {
         action.attributes = attributes
             .attrs()

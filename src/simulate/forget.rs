@@ -152,13 +152,16 @@ mod tests {
                 ("CRM_meta_operation".into(), "monitor".into()),
             ];
         }
-        action.rsc = Some(RscRef {
-            id: "db".into(),
-            long_id: None,
-            class: "ocf".into(),
-            provider: Some("heartbeat".into()),
-            kind: "Dummy".into(),
-        });
+        action.rsc = Some(
+            RscRef {
+                id: "db".into(),
+                long_id: None,
+                class: "ocf".into(),
+                provider: Some("heartbeat".into()),
+                kind: "Dummy".into(),
+            }
+            .into(),
+        );
         let mut graph = Graph::default();
         graph.synapses.push(Synapse {
             priority: 0,

@@ -265,13 +265,16 @@ mod tests {
                 name: (*node).into(),
                 uuid: (*node).into(),
             });
-            action.rsc = Some(RscRef {
-                id: (*rsc).into(),
-                long_id: None,
-                class: "ocf".into(),
-                provider: Some("systole".into()),
-                kind: "Dummy".into(),
-            });
+            action.rsc = Some(
+                RscRef {
+                    id: (*rsc).into(),
+                    long_id: None,
+                    class: "ocf".into(),
+                    provider: Some("systole".into()),
+                    kind: "Dummy".into(),
+                }
+                .into(),
+            );
             graph.synapses.push(Synapse {
                 priority: 0,
                 action,

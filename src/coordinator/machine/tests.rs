@@ -214,13 +214,16 @@ fn synapse(id: u32, kind: ActionKind, task: &str, node: u32, inputs: &[u32]) -> 
         uuid: node.to_string().into(),
     });
     if kind == ActionKind::Resource {
-        action.rsc = Some(RscRef {
-            id: "vip".into(),
-            long_id: None,
-            class: "ocf".into(),
-            provider: Some("systole".into()),
-            kind: "IPaddr2".into(),
-        });
+        action.rsc = Some(
+            RscRef {
+                id: "vip".into(),
+                long_id: None,
+                class: "ocf".into(),
+                provider: Some("systole".into()),
+                kind: "IPaddr2".into(),
+            }
+            .into(),
+        );
     }
     Synapse {
         priority: 0,

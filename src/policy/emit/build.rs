@@ -1,9 +1,12 @@
 //! Synapses: every action that is in the graph, with what it waits for. spec 3 §17.1, §18
 
+use std::sync::Arc;
+
 use super::super::actions::notify;
 use super::super::actions::plan::{ActIdx, Flags, Key, Plan, Task};
 use super::super::assign::Placement;
 use super::super::facts::{Facts, Kind};
+use super::super::index::IdxVec;
 use super::super::ordering::derived;
 use super::super::{NodeIdx, RscIdx};
 use super::{mend, params, params::Names, prune};
@@ -34,6 +37,7 @@ pub fn graph(facts: &Facts, place: &Placement, plan: &mut Plan) -> Graph {
         plan,
         synapses: Vec::with_capacity(required),
         names: Names::default(),
+        rscs: IdxVec::from_fn(facts.rscs.len(), |_| None),
         seen: Seen::default(),
     };
     build.all();
@@ -64,6 +68,8 @@ struct Build<'a> {
     plan: &'a mut Plan,
     synapses: Vec<Synapse>,
     names: Names,
+    /// Resources as actions name them, once they are named.
+    rscs: IdxVec<RscIdx, Option<Arc<RscRef>>>,
     seen: Seen,
 }
 
@@ -218,11 +224,47 @@ impl Build<'_> {
             .rsc
             .map_or(0, |rsc| self.plan.now.rscs[rsc].priority.value());
         let priority = of_rsc.max(it.priority);
+        let action = self.with_details(idx);
         self.synapses.push(Synapse {
             priority,
-            action: with_details(self.facts, self.plan, idx, &mut self.names),
+            action,
             inputs,
         });
+    }
+
+    fn with_details(&mut self, idx: ActIdx) -> Action {
+        let (facts, plan) = (self.facts, &*self.plan);
+        let mut action = identity(facts, plan, idx);
+        let it = plan.get(idx);
+        if let (Some(rsc), false) = (it.rsc, it.pseudo()) {
+            let known = &mut self.rscs[rsc];
+            let known = known.get_or_insert_with(|| Arc::new(rsc_ref(facts, rsc)));
+            action.rsc = Some(Arc::clone(known));
+            if action.kind == ActionKind::Resource
+                && let (Some((lock_node, since)), Some(node)) = (plan.now.rscs[rsc].lock, it.node)
+                && lock_node == node
+                && (!plan.now.nodes[node].shutdown || it.task == Task::STOP)
+            {
+                action.shutdown_lock = Some(since);
+            }
+        }
+        let at = action.node.as_ref();
+        (action.attributes, action.params) =
+            params::attributes(facts, plan, idx, at, &mut self.names);
+        action.downed = downed(facts, plan, idx);
+        if it.task == Task::MAINTENANCE {
+            let nodes = facts.node_order.iter().map(|node| &facts.nodes[*node]);
+            action.maintenance = nodes
+                .filter(|node| {
+                    node.pacemaker_remote && node.maintenance != node.maintenance_recorded
+                })
+                .map(|node| NodeMaintenance {
+                    node: node.id.to_string(),
+                    on: node.maintenance,
+                })
+                .collect();
+        }
+        action
     }
 }
 
@@ -330,35 +372,6 @@ fn router(facts: &Facts, plan: &Plan, idx: ActIdx, node: NodeIdx) -> Option<Node
     );
     let moving = now.migration_target.is_some() && !facts.is_guest(node);
     Some(if leaving && !moving { began } else { ended })
-}
-
-fn with_details(facts: &Facts, plan: &Plan, idx: ActIdx, names: &mut Names) -> Action {
-    let mut action = identity(facts, plan, idx);
-    let it = plan.get(idx);
-    if let (Some(rsc), false) = (it.rsc, it.pseudo()) {
-        action.rsc = Some(rsc_ref(facts, rsc));
-        if action.kind == ActionKind::Resource
-            && let (Some((lock_node, since)), Some(node)) = (plan.now.rscs[rsc].lock, it.node)
-            && lock_node == node
-            && (!plan.now.nodes[node].shutdown || it.task == Task::STOP)
-        {
-            action.shutdown_lock = Some(since);
-        }
-    }
-    let at = action.node.as_ref();
-    (action.attributes, action.params) = params::attributes(facts, plan, idx, at, names);
-    action.downed = downed(facts, plan, idx);
-    if it.task == Task::MAINTENANCE {
-        let nodes = facts.node_order.iter().map(|node| &facts.nodes[*node]);
-        action.maintenance = nodes
-            .filter(|node| node.pacemaker_remote && node.maintenance != node.maintenance_recorded)
-            .map(|node| NodeMaintenance {
-                node: node.id.to_string(),
-                on: node.maintenance,
-            })
-            .collect();
-    }
-    action
 }
 
 /// spec 3 §18.4

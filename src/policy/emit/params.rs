@@ -17,6 +17,8 @@ pub(super) struct Names {
     /// `CRM_meta_NAME` by the name.
     meta: ByName<Str, Str>,
     feature_set: Option<(Str, Str)>,
+    /// Where the attributes of one action are put together.
+    room: Pairs,
 }
 
 impl Names {
@@ -46,7 +48,7 @@ pub(super) fn attributes(
     names: &mut Names,
 ) -> (Pairs, Pairs) {
     let it = plan.get(idx);
-    let mut all = Pairs::with_capacity(24);
+    let mut all = std::mem::take(&mut names.room);
     let mut apart = Pairs::new();
     if let Some(rsc) = it.rsc {
         of_resource(facts, rsc, names, &mut all);
@@ -86,14 +88,17 @@ pub(super) fn attributes(
     if let (Some(rsc), Some(node)) = (it.rsc, it.node) {
         of_guest(facts, plan, idx, rsc, node, names, &mut all);
     }
-    (first_of_each(all), first_of_each(apart))
+    first_of_each(&mut all);
+    first_of_each(&mut apart);
+    let exact = all.drain(..).collect();
+    names.room = all;
+    (exact, apart)
 }
 
 /// Sorted by name; of several with one name the first stays.
-fn first_of_each(mut pairs: Pairs) -> Pairs {
+fn first_of_each(pairs: &mut Pairs) {
     pairs.sort_by(|(a, _), (b, _)| a.cmp(b));
     pairs.dedup_by(|(later, _), (first, _)| later == first);
-    pairs
 }
 
 /// What an action does, for a notification what it tells of.

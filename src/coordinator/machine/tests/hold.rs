@@ -47,7 +47,8 @@ impl World {
 
 fn start(id: u32, rsc: &str) -> Synapse {
     let mut start = run(id, "start", 2, &[]);
-    start.action.rsc.as_mut().expect("a resource").id = rsc.into();
+    let named = start.action.rsc.as_mut().expect("a resource");
+    Arc::make_mut(named).id = rsc.into();
     start
 }
 

@@ -19,6 +19,7 @@ fn watched(id: u32) -> Synapse {
     let attributes = &mut synapse.action.attributes;
     attributes.push(("CRM_meta_interval".into(), "10000".into()));
     if let Some(rsc) = &mut synapse.action.rsc {
+        let rsc = Arc::make_mut(rsc);
         (rsc.id, rsc.provider, rsc.kind) = ("r".into(), Some("pacemaker".into()), "remote".into());
     }
     synapse
