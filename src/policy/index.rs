@@ -69,6 +69,11 @@ impl<I: Idx, T> IdxVec<I, T> {
         }
     }
 
+    /// Makes room for so many more: a list that grows is copied again and again.
+    pub fn reserve(&mut self, more: usize) {
+        self.items.reserve(more);
+    }
+
     /// `len` items made by `make`.
     pub fn from_fn(len: usize, make: impl FnMut(I) -> T) -> Self {
         Self {

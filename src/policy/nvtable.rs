@@ -145,6 +145,24 @@ impl NvTable {
     }
 }
 
+/// Of several pairs with one name the last one counts.
+impl FromIterator<(Str, Str)> for NvTable {
+    fn from_iter<I: IntoIterator<Item = (Str, Str)>>(pairs: I) -> Self {
+        let mut pairs: Vec<(Str, Str)> = pairs.into_iter().collect();
+        pairs.sort_by(|(a, _), (b, _)| a.cmp(b));
+        pairs.dedup_by(|later, kept| {
+            let same = later.0 == kept.0;
+            if same {
+                std::mem::swap(later, kept);
+            }
+            same
+        });
+        Self {
+            entries: (!pairs.is_empty()).then(|| Arc::new(pairs)),
+        }
+    }
+}
+
 impl PartialEq for NvTable {
     fn eq(&self, other: &Self) -> bool {
         self.pairs() == other.pairs()
@@ -152,3 +170,20 @@ impl PartialEq for NvTable {
 }
 
 impl Eq for NvTable {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_several_pairs_with_one_name_the_last_one_counts() {
+        let pairs = [("b", "1"), ("a", "2"), ("b", "3"), ("c", "4"), ("b", "5")];
+        let table: NvTable = pairs
+            .map(|(name, value)| (name.into(), value.into()))
+            .into_iter()
+            .collect();
+        let all: Vec<_> = table.iter().collect();
+        assert_eq!(all, [("a", "2"), ("b", "5"), ("c", "4")]);
+        assert!(NvTable::from_iter([]).is_empty());
+    }
+}

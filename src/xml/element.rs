@@ -162,10 +162,15 @@ impl Element {
 
     /// Attributes, in document order.
     pub fn attrs(&self) -> impl ExactSizeIterator<Item = (&str, &str)> {
+        self.shared_attrs().map(|(name, value)| (&**name, value))
+    }
+
+    /// The same with names that cost nothing to keep: elements of one kind share them.
+    pub fn shared_attrs(&self) -> impl ExactSizeIterator<Item = (&Arc<str>, &str)> {
         let mut values = Values(&self.0.values);
         self.0.shape.names.iter().map(move |name| {
             (
-                &**name,
+                name,
                 values
                     .next()
                     .expect("an element has a value for every name of its shape"),

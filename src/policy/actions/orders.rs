@@ -18,8 +18,9 @@ pub(super) fn from_constraints(plan: &mut Plan, facts: &Facts, constraints: &Con
         idx
     });
     // There will be some more: for each action that recurs, and for each probe.
+    let each = 4 + plan.now.nodes.len().min(8);
     plan.orders
-        .reserve(constraints.orderings.len() + plan.now.rscs.len() * 4);
+        .reserve(constraints.orderings.len() + plan.now.rscs.len() * each);
     for item in &constraints.orderings {
         match item {
             OrderItem::Pair(ordering) => {

@@ -312,17 +312,18 @@ pub struct Plan {
     pub private_changes: Vec<String>,
 }
 
-/// About so many actions a resource has: a list that grows is copied again and again.
-const ACTIONS_EACH: usize = 6;
+/// About so many actions a resource has, and a probe on each node: a list that grows is copied again and again.
+const ACTIONS_EACH: usize = 5;
 
 impl Plan {
     /// Nothing planned yet.
     #[must_use]
     pub fn new(now: Now, tasks: Tasks) -> Plan {
         let by_rsc = IdxVec::from_fn(now.rscs.len(), |_| Vec::new());
+        let room = (ACTIONS_EACH + now.nodes.len().min(8)) * now.rscs.len();
         Plan {
-            actions: IdxVec::with_capacity(ACTIONS_EACH * now.rscs.len()),
-            keys: IdxVec::with_capacity(ACTIONS_EACH * now.rscs.len()),
+            actions: IdxVec::with_capacity(room),
+            keys: IdxVec::with_capacity(room),
             by_rsc,
             loose: Vec::new(),
             tasks,

@@ -29,13 +29,14 @@ pub fn graph(facts: &Facts, place: &Placement, plan: &mut Plan) -> Graph {
         .copied()
         .filter(|at| *at > facts.now_s)
         .min();
-    // An action is large, and room that is not used costs nothing.
+    // An action is large, and room that is not used costs nothing. Notifications are still to come.
     let required = plan.required();
+    let room = required + required / 2 + 64;
     let mut build = Build {
         facts,
         place,
         plan,
-        synapses: Vec::with_capacity(required),
+        synapses: Vec::with_capacity(room),
         names: Names::default(),
         rscs: IdxVec::from_fn(facts.rscs.len(), |_| None),
         seen: Seen::default(),

@@ -423,6 +423,10 @@ fn read_resources(facts: &mut Facts, resources: &Element) {
         }
     }
     let implied = remote::scan(facts, resources);
+    // Instances come to it; most of what is written has none.
+    let members = |top: &Element| 1 + top.children_named("primitive").count();
+    let all = resources.children().map(members).sum::<usize>() + implied.len();
+    facts.rscs.reserve(all + all / 2);
     let mut taken = BTreeSet::new();
     let written = resources
         .children()

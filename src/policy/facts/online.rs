@@ -6,7 +6,7 @@ use super::options::QuorumPolicy;
 use super::{Facts, Ticket};
 use crate::cib::status::node_state::PROBE_ALL;
 use crate::policy::index::NodeIdx;
-use crate::policy::nvtable::NvTable;
+use crate::policy::nvtable::{NvTable, Str};
 use crate::policy::report::Cause;
 use crate::terms::{Role, Score, text};
 use crate::xml::Element;
@@ -27,10 +27,11 @@ pub(super) fn first_pass(facts: &mut Facts, status: &Element, dc_uuid: Option<&s
 // spec 1 §17
 fn ticket(facts: &mut Facts, element: &Element) {
     let Some(id) = element.get("id") else { return };
-    let mut state = NvTable::new();
-    for (name, value) in element.attrs().filter(|(name, _)| *name != "id") {
-        state.set(name, value);
-    }
+    let state: NvTable = element
+        .shared_attrs()
+        .filter(|(name, _)| &***name != "id")
+        .map(|(name, value)| (Str::clone(name), value.into()))
+        .collect();
     let ticket = Ticket {
         granted: text::is_true(state.get("granted")),
         standby: text::is_true(state.get("standby")),

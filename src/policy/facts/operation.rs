@@ -302,8 +302,11 @@ impl Facts {
                 &context.recheck,
                 &mut table,
             );
-            for (name, value) in op.element.attrs() {
-                table.set(name, value);
+            for (name, value) in op.element.shared_attrs() {
+                // These two are set below, or nothing to agents.
+                if !matches!(&**name, "id" | "interval") {
+                    table.set(Str::clone(name), value);
+                }
             }
         }
         if task == "monitor" && interval_ms == 0 && !table.contains("timeout") {

@@ -113,13 +113,11 @@ pub(crate) fn read(facts: &mut Facts, written: &Element) -> Result<Arc<Spec>, In
             "primitive `{id}` names no agent: give it a class and a type"
         ));
     }
-    let mut attributes = NvTable::new();
-    for (name, value) in element
-        .attrs()
+    let attributes = element
+        .shared_attrs()
         .filter(|(_, value)| !value.eq_ignore_ascii_case("#default"))
-    {
-        attributes.set(name, value);
-    }
+        .map(|(name, value)| (Str::clone(name), value.into()))
+        .collect();
     let ops = read_ops(facts, &element);
     Ok(Arc::new(Spec {
         tag,

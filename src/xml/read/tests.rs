@@ -53,6 +53,10 @@ fn says_where_and_why() {
         ),
         ("<a é='1' é='2'/>", "attribute é of <a> is given twice"),
         (
+            "<r><a b='1' c='2'/><a c='1' b='2'/><a b='1' c='2' b='3'/></r>",
+            "line 1, column 37: attribute b of <a> is given twice",
+        ),
+        (
             "<a\n b='&x;'/>",
             "line 2, column 5: entity &x; is not accepted",
         ),
