@@ -7,10 +7,8 @@
 mod rng;
 mod table;
 
-use std::collections::BTreeMap;
-
 use foldhash::fast::FixedState;
-use indexmap::{IndexMap, IndexSet};
+use indexmap::{IndexMap, IndexSet, map::Entry};
 
 use super::{Cib, SCHEMA, Violation};
 use crate::{
@@ -113,7 +111,7 @@ fn check_all(cib: &Cib, lines: bool) -> Vec<Violation> {
 }
 
 struct Checker<'a> {
-    rules: &'static BTreeMap<&'static str, Rules>,
+    rules: &'static table::Table,
     version: (u32, u32),
     /// Whether messages name lines.
     lines: bool,
@@ -279,7 +277,14 @@ impl<'a> Checker<'a> {
             );
             self.report(element, problem);
         }
-        if let Some(first) = self.ids.get(id) {
+        let first = match self.ids.entry(id) {
+            Entry::Vacant(place) => {
+                place.insert(element);
+                None
+            }
+            Entry::Occupied(first) => Some(*first.get()),
+        };
+        if let Some(first) = first {
             let line = match first.line() {
                 line if line == 0 || !self.lines => String::new(),
                 line => format!(" in line {line}"),
@@ -289,8 +294,6 @@ impl<'a> Checker<'a> {
                 first.tag()
             );
             self.report(element, problem);
-        } else {
-            self.ids.insert(id, element);
         }
     }
 

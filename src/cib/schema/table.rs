@@ -1,7 +1,10 @@
 //! The table: `ELEMENT | ATTRIBUTES | CHILDREN`. Behind a name, `!` is "must be there, once", `?` is "at most once", `:`
 //! begins the kind of a value, and `<N` or `>N.M` say that only schemas before or from a version on have it.
 
-use std::{collections::BTreeMap, sync::LazyLock};
+use std::sync::LazyLock;
+
+use foldhash::fast::FixedState;
+use indexmap::IndexMap;
 
 use super::Referent;
 
@@ -173,13 +176,15 @@ select_attributes || attribute
 attribute | id:id! name! |
 ";
 
-pub(super) fn rules() -> &'static BTreeMap<&'static str, Rules> {
-    static RULES: LazyLock<BTreeMap<&'static str, Rules>> = LazyLock::new(|| {
-        TABLE
-            .lines()
-            .filter(|line| !line.is_empty())
-            .map(read_line)
-            .collect()
+/// Rules by element, in order of their names.
+pub(super) type Table = IndexMap<&'static str, Rules, FixedState>;
+
+pub(super) fn rules() -> &'static Table {
+    static RULES: LazyLock<Table> = LazyLock::new(|| {
+        let lines = TABLE.lines().filter(|line| !line.is_empty());
+        let mut rules: Table = lines.map(read_line).collect();
+        rules.sort_unstable_keys();
+        rules
     });
     &RULES
 }

@@ -4,7 +4,7 @@
 //!
 //! Lists are kept oldest first and read from the back where the field says "newest first".
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use super::super::assign::now::Now;
 pub use super::super::constraints::Kinds;
@@ -210,7 +210,28 @@ pub struct Action {
     pub outs: Vec<(ActIdx, Kinds)>,
 }
 
+/// What an agent is to find that does not find its resource started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expected {
+    /// It does not run (7).
+    NotRunning,
+    /// It is promoted (8).
+    Promoted,
+}
+
 impl Action {
+    /// With which code the agent is to end, which is not 0.
+    pub fn expect(&mut self, code: Expected) {
+        /// The name, and what is said under it: there are many probes.
+        static WORDS: LazyLock<[Str; 3]> =
+            LazyLock::new(|| ["op_target_rc", "7", "8"].map(Str::from));
+        let [name, not_running, promoted] = &*WORDS;
+        let code = match code {
+            Expected::NotRunning => not_running,
+            Expected::Promoted => promoted,
+        };
+        self.meta.set(Str::clone(name), Str::clone(code));
+    }
     /// Has to be done.
     #[must_use]
     pub fn required(&self) -> bool {

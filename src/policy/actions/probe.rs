@@ -3,7 +3,7 @@
 use super::super::facts::{Facts, Kind, Replica};
 use super::super::report::Cause;
 use super::super::{Discovery, NodeIdx, NodeSet, RscIdx};
-use super::plan::{ActIdx, Flags, Key, Kinds, Side, Task};
+use super::plan::{ActIdx, Expected, Flags, Key, Kinds, Side, Task};
 use super::{Make, fencing};
 use crate::terms::Role;
 
@@ -203,14 +203,14 @@ impl Make<'_> {
         fencing::after_unfencing(&mut self.plan, facts, rsc, node, probe, Kinds::ORD);
         let active = fact.active.contains(&node);
         let expected = if !active {
-            Some("7")
+            Some(Expected::NotRunning)
         } else if self.plan.now.rscs[rsc].orig_role == Role::Promoted {
-            Some("8")
+            Some(Expected::Promoted)
         } else {
             None
         };
-        if let Some(rc) = expected {
-            self.plan.get_mut(probe).meta.set("op_target_rc", rc);
+        if let Some(expected) = expected {
+            self.plan.get_mut(probe).expect(expected);
         }
         let whole = if matches!(facts.rscs[top].kind, Kind::Clone(_)) {
             top

@@ -4,7 +4,7 @@
 use super::super::facts::OpConfig;
 use super::super::report::Cause;
 use super::super::{NodeIdx, RscIdx};
-use super::plan::{ActIdx, Flags, Key, Kinds, Origin, Side, Task};
+use super::plan::{ActIdx, Expected, Flags, Key, Kinds, Origin, Side, Task};
 use super::{Make, request};
 use crate::terms::Role;
 
@@ -109,7 +109,7 @@ impl Make<'_> {
                 .follows(idx, Flags::RUNNABLE, start, Origin::default());
         }
         if next == Role::Promoted {
-            self.plan.get_mut(idx).meta.set("op_target_rc", "8");
+            self.plan.get_mut(idx).expect(Expected::Promoted);
         }
         if !managed {
             return;
@@ -156,7 +156,7 @@ impl Make<'_> {
                 continue;
             }
             let idx = request::action(&mut self.plan, facts, rsc, key, task, Some(node), exists);
-            self.plan.get_mut(idx).meta.set("op_target_rc", "7");
+            self.plan.get_mut(idx).expect(Expected::NotRunning);
             if !exists {
                 self.plan
                     .required_by(idx, || Cause::Operation { id: op.id.clone() });

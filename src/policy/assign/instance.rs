@@ -24,7 +24,7 @@ pub(in super::super) fn by_score(
     prefer: Option<NodeIdx>,
 ) -> Vec<NodeIdx> {
     let strategy = facts.options.placement_strategy;
-    let mut offers: Vec<Offer<'_>> = Vec::with_capacity(facts.nodes.len());
+    let mut offers: Vec<Offer> = Vec::with_capacity(facts.nodes.len());
     offers.extend(table.iter().map(|(node, entry)| Offer {
         node,
         score: if now.available(facts, node) {
@@ -34,7 +34,7 @@ pub(in super::super) fn by_score(
         },
         load: now.nodes[node].load,
         preferred: prefer == Some(node),
-        name: facts.nodes[node].name.as_str(),
+        rank: now.nodes[node].rank,
     }));
     offers.sort_by(|a, b| {
         let mut order = b.score.cmp(&a.score);
@@ -46,18 +46,18 @@ pub(in super::super) fn by_score(
                 .then_with(|| a.load.cmp(&b.load))
                 .then_with(|| b.preferred.cmp(&a.preferred));
         }
-        order.then_with(|| a.name.cmp(b.name))
+        order.then_with(|| a.rank.cmp(&b.rank))
     });
     offers.into_iter().map(|offer| offer.node).collect()
 }
 
 /// A node as it is compared with others: what that looks at, side by side.
-struct Offer<'a> {
+struct Offer {
     node: NodeIdx,
     score: Score,
     load: u32,
     preferred: bool,
-    name: &'a str,
+    rank: u32,
 }
 
 /// A clone's instances or a bundle's containers.

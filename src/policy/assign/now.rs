@@ -75,6 +75,8 @@ pub struct NodeNow {
     pub load: u32,
     /// Has its name among its attributes, where colocations look for it.
     pub named: bool,
+    /// How many names come before its own, byte by byte: the last thing that decides between two nodes. (spec 2 §4.2)
+    pub rank: u32,
 }
 
 /// All resources and nodes as they are now.
@@ -120,6 +122,13 @@ impl Now {
                 lock: rsc.lock,
             }
         });
+        let mut by_name = facts.node_order.clone();
+        by_name.sort();
+        by_name.sort_by(|a, b| facts.nodes[*a].name.cmp(&facts.nodes[*b].name));
+        let mut ranks: IdxVec<NodeIdx, u32> = IdxVec::from_fn(facts.nodes.len(), |_| 0);
+        for (rank, node) in (0..).zip(by_name) {
+            ranks[node] = rank;
+        }
         let nodes = IdxVec::from_fn(facts.nodes.len(), |at| {
             let node = &facts.nodes[at];
             NodeNow {
@@ -129,6 +138,7 @@ impl Now {
                 remote_reset: node.needs_reset,
                 load: 0,
                 named: node.attributes.contains("#uname"),
+                rank: ranks[at],
             }
         });
         Now { rscs, nodes }

@@ -295,14 +295,24 @@ fn id(idx: ActIdx) -> ActionId {
 
 /// The text of an action's key.
 pub(super) fn key_text(plan: &Plan, rsc: Option<&str>, key: Key) -> String {
-    let prefix = rsc.map(|rsc| format!("{rsc}_")).unwrap_or_default();
-    match key {
-        Key::Op(name, _) if rsc.is_none() => plan.name(name).to_string(),
-        Key::Op(task, interval) => format!("{prefix}{}_{interval}", plan.name(task)),
-        Key::Notify(phase, told) => {
-            format!("{prefix}{}_notify_{}_0", phase.text(), plan.name(told))
-        }
-    }
+    let interval_ms = match key {
+        Key::Op(name, _) if rsc.is_none() => return plan.name(name).to_string(),
+        Key::Op(_, interval_ms) => interval_ms,
+        Key::Notify(..) => 0,
+    };
+    let number = match interval_ms {
+        0 => "0",
+        _ => &interval_ms.to_string(),
+    };
+    let parts: &[&str] = match key {
+        Key::Op(task, _) => &[plan.name(task), "_", number],
+        Key::Notify(phase, told) => &[phase.text(), "_notify_", plan.name(told), "_", number],
+    };
+    let prefix: &[&str] = match rsc {
+        Some(rsc) => &[rsc, "_"],
+        None => &[],
+    };
+    [prefix, parts].concat().concat()
 }
 
 /// Who the action is: all that a trigger shows. spec 3 §18.3

@@ -4,10 +4,8 @@
 //!
 //! The plan is carried out as it is; a person is told which orderings to look at.
 
-use std::collections::BTreeMap;
-
 use super::super::actions::plan::{ActIdx, Plan};
-use crate::graph::{Action, ActionId, Graph};
+use crate::graph::{Action, Graph};
 
 /// What to tell about the circle; nothing if there is none.
 pub(in super::super) fn circle(plan: &Plan, graph: &Graph) -> Option<String> {
@@ -45,41 +43,53 @@ pub(in super::super) fn circle(plan: &Plan, graph: &Graph) -> Option<String> {
 
 /// The actions of one circle, each followed by one that it waits for.
 fn find(graph: &Graph) -> Option<Vec<&Action>> {
-    let place: BTreeMap<ActionId, usize> = graph
-        .synapses
-        .iter()
-        .enumerate()
-        .map(|(at, synapse)| (synapse.action.id, at))
-        .collect();
-    let inputs = |at: usize| {
-        let inputs = graph.synapses[at].inputs.iter();
-        inputs.filter_map(|input| place.get(input).copied())
-    };
-    let mut followers = vec![Vec::new(); graph.synapses.len()];
-    let mut missing = vec![0_usize; graph.synapses.len()];
-    for (at, missing) in missing.iter_mut().enumerate() {
-        for first in inputs(at) {
-            followers[first].push(at);
-            *missing += 1;
-        }
+    /// How far an action was followed.
+    #[derive(Clone, Copy, PartialEq, Eq)]
+    enum Seen {
+        Not,
+        /// By the way that one is on, at this place of it.
+        OnTheWay(usize),
+        ToTheEnd,
     }
-    let mut free: Vec<usize> = (0..missing.len()).filter(|at| missing[*at] == 0).collect();
-    while let Some(at) = free.pop() {
-        for &then in &followers[at] {
-            missing[then] -= 1;
-            if missing[then] == 0 {
-                free.push(then);
+    let synapses = &graph.synapses;
+    let ids = synapses.iter().map(|synapse| synapse.action.id.0 as usize);
+    let mut place: Vec<Option<usize>> = vec![None; ids.clone().max()? + 1];
+    for (at, id) in ids.enumerate() {
+        place[id] = Some(at);
+    }
+    let first = |at: usize, nth: usize| {
+        let inputs = synapses[at].inputs.get(nth)?;
+        Some(place.get(inputs.0 as usize).copied().flatten())
+    };
+    let mut seen = vec![Seen::Not; synapses.len()];
+    // Where one is, and which input comes next.
+    let mut way: Vec<(usize, usize)> = Vec::new();
+    for start in 0..synapses.len() {
+        if seen[start] != Seen::Not {
+            continue;
+        }
+        seen[start] = Seen::OnTheWay(0);
+        way.push((start, 0));
+        while let Some((at, nth)) = way.last_mut() {
+            let Some(next) = first(*at, *nth) else {
+                seen[*at] = Seen::ToTheEnd;
+                way.pop();
+                continue;
+            };
+            *nth += 1;
+            let Some(next) = next else { continue };
+            match seen[next] {
+                Seen::ToTheEnd => {}
+                Seen::Not => {
+                    seen[next] = Seen::OnTheWay(way.len());
+                    way.push((next, 0));
+                }
+                Seen::OnTheWay(from) => {
+                    let round = &way[from..];
+                    return Some(round.iter().map(|(at, _)| &synapses[*at].action).collect());
+                }
             }
         }
     }
-    // What is left waits for something that is left: going on leads round sooner or later.
-    let mut way = vec![missing.iter().position(|left| *left > 0)?];
-    loop {
-        let next = inputs(*way.last()?).find(|first| missing[*first] > 0)?;
-        if let Some(start) = way.iter().position(|at| *at == next) {
-            let round = &way[start..];
-            return Some(round.iter().map(|at| &graph.synapses[*at].action).collect());
-        }
-        way.push(next);
-    }
+    None
 }
