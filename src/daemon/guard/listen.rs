@@ -123,17 +123,16 @@ fn finish(watchdog: Option<Watchdog>, stopped: bool) -> std::io::Result<()> {
 fn stay_in_memory() {
     use rustix::mm::{MlockAllFlags, mlockall};
     let locked = mlockall(MlockAllFlags::CURRENT | MlockAllFlags::ONFAULT);
-    if let Err(e) = locked
-        .map_err(std::io::Error::from)
-        .and_then(|()| read_in())
-    {
+    let locked = locked.map_err(std::io::Error::from);
+    if let Err(e) = locked.and_then(|()| read_in()) {
         tracing::info!("the guard may have to wait for a disk: {e}");
     }
 }
 
-/// Looks at each page that is mapped of a file.
+/// Looks at each page that is mapped of a file. What can't be read there does not keep it from the rest.
 fn read_in() -> std::io::Result<()> {
-    const PAGE: u64 = 4096;
+    const PAGE: usize = 4096;
+    let mut all = Ok(());
     let memory = std::fs::File::open("/proc/self/mem")?;
     for line in std::fs::read_to_string("/proc/self/maps")?.lines() {
         let mut words = line.split_ascii_whitespace();
@@ -147,13 +146,12 @@ fn read_in() -> std::io::Result<()> {
         let Some([Ok(from), Ok(to)]) = ends else {
             continue;
         };
-        let mut at = from;
-        while at < to {
-            memory.read_exact_at(&mut [0], at)?;
-            at += PAGE;
+        let mut pages = (from..to).step_by(PAGE);
+        if let Err(e) = pages.try_for_each(|at| memory.read_exact_at(&mut [0], at)) {
+            all = Err(e);
         }
     }
-    Ok(())
+    all
 }
 
 /// A connection to a daemon, or to the one before it.
