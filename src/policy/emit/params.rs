@@ -90,7 +90,8 @@ pub(super) fn attributes(
     }
     first_of_each(&mut all);
     first_of_each(&mut apart);
-    let exact = all.drain(..).collect();
+    let mut exact = Pairs::with_capacity(all.len());
+    exact.append(&mut all);
     names.room = all;
     (exact, apart)
 }
