@@ -11,10 +11,12 @@ use crate::xml::Element;
 ///   (spec 3 §9.3, §9.7, §16.1);
 /// - instances of one clone in front of those of another, where an order of kind Serialize is between the two, which then
 ///   wait for each other as a whole (spec 3 §1.4, §14.8);
+/// - what waits, however indirectly, for something that is not done, and so is never begun (our own rule, spec 3 §17.2);
 /// - a lost node's failures that 2.1 waits to be cleared and nobody clears (our own rule, spec 3 §17.2);
 /// - the cancellation of a member's monitor that its stop ends anyway: without a place from a tentative assignment, its
 ///   actions are left as they are (spec 2 §13.4 step 4d, §11.4).
 pub fn rows(cib: &Element, rows: Vec<String>) -> Vec<String> {
+    let rows = begun(rows);
     let mut behind: BTreeMap<&str, &str> = BTreeMap::new();
     let ids_in = |element: &'_ Element| -> Vec<String> {
         element
@@ -80,6 +82,27 @@ pub fn rows(cib: &Element, rows: Vec<String>) -> Vec<String> {
     rows.into_iter().filter_map(change).collect()
 }
 
+/// Rows that are begun some day: all that they wait for is done. That something is cleared nobody waits for.
+fn begun(mut rows: Vec<String>) -> Vec<String> {
+    loop {
+        let before = rows.len();
+        let done: BTreeSet<String> = rows
+            .iter()
+            .filter_map(|row| Some(split(row)?.0.to_owned()))
+            .collect();
+        let comes = |input: &str| done.contains(input) || clears(input);
+        rows.retain(|row| split(row).is_none_or(|(_, inputs)| inputs.into_iter().all(comes)));
+        if rows.len() == before {
+            return rows;
+        }
+    }
+}
+
+/// Whether an action clears failures.
+fn clears(action: &str) -> bool {
+    action.contains("_clear_failcount_0 ")
+}
+
 /// First and then of orders of kind Serialize, in sets too.
 fn serialized_clones(cib: &Element) -> Vec<[&str; 2]> {
     let orders = cib.descendants().filter(|e| e.is("rsc_order"));
@@ -108,7 +131,7 @@ fn never_cleared(rows: &[String]) -> BTreeSet<String> {
     let inputs = rows.iter().filter_map(|row| split(row));
     inputs
         .flat_map(|(_, inputs)| inputs)
-        .filter(|input| input.contains("_clear_failcount_0 ") && !done.contains(input))
+        .filter(|input| clears(input) && !done.contains(input))
         .map(str::to_owned)
         .collect()
 }
@@ -235,6 +258,22 @@ mod tests {
     }
 
     #[test]
+    fn what_waits_for_what_is_not_done_is_not_begun() {
+        let start = "rsc_op a_start_0 start on n1 via -";
+        let stop = "rsc_op b_stop_0 stop on n1 via -";
+        let rows = [
+            format!("{start} <- [{stop}]"),
+            format!("rsc_op a_monitor_10000 monitor on n1 via - <- [{start}]"),
+            "rsc_op c_stop_0 stop on n1 via - <- []".to_owned(),
+        ];
+        let mut rows: Vec<&str> = rows.iter().map(String::as_str).collect();
+        assert_eq!(left("<cib/>", &rows), rows[2..]);
+        let ends = format!("{stop} <- []");
+        rows.push(&ends);
+        assert_eq!(left("<cib/>", &rows), rows);
+    }
+
+    #[test]
     fn instances_of_clones_in_series_need_not_wait_for_each_other() {
         let cib = |kind| {
             format!(
@@ -244,10 +283,12 @@ mod tests {
         };
         let rows = [
             "rsc_op r:0_start_0 start on n1 via - <- [pseudo_event b_start_0 start on - via -; pseudo_event g:0_running_0 running on - via -]",
+            "pseudo_event b_start_0 start on - via - <- []",
+            "pseudo_event g:0_running_0 running on - via - <- []",
         ];
         let alone =
             "rsc_op r:0_start_0 start on n1 via - <- [pseudo_event b_start_0 start on - via -]";
-        assert_eq!(left(&cib("Serialize"), &rows), [alone]);
+        assert_eq!(left(&cib("Serialize"), &rows)[0], alone);
         assert_eq!(left(&cib("Mandatory"), &rows), rows);
     }
 }
