@@ -26,8 +26,8 @@ pub struct Made {
 
 /// Makes all links in `dir`, which is made if it is not there. Links that are right stay as they are, and those to an
 /// older place of this program are led to the new one. Anything else that has one of the names belongs to somebody: it
-/// is left alone, unless `force` says to put it aside as NAME.saved. Each name is changed at once, so a tool is there at
-/// any time.
+/// is left alone, unless `force` says to put it aside as NAME.saved (NAME.saved.2, ... when that is taken). Each name is
+/// changed at once, so a tool is there at any time.
 ///
 /// # Errors
 /// Names the link that could not be made.
@@ -106,14 +106,26 @@ fn replace(path: &Path, program: &Path) -> std::io::Result<()> {
     })
 }
 
-/// A second name for what is there, under which it stays.
+/// A second name for what is there, under which it stays: `NAME.saved`, or with a number if that is something else already.
 fn aside(path: &Path) -> std::io::Result<PathBuf> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let saved = path.with_file_name(format!("{name}.saved"));
-    if std::fs::read_link(path).is_ok() {
-        symlink(std::fs::read_link(path)?, &saved)?;
-    } else {
-        std::fs::hard_link(path, &saved)?;
+    let target = std::fs::read_link(path).ok();
+    let mut saved = path.with_file_name(format!("{name}.saved"));
+    for number in 2.. {
+        let made = match &target {
+            Some(target) => symlink(target, &saved),
+            None => std::fs::hard_link(path, &saved),
+        };
+        match made {
+            Ok(()) => break,
+            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {
+                if target.is_some() && std::fs::read_link(&saved).ok() == target {
+                    break;
+                }
+                saved = path.with_file_name(format!("{name}.saved.{number}"));
+            }
+            Err(e) => return Err(e),
+        }
     }
     Ok(saved)
 }
@@ -151,6 +163,20 @@ mod tests {
         assert_eq!(saved, "theirs");
         let again = make(dir.path(), program, false).expect("they are there");
         assert_eq!((again.links, again.kept), (names().count() - 1, Vec::new()));
+
+        // The program has another name, then the one before, and so on: `crm.saved` is somebody's.
+        let programs = ["systole-1", "systole-2"].map(|name| dir.path().join(name));
+        for program in &programs {
+            std::fs::write(program, "").expect("a file");
+        }
+        let [one, two] = &programs;
+        make(dir.path(), one, true).expect("they are made");
+        for (program, saved) in [(two, 2), (one, 3), (two, 2), (one, 3)] {
+            let made = make(dir.path(), program, true).expect("they are made");
+            let saved = at(&format!("crm.saved.{saved}"));
+            assert!(made.kept.contains(&saved), "{:?}", made.kept);
+            assert_eq!(target("crm").as_ref(), Some(program));
+        }
         let hidden = std::fs::read_dir(dir.path()).expect("a folder").flatten();
         let hidden = hidden.filter(|entry| entry.file_name().to_string_lossy().starts_with('.'));
         assert_eq!(hidden.count(), 0, "nothing half-done is left");
