@@ -7,7 +7,7 @@
 mod rng;
 mod table;
 
-use foldhash::fast::FixedState;
+use foldhash::fast::RandomState;
 use indexmap::{IndexMap, IndexSet, map::Entry};
 
 use super::{Cib, SCHEMA, Violation};
@@ -115,10 +115,11 @@ struct Checker<'a> {
     version: (u32, u32),
     /// Whether messages name lines.
     lines: bool,
-    /// Who has which id. Only looked up, never walked: what is said does not depend on an order.
-    ids: IndexMap<&'a str, &'a Element, FixedState>,
+    /// Who has which id. Only looked up, never walked: what is said does not depend on an order. Whoever may write a part of
+    /// the CIB chooses ids, so how they are hashed is not to be guessed.
+    ids: IndexMap<&'a str, &'a Element, RandomState>,
     /// Ids that are mere text to the schema, such as the numbers of nodes; a tag may name them, too.
-    plain_ids: IndexSet<&'a str, FixedState>,
+    plain_ids: IndexSet<&'a str, RandomState>,
     /// Element, attribute and what must have that id.
     references: Vec<(&'a Element, &'static str, Referent)>,
     found: Vec<Violation>,

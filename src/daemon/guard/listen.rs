@@ -125,7 +125,9 @@ fn stay_in_memory() {
     let locked = mlockall(MlockAllFlags::CURRENT | MlockAllFlags::ONFAULT);
     let locked = locked.map_err(std::io::Error::from);
     if let Err(e) = locked.and_then(|()| read_in()) {
-        tracing::info!("the guard may have to wait for a disk: {e}");
+        tracing::info!(
+            "the guard may have to wait for a disk: {e}; run the daemon as root, or raise its LimitMEMLOCK"
+        );
     }
 }
 
