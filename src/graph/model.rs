@@ -151,6 +151,20 @@ pub struct Delay {
     pub ms: u64,
 }
 
+#[cfg(test)]
+impl RscRef {
+    /// A resource of the agent that tests use, ocf:heartbeat:Dummy.
+    pub(crate) fn dummy(id: &str) -> Arc<Self> {
+        Arc::new(Self {
+            id: id.into(),
+            long_id: None,
+            class: "ocf".into(),
+            provider: Some("heartbeat".into()),
+            kind: "Dummy".into(),
+        })
+    }
+}
+
 impl Graph {
     /// The action with this number, also an absent one.
     pub fn action(&self, id: ActionId) -> Option<&Action> {

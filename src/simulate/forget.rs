@@ -152,16 +152,7 @@ mod tests {
                 ("CRM_meta_operation".into(), "monitor".into()),
             ];
         }
-        action.rsc = Some(
-            RscRef {
-                id: "db".into(),
-                long_id: None,
-                class: "ocf".into(),
-                provider: Some("heartbeat".into()),
-                kind: "Dummy".into(),
-            }
-            .into(),
-        );
+        action.rsc = Some(RscRef::dummy("db"));
         let mut graph = Graph::default();
         graph.synapses.push(Synapse {
             priority: 0,

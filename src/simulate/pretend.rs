@@ -389,16 +389,7 @@ mod tests {
                 name: "n1".into(),
                 uuid: "1".into(),
             });
-            action.rsc = Some(
-                RscRef {
-                    id: "db".into(),
-                    long_id: None,
-                    class: "ocf".into(),
-                    provider: Some("heartbeat".into()),
-                    kind: "Dummy".into(),
-                }
-                .into(),
-            );
+            action.rsc = Some(RscRef::dummy("db"));
             let inputs = inputs.iter().map(|id| ActionId(*id)).collect();
             graph.synapses.push(Synapse {
                 priority: 0,
